@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the others.
+
+PY := .venv/bin/python
+TESTED := .venv/test.done
+WORKERS ?= auto
+export CHROMIUM
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/demo.done ## start a server with live documents made from real data, and print its link
+	.venv/bin/bokeh-server demo
+
+test: $(TESTED) ## the whole suite, Chromium included
+	CHROMIUM=$$(scripts/chromium) && export CHROMIUM && \
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+lint: $(TESTED) ## ruff
+	$(PY) -m ruff check .
+
+types: $(TESTED) ## mypy, strict, source and tests
+	$(PY) -m mypy
+
+contracts: $(TESTED) ## who may import whom (import-linter)
+	.venv/bin/lint-imports --no-logo
+
+shape: $(TESTED) ## sizes of files and functions, broad excepts
+	$(PY) scripts/shape
+
+coverage: $(TESTED) ## every file of core/: 100 % of its branches by its own test file
+	$(PY) scripts/core_coverage
+
+docs: $(TESTED) ## the tests that hold the docs against the code
+	$(PY) -m pytest tests/test_docs.py
+
+fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0
+
+crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times
+	CRASH_CYCLES=1000 $(PY) -m pytest tests/crash --timeout 0
+
+bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
+	$(PY) -m bench
+
+pictures: $(TESTED) ## the pictures of README and docs, from the real pages
+	CHROMIUM=$$(scripts/chromium) $(PY) scripts/pictures
+
+clean: ## forget .venv and all caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* build dist
+
+.venv/%.done: pyproject.toml scripts/setup
+	scripts/setup $*
+
+.PHONY: help demo test lint types contracts shape coverage docs fuzz crash bench pictures clean

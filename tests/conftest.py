@@ -1,0 +1,27 @@
+"""What all tests share: the numbers of hypothesis, and where Chromium is.
+
+``HYPOTHESIS_PROFILE=long`` (``make fuzz``) runs 100 times as many examples as the default, ``ci``. Both have no deadline
+for one example: the machine may be busy with something else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, print_blob=True)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=10_000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The browser that ``scripts/chromium`` found or installed (``make test`` passes it on), or the first in PATH."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found, "no Chromium: run the tests by `make test`, which installs it, or set CHROMIUM to its path"
+    return found
