@@ -1,7 +1,7 @@
 """What all tests share: the numbers of hypothesis, and where Chromium is.
 
-``HYPOTHESIS_PROFILE=long`` (``make fuzz``) runs 100 times as many examples as the default, ``ci``. Both have no deadline
-for one example: the machine may be busy with something else.
+``HYPOTHESIS_PROFILE=long`` (``make fuzz``) runs 100 times as many examples as the default, ``ci``. Both have no
+deadline for one example: the machine may be busy with something else.
 """
 
 from __future__ import annotations

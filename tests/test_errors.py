@@ -1,4 +1,4 @@
-"""The table of errors is total: each class has its own code, a fitting status, a sentence, and its place in the tree."""
+"""The table of errors is total: each has its own code, a fitting status, a sentence, and its place in the tree."""
 
 from __future__ import annotations
 
