@@ -1,0 +1,302 @@
+"""Columns of a data source: lists of JSON values, or typed numbers, that grow at the end and roll over at the front.
+
+Appending costs what is appended, not what is there: a column keeps slack at both ends and moves its data only when
+the slack exceeds the data. Each change returns how to take it back, so that a patch of several events is applied as a
+whole or not at all; ``settle`` may then drop what rolled over.
+
+Where streamed values do not fit the numbers of a column, the column changes its type as NumPy does in the program
+(``int32`` and ``1.5`` give ``float64``), and says so: BokehJS would silently cut them, so its viewers must get the
+column anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bokeh_server.errors import BadMessage, RefusedPatch, TypeClash
+
+Array = npt.NDArray[Any]
+Values = list[Any] | Array
+Undo = Callable[[], None]
+
+SLACK = 1024
+NUMBERS = {int, float}
+SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "inf": float("inf")}
+
+
+class Column:
+    """One column of a source: ``values`` holds the live part at ``[start:stop]``."""
+
+    __slots__ = ("start", "stop", "values")
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self.start = 0
+        self.stop = len(values)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def live(self) -> Values:
+        """The values as a list, or as an array that must not be written to."""
+        if isinstance(self.values, list) and not self.start:
+            return self.values
+        return self.values[self.start : self.stop]
+
+    def stream(self, new: Values, rollover: int | None) -> tuple[Undo, bool]:
+        """Append ``new`` and keep the last ``rollover`` values (None: all).
+
+        Returns how to take it back, and whether BokehJS does the same with the event as it is.
+        """
+        values, start, stop = self.values, self.start, self.stop
+
+        def undo() -> None:
+            if isinstance(values, list):
+                del values[stop:]
+            self.values, self.start, self.stop = values, start, stop
+
+        faithful = self._append(new)
+        if rollover is not None and self.stop - self.start > rollover:
+            self.start = self.stop - rollover
+            faithful = faithful and rollover > 0  # BokehJS cuts with slice(-rollover), which keeps all for 0
+        return undo, faithful
+
+    def _append(self, new: Values) -> bool:
+        if isinstance(self.values, list):
+            if isinstance(new, list):
+                self.values.extend(new)
+                self.stop += len(new)
+                return True
+            return self._append_to_list(new)
+        return self._append_to_array(new)
+
+    def _append_to_list(self, new: Array) -> bool:
+        live = self.live
+        if not len(new):
+            return False
+        if len(live):
+            old = as_numbers(list(live))
+            if old is None:
+                self._replace([*live, *as_list(new)])
+                return False
+            joined = np.append(old, new)
+        else:
+            joined = new
+        self._replace(wire_array(joined))
+        return isinstance(self.values, np.ndarray) and self.values.dtype == new.dtype
+
+    def _append_to_array(self, new: Values) -> bool:
+        assert isinstance(self.values, np.ndarray)
+        dtype = self.values.dtype
+        added = new.ravel() if isinstance(new, np.ndarray) else as_numbers(new, dtype)
+        if added is None:
+            self._replace([*as_list(self.values[self.start : self.stop]), *new])
+            return False
+        if not len(added):
+            return True
+        if not fits(added, dtype):
+            self._replace(wire_array(np.append(self.live, added)))
+            return False
+        self._reserve(len(added))
+        end = self.stop + len(added)
+        self.values[self.stop : end] = added
+        self.stop = end
+        return True
+
+    def _replace(self, values: Values) -> None:
+        self.values, self.start, self.stop = values, 0, len(values)
+
+    def _reserve(self, more: int) -> None:
+        """Room for ``more`` numbers behind the live ones, in an array of our own."""
+        values = self.values
+        assert isinstance(values, np.ndarray)
+        if values.flags.writeable and values.ndim == 1 and self.stop + more <= len(values):
+            return
+        live = self.live.ravel()  # type: ignore[union-attr]
+        grown = np.empty(len(live) + more + max(SLACK, len(live)), values.dtype)
+        grown[: len(live)] = live
+        self.values, self.start, self.stop = grown, 0, len(live)
+
+    def settle(self) -> None:
+        """Let go of what rolled over, once it is more than what is live (after the patch holds)."""
+        if self.start > SLACK and self.start > len(self):
+            if isinstance(self.values, list):
+                del self.values[: self.start]
+                self.start, self.stop = 0, len(self.values)
+            else:
+                self._replace(self.values[self.start : self.stop].copy())
+
+    def patch(self, index: Any, value: Any) -> Undo:
+        """Set one value, a slice, or a part of an image, as ``ColumnDataSource.patch`` names it.
+
+        ``index`` is an int, a slice, or a list of an int and ints or slices for columns of 2-d or 3-d arrays. Raises
+        ``RefusedPatch`` out of bounds and ``TypeClash`` where the value is no number and the column holds numbers.
+        """
+        if isinstance(index, list):
+            return self._patch_item(index, value)
+        if isinstance(self.values, np.ndarray) and not self.values.flags.writeable:
+            self.values = self.values.copy()
+        where = self._where(index)
+        values = self.values
+        if isinstance(where, slice):
+            count = len(range(*where.indices(len(values))))
+            if not isinstance(value, list | np.ndarray) or len(value) != count:
+                raise RefusedPatch(f"A slice of {count} values was patched with something of another length.")
+        if isinstance(values, list):
+            return self._patch_list(values, where, value)
+        return patch_array(values, where, value)
+
+    def _patch_list(self, values: list[Any], where: int | slice, value: Any) -> Undo:
+        old = values[where]
+        new = as_list(value) if isinstance(value, np.ndarray) and isinstance(where, slice) else value
+        values[where] = new
+
+        def undo() -> None:
+            values[where] = old
+
+        return undo
+
+    def _where(self, index: Any) -> int | slice:
+        size = len(self)
+        if isinstance(index, int) and not isinstance(index, bool):
+            if not 0 <= index < size:
+                raise RefusedPatch(f"Index {index} is out of bounds: the column has {size} values.")
+            return self.start + index
+        if isinstance(index, slice):
+            start, stop, step = bounds(index, size)
+            return slice(self.start + start, self.start + stop, step)
+        raise BadMessage("An index of a column is a number, a slice, or a list of those.")
+
+    def _patch_item(self, index: list[Any], value: Any) -> Undo:
+        where = self._where(index[0] if index else None)
+        if isinstance(where, slice) or not isinstance(self.values, list) or not 2 <= len(index) <= 3:
+            raise RefusedPatch("Only a column of 2-d or 3-d arrays can be patched with several indices.")
+        values, old = self.values, self.values[where]
+        if not isinstance(old, np.ndarray) or old.ndim != len(index) - 1:
+            raise RefusedPatch("Only a column of 2-d or 3-d arrays can be patched with several indices.")
+        item = old.copy()
+        inner = tuple(inner_index(part, size) for part, size in zip(index[1:], item.shape, strict=True))
+        part = item[inner]
+        new = (
+            as_numbers(value if isinstance(value, list) else [value], item.dtype)
+            if not isinstance(value, np.ndarray)
+            else value
+        )
+        if new is None or new.size != part.size:
+            raise TypeClash("The part of an image must be patched with as many numbers as it has.")
+        item[inner] = new.reshape(part.shape)
+        values[where] = item
+
+        def undo() -> None:
+            values[where] = old
+
+        return undo
+
+
+class Columns(dict[str, Column]):
+    """The columns of one source by name."""
+
+    __slots__ = ()
+
+
+def bounds(index: slice, size: int) -> tuple[int, int, int]:
+    """Start, stop and step of a slice within ``size`` values; ``RefusedPatch`` where BokehJS and NumPy disagree."""
+    start = 0 if index.start is None else index.start
+    stop = size if index.stop is None else index.stop
+    step = 1 if index.step is None else index.step
+    if not all(isinstance(part, int) for part in (start, stop, step)):
+        raise BadMessage("The parts of a slice are whole numbers.")
+    if start < 0 or step < 1 or not start <= stop <= size:
+        raise RefusedPatch(f"The slice {start}:{stop}:{step} is out of bounds: there are {size} values.")
+    return start, stop, step
+
+
+def inner_index(index: Any, size: int) -> int | slice:
+    """An index into one dimension of an array, checked."""
+    if isinstance(index, slice):
+        return slice(*bounds(index, size))
+    if isinstance(index, int) and 0 <= index < size:
+        return index
+    raise RefusedPatch(f"Index {index!r} is out of bounds: the array has {size} there.")
+
+
+def patch_array(values: Array, where: int | slice, value: Any) -> Undo:
+    """Write ``value`` into numbers; both NumPy and BokehJS cut it to the column's type."""
+    new = as_numbers(value if isinstance(where, slice) else [value]) if not isinstance(value, np.ndarray) else value
+    if new is None:
+        raise TypeClash("This column holds numbers; the value of the patch is none.")
+    old = values[where].copy()
+    with np.errstate(all="ignore"):
+        cut = new.astype(values.dtype)
+    values[where] = cut if isinstance(where, slice) else cut.ravel()[0]
+
+    def undo() -> None:
+        values[where] = old
+
+    return undo
+
+
+def as_numbers(values: list[Any], dtype: np.dtype[Any] | None = None) -> Array | None:
+    """``values`` as an array of numbers, or None where one of them is none.
+
+    Bokeh's ``{"type": "number", "value": "nan"}`` is a number. With ``dtype``, plain floats are made in it where it is
+    a floating type, so that a ``float32`` column stays one.
+    """
+    types = set(map(type, values))
+    if types <= NUMBERS:
+        floating = float in types or (dtype is not None and dtype.kind == "f")
+        try:
+            if floating:
+                return np.array(values, dtype if dtype is not None and dtype.kind == "f" else np.float64)
+            return np.array(values, np.int64)
+        except OverflowError:
+            return np.array(values, np.float64)
+    if types == {bool}:
+        return np.array(values, np.bool_)
+    if dict not in types or not types <= NUMBERS | {dict}:
+        return None
+    plain = [SPECIAL.get(str(v.get("value"))) if type(v) is dict and v.get("type") == "number" else v for v in values]
+    if any(type(v) not in NUMBERS for v in plain):
+        return None
+    return as_numbers(plain, dtype)
+
+
+def fits(new: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers can go into a column of ``dtype`` without loss (a floating column keeps its precision)."""
+    if new.dtype == dtype:
+        return True
+    if dtype.kind == "f":
+        return new.dtype.kind in "fiub"
+    if dtype.kind in "iu" and new.dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return bool(new.min() >= info.min and new.max() <= info.max)
+    return False
+
+
+def wire_array(values: Array) -> Values:
+    """An array in one of the types that Bokeh has on its wire; 64-bit integers become ``int32`` or ``float64``."""
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        return values.astype(np.int32 if fits(values, np.dtype(np.int32)) else np.float64)
+    return values if values.dtype.kind in "fiub" else as_list(values)
+
+
+def as_list(values: Array) -> list[Any]:
+    """The values as JSON has them: what is not finite as Bokeh's ``{"type": "number"}``."""
+    listed: list[Any] = values.ravel().tolist()
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return [number(value) for value in listed]
+    return listed
+
+
+def number(value: float) -> Any:
+    """A float for JSON (bokeh 3.9 ``core/serialization.py``, ``NumberRep``)."""
+    if value != value:
+        return {"type": "number", "value": "nan"}
+    if value in (float("inf"), float("-inf")):
+        return {"type": "number", "value": "+inf" if value > 0 else "-inf"}
+    return value

@@ -1,0 +1,557 @@
+"""A Bokeh document as plain JSON: models by id, columns by reference, nothing of Python's models.
+
+``flatten`` takes a value apart as it comes over the wire: a model that is defined inside it goes into ``models`` and
+leaves ``{"id"}`` behind; an array becomes a NumPy array over the bytes that came; a source's data becomes ``Columns``.
+``encode`` is the way back: every model is written in full where it is first met, later by its id (the order that
+bokeh 3.9 ``document/document.py`` uses). What nothing refers to any more rests in the ``grave`` for a while, because
+a browser may still name it (BokehJS collects its garbage only after 30 s).
+
+A document never checks names of properties or their types: it is a relay, and newer versions of Bokeh have others.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.column import Array, Column, Columns, Undo, as_numbers
+from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
+from bokeh_server.limits import LIMITS, Limits
+
+DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "bool"})
+SCALARS = {str, int, float, bool, type(None)}
+CONTAINERS = {"map", "set", "array"}
+
+
+class Model:
+    """One model: its type's name, its attributes, and for the attributes that name other models, which ones."""
+
+    __slots__ = ("attributes", "name", "refs")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.attributes: dict[str, Any] = {}
+        self.refs: dict[str, frozenset[str]] = {}
+
+    def set(self, attribute: str, value: Any, refs: Iterable[str]) -> Undo:
+        """Set an attribute whose value names the models ``refs``; return how to take it back."""
+        attributes, all_refs = self.attributes, self.refs
+        missing = attribute not in attributes
+        old, old_refs = attributes.get(attribute), all_refs.get(attribute)
+        attributes[attribute] = value
+        found = frozenset(refs)
+        if found:
+            all_refs[attribute] = found
+        elif old_refs:
+            del all_refs[attribute]
+
+        def undo() -> None:
+            if missing:
+                del attributes[attribute]
+            else:
+                attributes[attribute] = old
+            if old_refs:
+                all_refs[attribute] = old_refs
+            else:
+                all_refs.pop(attribute, None)
+
+        return undo
+
+
+class Document:
+    """One document. Only ``core.apply`` changes it; everyone else reads."""
+
+    __slots__ = ("grave", "limits", "models", "parts", "roots", "title", "version")
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.limits = limits
+        self.models: dict[str, Model] = {}
+        self.roots: list[str] = []
+        self.title = ""
+        self.version: Any = None
+        self.parts = Model("")
+        """Config, definitions of data models and document callbacks, held like the attributes of a model."""
+        self.grave: dict[str, tuple[float, Model]] = {}
+
+    @classmethod
+    def decode(cls, content: bytes, buffers: Buffers = (), *, limits: Limits = LIMITS) -> Document:
+        """The document of a PUSH-DOC's content (``{"doc": …}``) or of a document's JSON itself, with its buffers."""
+        value = load_json(content)
+        if isinstance(value, dict) and isinstance(value.get("doc"), dict):
+            value = value["doc"]
+        return cls.from_json(value, dict(buffers), limits=limits)
+
+    @classmethod
+    def from_json(cls, doc: Any, buffers: dict[str, bytes], *, limits: Limits = LIMITS) -> Document:
+        """The document of a parsed JSON (bokeh's ``DocJson``); raises ``BadMessage`` where it is none."""
+        if not isinstance(doc, dict) or not isinstance(doc.get("roots"), list):
+            raise BadMessage('A document is a JSON object with "roots": a list of models.')
+        document = cls(limits)
+        flattener = Flattener(document, buffers)
+        for part in PARTS:
+            if part == "roots":
+                roots = map(flattener.reference, doc["roots"])
+                document.roots = list(dict.fromkeys(roots))
+            elif (value := doc.get(part) or (CONFIG if part == "config" else None)) is not None:
+                document.parts.set(part, *flattener.value(value))
+        title = doc.get("title")
+        document.title = title if isinstance(title, str) else ""
+        document.version = doc.get("version")
+        document.sweep(0.0)
+        document.grave.clear()
+        return document
+
+    def model(self, name: str) -> tuple[str, Model]:
+        """The model of this id, or the only one whose ``name`` property is this; ``UnknownModel`` otherwise."""
+        found = self.models.get(name)
+        if found is not None:
+            return name, found
+        named = [(key, model) for key, model in self.models.items() if model.attributes.get("name") == name]
+        if len(named) != 1:
+            count = f"{len(named)} models are" if named else "no model is"
+            raise UnknownModel(f"In this document {count} named {name!r}; name it by its id.")
+        return named[0]
+
+    def reachable(self) -> set[str]:
+        """Ids of the models that the roots, the config or the callbacks lead to."""
+        seen: set[str] = set()
+        todo = [*self.roots, *(key for refs in self.parts.refs.values() for key in refs)]
+        while todo:
+            key = todo.pop()
+            if key in seen:
+                continue
+            seen.add(key)
+            for refs in self.models[key].refs.values():
+                todo.extend(refs - seen)
+        return seen
+
+    def sweep(self, now: float) -> None:
+        """Move what nothing refers to into the grave, and empty old graves; ``now`` in seconds."""
+        kept = self.reachable()
+        for key in [key for key in self.models if key not in kept]:
+            self.grave[key] = (now, self.models.pop(key))
+        excess = len(self.grave) - self.limits.grave_models
+        for at, (key, (buried, _)) in enumerate(list(self.grave.items())):
+            if at >= excess and buried >= now - self.limits.grave:
+                break
+            del self.grave[key]
+
+    def encode(self, *, inline: bool = False) -> tuple[bytes, Buffers]:
+        """The JSON of the document, and its binary buffers (``inline``: base64 of gzip in the JSON, no buffers)."""
+        writer = Writer(self.models, inline=inline)
+        out = [b'{"version":', orjson.dumps(self.version), b',"title":', orjson.dumps(self.title)]
+        values = {**self.parts.attributes, "roots": [{"id": root} for root in self.roots]}
+        for part in PARTS:
+            if part in values:
+                out += (b',"', part.encode(), b'":', writer.write(values[part]))
+        return b"".join((*out, b"}")), tuple(writer.buffers)
+
+    def census(self) -> str:
+        """What the document shows, in words: "2 plots, 3 widgets, 1 table"."""
+        counts = {"plot": 0, "table": 0, "widget": 0}
+        for model in self.models.values():
+            kind = "plot" if model.name in PLOTS else "table" if model.name in TABLES else "widget"
+            if kind != "widget" or model.name in WIDGETS:
+                counts[kind] += 1
+        return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+
+
+CONFIG = {"type": "object", "name": "DocumentConfig", "id": "config"}
+"""What a document pushed by bokeh <= 3.7 lacks, and the Python of 3.9 can't load one without."""
+PARTS = ("defs", "config", "roots", "callbacks")
+"""In the order in which bokeh writes and BokehJS reads them: what comes later names models of what came before."""
+PLOTS = frozenset({"Figure", "Plot", "figure", "GMap", "GMapPlot"})
+TABLES = frozenset({"DataTable", "DataCube"})
+WIDGETS = frozenset(
+    "AutocompleteInput Button ButtonGroup CheckboxButtonGroup CheckboxGroup ColorPicker DatePicker DateRangePicker "
+    "DateRangeSlider DateSlider DatetimePicker DatetimeRangePicker DatetimeRangeSlider Div Dropdown FileInput "
+    "MultiChoice MultiSelect MultipleDatePicker NumericInput PaletteSelect Paragraph PasswordInput PreText "
+    "RadioButtonGroup RadioGroup RangeSlider Select Slider Spinner Switch TextAreaInput TextInput TimePicker Toggle "
+    "Checkbox CategoricalSlider HelpButton".split()
+)
+
+
+class Flattener:
+    """Takes the values of one message apart; collects how to take back what it defined.
+
+    ``keep`` is the rule for a model that is defined although it exists: browsers write models in full that they got
+    from others a moment ago, so what they say of it is old (True); a program knows better (False).
+    """
+
+    __slots__ = ("_buffers", "_document", "_found", "_limits", "buffers", "definitions", "keep", "kept", "undo")
+
+    def __init__(self, document: Document, buffers: dict[str, bytes], *, keep: bool = False) -> None:
+        self._document = document
+        self._buffers = buffers
+        self._limits = document.limits
+        self._found: set[str] = set()
+        self.keep = keep
+        self.undo: list[Undo] = []
+        self.kept: set[str] = set()
+        """Models whose definition was ignored by this rule."""
+        self.definitions: dict[str, Any] = {}
+        """Models that came back from the grave, with all that came with them, as they were there."""
+        self.buffers: list[tuple[str, bytes]] = []
+        """The binary buffers of ``definitions``."""
+
+    def value(self, value: Any) -> tuple[Any, set[str]]:
+        """A value of an attribute, taken apart, and the ids of the models that it names."""
+        if type(value) is not dict and type(value) is not list:
+            return value, set()
+        outer, self._found = self._found, set()
+        try:
+            return self._flatten(value, 1), self._found
+        finally:
+            self._found = outer
+
+    def reference(self, value: Any) -> str:
+        """The id of a model that is defined or named by ``value``."""
+        flat, _ = self.value(value)
+        if type(flat) is not dict or flat.keys() != {"id"}:
+            raise BadMessage("A model was expected, by its definition or its id.")
+        key: str = flat["id"]
+        return key
+
+    def data(self, value: Any) -> tuple[Any, set[str]]:
+        """The ``data`` of a source: ``Columns`` where it is a map of columns, otherwise as any value."""
+        entries = pairs(value)
+        if entries is None:
+            return self.value(value)
+        outer, self._found = self._found, set()
+        try:
+            columns = Columns()
+            for name, values in entries:
+                flat = self._flatten(values, 2)
+                if not isinstance(name, str) or not isinstance(flat, list | np.ndarray):
+                    return self._flatten(value, 1), self._found
+                columns[name] = Column(flat)
+            return columns, self._found
+        finally:
+            self._found = outer
+
+    def _flatten(self, value: Any, depth: int) -> Any:
+        if depth > self._limits.depth:
+            raise TooLarge(f"The content is nested deeper than {self._limits.depth} levels.")
+        kind = type(value)
+        if kind is list:
+            if set(map(type, value)) <= SCALARS:
+                return value
+            return [self._flatten(item, depth + 1) for item in value]
+        if kind is not dict:
+            return value
+        match value.get("type"):
+            case "object" if "id" in value:
+                return self._definition(value, depth)
+            case "bytes":
+                return self._bytes(value)
+            case "ndarray" | "typed_array":
+                return self._array(value, depth)
+            case str() as container if container in CONTAINERS:
+                return self._container(value, depth)
+            case "ref":
+                return self._named(value.get("id"))
+            case None if type(value.get("id")) is str:
+                return self._named(value["id"])
+        return {key: self._flatten(item, depth + 1) for key, item in value.items()}
+
+    def _container(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
+        entries = value.get("entries", [])
+        if not isinstance(entries, list):
+            raise BadMessage("The entries of a map, set or array are a list.")
+        if value["type"] == "map" and pairs(value) is None:
+            raise BadMessage("The entries of a map are pairs.")
+        return {**value, "entries": self._flatten(entries, depth + 1)} if "entries" in value else value
+
+    def _named(self, key: Any) -> dict[str, str]:
+        if not isinstance(key, str):
+            raise BadMessage("The id of a model is a string.")
+        if key not in self._document.models:
+            self._revive(key)
+        self._found.add(key)
+        return {"id": key}
+
+    def _revive(self, key: str) -> None:
+        document, revived, todo = self._document, dict[str, Model](), [key]
+        while todo:
+            name = todo.pop()
+            if name in document.models:
+                continue
+            if name not in document.grave:
+                raise UnknownModel(f"The document has no model {name[:40]!r}; pull it again.")
+            revived[name] = document.models[name] = self._unbury(name)
+            todo.extend(other for refs in revived[name].refs.values() for other in refs)
+        writer = Writer(revived, prefix=f"revived-{len(self.buffers)}-")
+        self.definitions[key] = orjson.loads(writer.write({"id": key}))
+        self.buffers += writer.buffers
+
+    def _unbury(self, key: str) -> Model:
+        models, grave = self._document.models, self._document.grave
+        buried = grave.pop(key)
+
+        def undo() -> None:
+            del models[key]
+            grave[key] = buried
+
+        self.undo.append(undo)
+        return buried[1]
+
+    def _definition(self, value: dict[str, Any], depth: int) -> dict[str, str]:
+        key, name, attributes = value["id"], value.get("name"), value.get("attributes", {})
+        if not isinstance(key, str) or not isinstance(name, str) or not isinstance(attributes, dict):
+            raise BadMessage("A model is defined by an id, a name and its attributes.")
+        document = self._document
+        model = document.models.get(key)
+        if model is not None and model.name != name:
+            raise TypeClash(f"Model {key[:40]!r} exists as {model.name[:40]}, not {name[:40]}.")
+        if model is not None and self.keep:
+            self.kept.add(key)
+        else:
+            model = model or self._new(key, name)
+            outer = self._found
+            for attribute, item in attributes.items():
+                self._found = set()
+                flat = self._attribute(attribute, item, depth + 2)
+                self.undo.append(model.set(attribute, flat, self._found))
+            self._found = outer
+        self._found.add(key)
+        return {"id": key}
+
+    def _attribute(self, attribute: str, item: Any, depth: int) -> Any:
+        if attribute == "data":
+            flat, refs = self.data(item)
+            self._found |= refs
+            return flat
+        return self._flatten(item, depth)
+
+    def _new(self, key: str, name: str) -> Model:
+        document = self._document
+        if len(document.models) >= self._limits.models:
+            raise TooLarge(f"A document may have at most {self._limits.models} models.")
+        model = document.models[key] = Model(name)
+        buried = document.grave.pop(key, None)
+
+        def undo() -> None:
+            del document.models[key]
+            if buried is not None:
+                document.grave[key] = buried
+
+        self.undo.append(undo)
+        return model
+
+    def _bytes(self, value: dict[str, Any]) -> bytes:
+        data = value.get("data")
+        if isinstance(data, str):
+            return inflate(data, self._limits.message)
+        if isinstance(data, dict) and isinstance(data.get("id"), str):
+            payload = self._buffers.get(data["id"])
+            if payload is not None:
+                return payload
+        raise BadMessage("A binary value names a buffer that the message does not have.")
+
+    def _array(self, value: dict[str, Any], depth: int) -> Any:
+        dtype, source, order = value.get("dtype"), value.get("array"), value.get("order", "little")
+        data = self._flatten(source, depth + 1) if isinstance(source, dict | list) else None
+        if dtype == "object" and isinstance(data, list):
+            return data if len(value.get("shape", [0])) == 1 else {**value, "array": data}
+        if dtype not in DTYPES or order not in ("little", "big") or not isinstance(data, bytes | list):
+            raise BadMessage("An array needs a dtype and an order that Bokeh has on its wire, and its values.")
+        if isinstance(data, bytes):
+            array = from_bytes(data, np.dtype(dtype), order)
+        else:
+            array = from_list(data, np.dtype(dtype))
+        shape = value.get("shape", [array.size])
+        if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
+            raise BadMessage("The shape of an array is a list of at most 8 whole numbers.")
+        if math.prod(shape) != array.size:
+            raise BadMessage(f"An array of {array.size} values can't have the shape {shape}.")
+        return array.reshape(shape) if shape else array
+
+
+class Writer:
+    """Writes values as Bokeh's JSON; a model is written in full the first time it is met."""
+
+    __slots__ = ("_inline", "_models", "_prefix", "_seen", "buffers")
+
+    def __init__(self, models: dict[str, Model], *, inline: bool = False, prefix: str = "") -> None:
+        """``models`` are those that may be written in full; the reader is taken to have all others."""
+        self._models = models
+        self._inline = inline
+        self._prefix = prefix
+        self._seen: set[str] = set()
+        self.buffers: list[tuple[str, bytes]] = []
+
+    def write(self, value: Any) -> bytes:
+        """The JSON of ``value``. Works from a stack of its own: a long chain of models is no recursion."""
+        out: list[bytes] = []
+        todo: list[Iterator[Any]] = [iter([nested(value)])]
+        while todo:
+            item = next(todo[-1], None)
+            if item is None:
+                todo.pop()
+            elif type(item) is bytes:
+                out.append(item)
+            elif type(item) is Part:
+                out.append(orjson.dumps(item.value, self._default, orjson.OPT_PASSTHROUGH_SUBCLASS))
+            else:
+                todo.append(self._pieces(item))
+        return b"".join(out)
+
+    def _pieces(self, value: Any) -> Iterator[Any]:
+        """JSON text as bytes, ``Part`` for values without models in them, and other values to be taken apart."""
+        if isinstance(value, list):
+            yield from joined(b"[", value, lambda item: (nested(item),), b"]")
+        elif value.keys() == {"id"}:
+            yield from self._model(value["id"])
+        else:
+            yield from joined(
+                b"{", value.items(), lambda entry: (orjson.dumps(entry[0]) + b":", nested(entry[1])), b"}"
+            )
+
+    def _model(self, key: str) -> Iterator[Any]:
+        if key in self._seen or key not in self._models:
+            yield orjson.dumps({"id": key})
+            return
+        self._seen.add(key)
+        model = self._models[key]
+        head = orjson.dumps({"type": "object", "name": model.name, "id": key})
+        plain = {name: item for name, item in model.attributes.items() if name not in model.refs}
+        body = orjson.dumps(plain, self._default, orjson.OPT_PASSTHROUGH_SUBCLASS)
+        yield head[:-1] + b',"attributes":' + body[:-1]
+        comma = b"," if plain else b""
+        for name in model.refs:
+            yield comma + orjson.dumps(name) + b":"
+            item = model.attributes[name]
+            yield as_map(item) if isinstance(item, Columns) else nested(item)
+            comma = b","
+        yield b"}}"
+
+    def _default(self, value: Any) -> Any:
+        if isinstance(value, Columns):
+            return as_map(value)
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            return {
+                "type": "ndarray",
+                "array": self._default(array.tobytes()),
+                "shape": list(value.shape),
+                "dtype": value.dtype.name,
+                "order": "little",
+            }
+        if isinstance(value, bytes):
+            return {"type": "bytes", "data": self._payload(value)}
+        raise TypeError(f"{type(value)} is no value of a document")
+
+    def _payload(self, payload: bytes) -> Any:
+        if self._inline:
+            return base64.b64encode(gzip.compress(payload, 1, mtime=0)).decode()
+        name = f"{self._prefix}{len(self.buffers)}"
+        self.buffers.append((name, payload))
+        return {"id": name}
+
+
+class Part:
+    """A value that names no model, to be written as it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def nested(value: Any) -> Any:
+    """``value`` itself where it may name models, a ``Part`` otherwise."""
+    return value if type(value) in (dict, list) and value else Part(value)
+
+
+def joined(start: bytes, items: Iterable[Any], pieces: Callable[[Any], tuple[Any, ...]], end: bytes) -> Iterator[Any]:
+    """The pieces of each item, with commas between."""
+    yield start
+    for at, item in enumerate(items):
+        if at:
+            yield b","
+        yield from pieces(item)
+    yield end
+
+
+def as_map(columns: Columns) -> dict[str, Any]:
+    """Columns as Bokeh writes a dict (``{"type": "map"}``)."""
+    return {"type": "map", "entries": [[name, column.live] for name, column in columns.items()]}
+
+
+def pairs(value: Any) -> list[Any] | None:
+    """The entries of a map, or of a plain JSON object; None where ``value`` is none of them."""
+    if type(value) is not dict:
+        return None
+    if "type" not in value:
+        return None if type(value.get("id")) is str else list(value.items())
+    entries = value.get("entries", [])
+    if value["type"] != "map" or type(entries) is not list:
+        return None
+    if not all(type(entry) is list and len(entry) == 2 for entry in entries):
+        return None
+    return entries
+
+
+def load_json(content: bytes) -> Any:
+    """The value of a JSON text; ``BadMessage`` where it is not strict JSON or nested too deep."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise BadMessage(f"The content is not valid JSON: {error}.") from None
+
+
+def from_bytes(data: bytes, dtype: np.dtype[Any], order: str) -> Array:
+    """An array over the bytes that came; ``BadMessage`` where their number does not fit the type."""
+    if len(data) % dtype.itemsize:
+        raise BadMessage(f"{len(data)} bytes are no array of {dtype.name}.")
+    if order == "big":
+        return np.frombuffer(data, dtype.newbyteorder(">")).astype(dtype)
+    return np.frombuffer(data, dtype)
+
+
+def from_list(data: list[Any], dtype: np.dtype[Any]) -> Array:
+    """An array of plain values; ``BadMessage`` where they are no numbers."""
+    flat = data
+    while flat and type(flat[0]) is list:
+        flat = [item for row in flat if type(row) is list for item in row]
+    numbers = as_numbers(flat) if flat else np.empty(0, dtype)
+    if numbers is None:
+        raise BadMessage("The values of an array are numbers.")
+    with np.errstate(all="ignore"):
+        return numbers.astype(dtype)
+
+
+def inflate(data: str, limit: int) -> bytes:
+    """The bytes of base64 of gzip (how bokeh writes buffers into JSON), bounded."""
+    try:
+        packed = base64.b64decode(data, validate=True)
+        stream = zlib.decompressobj(wbits=31)
+        out = stream.decompress(packed, limit)
+    except (ValueError, zlib.error):
+        raise BadMessage("A binary value is not base64 of gzip.") from None
+    if stream.unconsumed_tail:
+        raise TooLarge(f"A binary value is larger than {limit} bytes.")
+    if not stream.eof:
+        raise BadMessage("A binary value is cut off.")
+    return out
+
+
+def unchanged(old: Any, new: Any) -> bool:
+    """Whether two taken-apart values are the same (arrays by their numbers; 1, 1.0 and True are different)."""
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, np.ndarray):
+        return bool(old.dtype == new.dtype and old.shape == new.shape and old.tobytes() == new.tobytes())
+    if isinstance(old, dict):
+        return old.keys() == new.keys() and all(unchanged(item, new[key]) for key, item in old.items())
+    if isinstance(old, list):
+        return len(old) == len(new) and all(map(unchanged, old, new))
+    return bool(old == new)

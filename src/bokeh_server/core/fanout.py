@@ -1,0 +1,90 @@
+"""Who gets which bytes: one ring of encoded patches per room, and a cursor per receiver.
+
+There is no queue per receiver. A receiver that keeps up is given the shared message and its cursor moves on; one whose
+socket is full is passed over; when it drains, it gets what the ring has after its cursor, or, if the ring has let go
+of that, a fresh copy of the document. So a slow viewer costs the room its cursor and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """An encoded message: the ring only asks how large it is."""
+
+    @property
+    def size(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far one receiver has come. ``name`` is the client's own id over reconnects ("" where it has none)."""
+
+    seq: int = 0
+    name: str = ""
+    subscribed: bool = False
+    paused: bool = False
+
+
+Message = TypeVar("Message", bound=Sized)
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Message]):
+    """One patch in the ring, and the name of the client that sent it."""
+
+    seq: int
+    sender: str
+    message: Message
+
+
+class Ring(Generic[Message]):
+    """The newest patches, without a gap, bounded in bytes."""
+
+    __slots__ = ("_bytes", "_entries", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: deque[Entry[Message]] = deque()
+        self._bytes = 0
+
+    def push(self, seq: int, sender: str, message: Message) -> None:
+        """Add the patch ``seq``; the oldest leave while the ring is over its bytes."""
+        self._entries.append(Entry(seq, sender, message))
+        self._bytes += message.size
+        while self._bytes > self._limit:
+            self._bytes -= self._entries.popleft().message.size
+
+    def clear(self) -> None:
+        """Forget all: what came before can't be caught up with by patches."""
+        self._entries.clear()
+        self._bytes = 0
+
+    def after(self, seq: int, head: int, name: str) -> list[Message] | None:
+        """What a client called ``name``, which has seen ``seq``, lacks up to ``head``; its own patches it has.
+
+        None where the ring does not reach back that far.
+        """
+        if seq == head:
+            return []
+        if not self._entries or not self._entries[0].seq - 1 <= seq <= head:
+            return None
+        return [e.message for e in self._entries if e.seq > seq and (not name or e.sender != name)]
+
+
+def receivers(cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None) -> list[Key]:
+    """Those who are due for patch ``seq``, all but its sender; the cursors of all who have it now move on."""
+    due = []
+    for key, cursor in cursors:
+        if cursor.seq == seq - 1 and cursor.subscribed:
+            if key == sender:
+                cursor.seq = seq
+            elif not cursor.paused:
+                cursor.seq = seq
+                due.append(key)
+    return due

@@ -1,0 +1,562 @@
+"""One live document: a state machine that runs the five steps in order.
+
+    bytes ──wire──▶ Message ──authorise──▶ ──apply──▶ Record ──log──▶ ack + ──fanout──▶ frames
+                                                        │ effect Append        ▲ event Appended
+                                                        └────────── store ─────┘
+
+``receive(event)`` takes what happened and returns what to do; ``hub`` is the only interpreter of these effects. The
+document in memory runs ahead of the log by what the store is writing just now, and *nothing that depends on a patch
+leaves the room before the store has said* ``Appended``: acks, frames and copies of the document wait in one queue, in
+order. When an append fails the room is thrown away and built anew from the log, as after a crash: one path.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import orjson
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.apply import apply
+from bokeh_server.core.authorise import Action, Actor, Allowed, may
+from bokeh_server.core.document import Document, Writer
+from bokeh_server.core.events import (
+    Answer,
+    Append,
+    Appended,
+    Close,
+    Drained,
+    Effect,
+    Event,
+    Failed,
+    Joined,
+    Kind,
+    Left,
+    Noticed,
+    Paused,
+    Reading,
+    Received,
+    Send,
+    Submitted,
+    TakeSnapshot,
+    Tick,
+    Wake,
+)
+from bokeh_server.core.fanout import Cursor, Ring, receivers
+from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.errors import BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
+from bokeh_server.limits import LIMITS, Limits
+
+
+@dataclass(slots=True)
+class Client:
+    """What the room knows of one socket."""
+
+    kind: Kind
+    actor: Actor
+    cursor: Cursor = field(default_factory=Cursor)
+    ours: bool = False
+    """Whether it speaks the private messages (it has sent RESUME)."""
+    answers: bool = False
+    """Whether it is a program with callbacks."""
+    waiting: int = 0
+    """Bytes it sent that wait for the store."""
+    throttled: bool = False
+    paused_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Its own id over reconnects."""
+        return self.cursor.name
+
+    @property
+    def stock_program(self) -> bool:
+        """Whether it is a ``bokeh.client``."""
+        return self.kind == "program" and not self.ours
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Content of RESUME, the private first message of our browser script and client library."""
+
+    client: str
+    epoch: int | None = None
+    seq: int | None = None
+    answers: bool = False
+
+
+_decode_resume = msgspec.json.Decoder(Resume).decode
+GOING_AWAY, POLICY, RESTART, TRY_AGAIN = 1001, 1008, 1012, 1013
+
+
+class Room:
+    """The live document ``document`` of ``owner``.
+
+    ``versions`` is what SERVER-INFO tells: bokeh's version and the server's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        owner: str,
+        epoch: int,
+        *,
+        limits: Limits = LIMITS,
+        versions: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.name = name
+        self.owner = owner
+        self.epoch = epoch
+        self.document = Document(limits)
+        self.seq = 0
+        """The newest patch that the document in memory holds."""
+        self.durable = 0
+        """The newest patch that the store has."""
+        self._released = 0
+        """The newest patch that the others have been given."""
+        self.clients: dict[int, Client] = {}
+        self.numbers: dict[str, int] = {}
+        """The number of the last patch of each counting client that the document holds."""
+        self._limits = limits
+        self._versions = versions
+        self._ring: Ring[Outgoing] = Ring(limits.ring)
+        self._later: deque[tuple[int, Callable[[], Iterable[Effect]]]] = deque()
+        self._copy: tuple[int, bytes, Buffers] | None = None
+        self._since_snapshot = [0, 0]
+        self._told: tuple[int, int, int] | None = None
+        self._woken = False
+        self._messages = 0
+
+    @classmethod
+    def restore(
+        cls,
+        name: str,
+        owner: str,
+        stored: Stored,
+        *,
+        epoch: int = 1,
+        limits: Limits = LIMITS,
+        versions: tuple[str, str] = ("", ""),
+    ) -> Room:
+        """The room of a stored document: its snapshot, and every record after it applied again."""
+        room = cls(name, owner, epoch, limits=limits, versions=versions)
+        room.numbers = dict(stored.clients)
+        if stored.snapshot is not None:
+            room._replay(stored.snapshot)
+        for record in stored.records:
+            room._replay(record)
+            room._since_snapshot[0] += 1
+            room._since_snapshot[1] += len(record.body)
+        room.durable = room._released = room.seq
+        return room
+
+    def _replay(self, record: Record) -> None:
+        content, buffers = record.open()
+        try:
+            if record.kind == "replace":
+                self.document = Document.decode(content, buffers, limits=self._limits)
+            else:
+                apply(self.document, content, buffers)
+        except ClientError as error:
+            raise StoreDamaged(
+                f"Record {record.seq} of document {record.document} can't be applied ({error}); restore a backup."
+            ) from error
+        self.epoch, self.seq = record.epoch, record.seq
+        if record.client:
+            self._count(record.client, record.number)
+
+    # Events
+
+    def receive(self, event: Event) -> list[Effect]:
+        """What to do about ``event``. Raises nothing that a client can cause: what it sent wrong, it is told."""
+        match event:
+            case Received(client, message, now):
+                return self._received(client, message, now)
+            case Appended(seq):
+                return self._appended(seq)
+            case Submitted():
+                return self._submitted(event)
+            case Joined(client, kind, actor):
+                self.clients[client] = Client(kind, actor)
+                return [Send((client,), self._message("ACK", b"{}"))]
+            case Paused(client, now):
+                self.clients[client].cursor.paused = True
+                self.clients[client].paused_at = now
+                return []
+            case Drained(client):
+                return self._drained(client)
+            case Left(client):
+                del self.clients[client]
+                return self._presence()
+            case Failed(error):
+                return self._failed(error)
+            case Tick(now):
+                return self._tick(now)
+
+    def _received(self, key: int, message: Message, now: float) -> list[Effect]:
+        header = message.header
+        try:
+            match header.msgtype:
+                case "PATCH-DOC":
+                    return self._patch(key, message, now)
+                case "RESUME":
+                    return self._resume(key, message)
+                case "PULL-DOC-REQ":
+                    return self._pull(key, header.msgid)
+                case "PUSH-DOC":
+                    return self._push(key, message)
+                case "SERVER-INFO-REQ":
+                    bokeh, server = self._versions
+                    info = orjson.dumps({"version_info": {"bokeh": bokeh, "server": server}})
+                    return self._when_durable(self._reply(key, "SERVER-INFO-REPLY", info, header.msgid))
+                case "OK" | "ERROR" | "ACK":
+                    return []
+                case _:
+                    raise BadMessage(f"There is no message of type {header.msgtype[:40]!r}.")
+        except ClientError as error:
+            return self._refuse(key, message, error)
+
+    def _resume(self, key: int, message: Message) -> list[Effect]:
+        try:
+            resume = _decode_resume(message.content)
+        except msgspec.MsgspecError as error:
+            raise BadMessage(f"This RESUME is not valid: {error}.") from None
+        if not 8 <= len(resume.client) <= 64:
+            raise BadMessage("The id of a client has 8 to 64 characters.")
+        client = self.clients[key]
+        again = client.ours
+        client.ours, client.answers = True, resume.answers
+        client.cursor.name = resume.client
+        if again:
+            return self._presence()
+        number = self.numbers.get(resume.client, 0)
+
+        def resumed() -> Iterable[Effect]:
+            if key not in self.clients:
+                return
+            missed = None
+            if resume.epoch == self.epoch and resume.seq is not None:
+                missed = self._ring.after(resume.seq, self._released, resume.client)
+            if missed is not None:
+                client.cursor.seq, client.cursor.subscribed = self._released, True
+            content = {
+                "epoch": self.epoch,
+                "seq": self._released,
+                "number": number,
+                "fresh": missed is None,
+                "writer": self._may(client, Action.EDIT),
+            }
+            yield from self._reply(key, "RESUMED", orjson.dumps(content), message.header.msgid)()
+            yield from (Send((key,), missing) for missing in missed or ())
+
+        return [*self._when_durable(resumed), *self._presence()]
+
+    def _pull(self, key: int, reqid: str) -> list[Effect]:
+        client = self.clients[key]
+        if self._copy is None or self._copy[0] != self.seq:
+            self._copy = (self.seq, *self.document.encode())
+        seq, content, buffers = self._copy
+        client.cursor.seq, client.cursor.subscribed = seq, True
+        reply = self._reply(
+            key, "PULL-DOC-REPLY", b'{"doc":' + content + b"}", reqid, buffers, epoch=self.epoch, seq=seq
+        )
+        return [*self._when_durable(reply), *self._presence()]
+
+    def _push(self, key: int, message: Message) -> list[Effect]:
+        client = self.clients[key]
+        if not self._may(client, Action.EDIT):
+            raise Forbidden
+        number = message.header.number
+        if number is not None and client.ours and number <= self.numbers.get(client.name, 0):
+            return self._when_durable(self._ok(key, message, self.seq))
+        effects = self._replace(message.content, message.buffers, client.actor, key, number if client.ours else None)
+        client.cursor.seq, client.cursor.subscribed = self.seq, True
+        self._later.append((self.seq, self._ok(key, message, self.seq)))
+        return effects
+
+    def _replace(
+        self, content: bytes, buffers: Buffers, actor: Actor, key: int | None = None, number: int | None = None
+    ) -> list[Effect]:
+        """Put another document in the place of this one; everybody who has the old one must pull."""
+        document = Document.decode(content, buffers, limits=self._limits)
+        self.document = document
+        record = self._record("replace", content, buffers, actor, self._name(key), number)
+        self._since_snapshot = [0, 0]
+        snapshot = TakeSnapshot(record, dict(self.numbers), document.census())
+        stale = [other for other, client in self.clients.items() if client.cursor.subscribed and other != key]
+        for other in stale:
+            self.clients[other].cursor.subscribed = False
+
+        def tell() -> Iterable[Effect]:
+            self._ring.clear()
+            yield from (snapshot, *self._resync(stale, "replaced"), Noticed())
+
+        self._later.append((self.seq, tell))
+        return [Append(record)]
+
+    def _name(self, key: int | None) -> str:
+        return self.clients[key].name if key is not None else ""
+
+    def _patch(self, key: int, message: Message, now: float) -> list[Effect]:
+        client = self.clients[key]
+        if not self._may(client, Action.EDIT):
+            raise Forbidden
+        number = message.header.number if client.ours else None
+        if number is not None and number <= self.numbers.get(client.name, 0):
+            return self._when_durable(self._ok(key, message, self.seq))
+        effects = self._apply(message.content, message.buffers, client.kind, client.actor, now, key, number)
+        if number is not None:
+            self._count(client.name, number)
+            effects += self._when_durable(self._ok(key, message, self.seq))
+        effects += self._throttle(key, client, message.size)
+        return effects
+
+    def _apply(
+        self,
+        content: bytes,
+        buffers: Buffers,
+        origin: Kind,
+        actor: Actor,
+        now: float,
+        key: int | None = None,
+        number: int | None = None,
+    ) -> list[Effect]:
+        """Apply a patch, log it, and line up what the others get of it."""
+        applied = apply(self.document, content, buffers, origin=origin, now=now)
+        effects: list[Effect] = []
+        if applied.content is not None:
+            sender = self._name(key)
+            record = self._record("patch", applied.content, applied.buffers, actor, sender, number)
+            seq, message = self.seq, self._message("PATCH-DOC", applied.content, applied.buffers, seq=self.seq)
+            stock = self._for_stock_programs(applied.content, applied.buffers)
+
+            def fan_out() -> Iterable[Effect]:
+                self._ring.push(seq, sender, message)
+                cursors = ((other, client.cursor) for other, client in self.clients.items())
+                due = receivers(cursors, seq, key)
+                if stock is not None:
+                    plain = [other for other in due if self.clients[other].stock_program]
+                    due = [other for other in due if other not in plain]
+                    yield Send(tuple(plain), stock)
+                if due:
+                    yield Send(tuple(due), message)
+
+            self._later.append((seq, fan_out))
+            effects += [Append(record), *self._snapshot()]
+        if applied.messages is not None:
+            relayed = self._message("PATCH-DOC", applied.messages, buffers)
+            to: Kind = "program" if origin == "viewer" else "viewer"
+            effects += self._when_durable(lambda: self._relay(relayed, to))
+        return effects
+
+    def _relay(self, message: Outgoing, to: Kind) -> Iterable[Effect]:
+        """A message that is not kept: to those on the other side that keep up."""
+        due = [k for k, c in self.clients.items() if c.kind == to and c.cursor.subscribed and not c.cursor.paused]
+        return [Send(tuple(due), message)] if due else []
+
+    def _for_stock_programs(self, content: bytes, buffers: Buffers) -> Outgoing | None:
+        """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""
+        if b'"cols"' not in content or not any(client.stock_program for client in self.clients.values()):
+            return None
+        value = orjson.loads(content)
+        for event in value["events"]:
+            if event["kind"] == "ColumnDataChanged" and event.get("cols"):
+                event.pop("cols")
+                event["data"] = self.document.models[event["model"]["id"]].attributes[event.get("attr", "data")]
+        writer = Writer({}, prefix="whole-")
+        whole = writer.write(value)
+        return self._message("PATCH-DOC", whole, (*buffers, *writer.buffers), seq=self.seq)
+
+    def _submitted(self, event: Submitted) -> list[Effect]:
+        try:
+            if not isinstance(may(event.actor, Action.EDIT, self.owner), Allowed):
+                raise Forbidden
+            if event.what == "replace":
+                effects = self._replace(event.content, event.buffers, event.actor)
+            else:
+                effects = self._apply(event.content, event.buffers, "program", event.actor, event.now)
+        except ClientError as error:
+            return [Answer(event.token, error)]
+        seq = self.seq
+        return effects + self._when_durable(lambda: [Answer(event.token, seq)])
+
+    def _appended(self, seq: int) -> list[Effect]:
+        self.durable = max(self.durable, seq)
+        effects: list[Effect] = []
+        while self._later and self._later[0][0] <= self.durable:
+            self._released, act = self._later.popleft()
+            effects.extend(act())
+        return effects
+
+    def _failed(self, error: ServerFault) -> list[Effect]:
+        self._later.clear()
+        return [Close(key, error.close, error.code) for key in self.clients]
+
+    def _drained(self, key: int) -> list[Effect]:
+        client = self.clients[key]
+        cursor = client.cursor
+        cursor.paused = False
+        if not cursor.subscribed:
+            return []
+        if cursor.seq >= self._released:
+            return []
+        missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
+        if missed is None:
+            cursor.subscribed = False
+            return list(self._resync([key], "too far behind"))
+        cursor.seq = self._released
+        return [Send((key,), message) for message in missed]
+
+    def _tick(self, now: float) -> list[Effect]:
+        self._woken = False
+        effects: list[Effect] = [
+            Close(key, TRY_AGAIN, "too slow")
+            for key, client in self.clients.items()
+            if client.cursor.paused and now - client.paused_at > self._limits.pause
+        ]
+        told = self.presence
+        if told != self._told:
+            self._told = told
+            ours = tuple(key for key, client in self.clients.items() if client.ours and client.cursor.subscribed)
+            if ours:
+                content = dict(zip(("programs", "answering", "viewers"), told, strict=True))
+                effects.append(Send(ours, self._message("PRESENCE", orjson.dumps(content))))
+            effects.append(Noticed())
+        return effects
+
+    # What several events share
+
+    @property
+    def presence(self) -> tuple[int, int, int]:
+        """Programs, programs that answer widgets, and viewers."""
+        there = [client for client in self.clients.values() if client.cursor.subscribed]
+        programs = [client for client in there if client.kind == "program"]
+        answering = sum(client.answers or not client.ours for client in programs)
+        return len(programs), answering, len(there) - len(programs)
+
+    def _presence(self) -> list[Effect]:
+        self._told = None
+        if self._woken:
+            return []
+        self._woken = True
+        return [Wake()]
+
+    def _may(self, client: Client, action: Action) -> bool:
+        return isinstance(may(client.actor, action, self.owner), Allowed)
+
+    def _record(
+        self,
+        kind: Literal["patch", "replace"],
+        content: bytes,
+        buffers: Buffers,
+        actor: Actor,
+        name: str,
+        number: int | None,
+    ) -> Record:
+        self.seq += 1
+        counted = name if number is not None else ""
+        if number is not None:
+            self._count(name, number)
+        record = Record.make(
+            self.name,
+            self.epoch,
+            self.seq,
+            kind,
+            content,
+            buffers,
+            author=actor.name,
+            client=counted,
+            number=number or 0,
+        )
+        self._since_snapshot[0] += 1
+        self._since_snapshot[1] += len(record.body)
+        return record
+
+    def _count(self, name: str, number: int) -> None:
+        """Remember a client's last number; the clients that were silent longest are forgotten first."""
+        self.numbers.pop(name, None)
+        self.numbers[name] = number
+        if len(self.numbers) > self._limits.clients:
+            del self.numbers[next(iter(self.numbers))]
+
+    def _snapshot(self) -> list[Effect]:
+        """Line up a snapshot where enough has been logged since the last."""
+        records, size = self._since_snapshot
+        if records < self._limits.snapshot_records and size < self._limits.snapshot_bytes:
+            return []
+        self._since_snapshot = [0, 0]
+        record = Record.make(self.name, self.epoch, self.seq, "replace", *self.document.encode(), author="server")
+        effect = TakeSnapshot(record, dict(self.numbers), self.document.census())
+        self._later.append((self.seq, lambda: [effect]))
+        return []
+
+    def _when_durable(self, act: Callable[[], Iterable[Effect]]) -> list[Effect]:
+        """Act once the store has all that the document holds now: at once, or in the queue."""
+        if not self._later and self.durable == self.seq:
+            return list(act())
+        self._later.append((self.seq, act))
+        return []
+
+    def _throttle(self, key: int, client: Client, size: int) -> list[Effect]:
+        """Count what a client has under way, and stop reading from it while that is too much."""
+        if self.durable == self.seq:
+            return []
+        client.waiting += size
+
+        def done() -> Iterable[Effect]:
+            client.waiting -= size
+            if client.throttled and client.waiting <= self._limits.unacknowledged // 2 and key in self.clients:
+                client.throttled = False
+                yield Reading(key, True)
+
+        self._later.append((self.seq, done))
+        if client.throttled or client.waiting <= self._limits.unacknowledged:
+            return []
+        client.throttled = True
+        return [Reading(key, False)]
+
+    def _refuse(self, key: int, message: Message, error: ClientError) -> list[Effect]:
+        """Tell the sender what was wrong; a client that has already changed its own copy must pull again."""
+        client = self.clients[key]
+        content = orjson.dumps({"text": str(error), "code": error.code, "traceback": None})
+        header = message.header
+        effects = list(self._reply(key, "ERROR", content, header.msgid, number=header.number)())
+        if header.msgtype == "PATCH-DOC" and (client.ours or client.kind == "viewer"):
+            client.cursor.subscribed = False
+            effects += self._resync([key], error.code)
+        return effects
+
+    def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
+        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off."""
+        content = orjson.dumps({"reason": reason})
+        there = [key for key in keys if key in self.clients]
+        ours = tuple(key for key in there if self.clients[key].ours)
+        if ours:
+            yield Send(ours, self._message("RESYNC", content))
+        for key in there:
+            if not self.clients[key].ours:
+                yield Close(key, RESTART, reason)
+
+    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
+        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
+
+    def _reply(
+        self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
+    ) -> Callable[[], Iterable[Effect]]:
+        """The answer to a request, if its sender is still there when it may be given."""
+
+        def reply() -> Iterable[Effect]:
+            if key in self.clients:
+                yield Send((key,), self._message(msgtype, content, buffers, reqid=reqid, **more))
+
+        return reply
+
+    def _message(
+        self, msgtype: str, content: bytes, buffers: Buffers = (), *, reqid: str | None = None, **more: int | None
+    ) -> Outgoing:
+        self._messages += 1
+        return outgoing(msgtype, content, msgid=str(self._messages), buffers=buffers, reqid=reqid, **more)

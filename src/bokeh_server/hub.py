@@ -1,0 +1,441 @@
+"""The hub: rooms by id, and the only interpreter of what they want done.
+
+It loads a room when somebody comes, gives its records to the store (all that wait, of all rooms, in one append: group
+commit), tells the room when they are durable, carries messages to connections, wakes rooms when time has passed, and
+lets rooms go when everybody has left. A room whose append failed is dropped; the next visitor loads it from the log.
+
+Everything runs on one event loop and no method blocks it. A ``Connection`` is given by the adapter; the hub never
+sees a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.authorise import Actor
+from bokeh_server.core.document import Document
+from bokeh_server.core.events import (
+    Answer,
+    Append,
+    Appended,
+    Close,
+    Drained,
+    Effect,
+    Event,
+    Failed,
+    Joined,
+    Kind,
+    Left,
+    Noticed,
+    Paused,
+    Reading,
+    Received,
+    Send,
+    Submitted,
+    TakeSnapshot,
+    Tick,
+    Wake,
+)
+from bokeh_server.core.room import Room
+from bokeh_server.core.wire import Message, Outgoing
+from bokeh_server.errors import BadMessage, BokehServerError, NotFound, ServerFault, StoreFailed
+from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.store import Info, Store
+
+log = structlog.get_logger("bokeh_server.hub")
+CHANGED = Outgoing((b'{"changed":true}',))
+GONE, RESTART = 1001, 1012
+
+
+class Connection(Protocol):
+    """One open websocket, as the adapter gives it. No method blocks or raises; after ``close`` all do nothing."""
+
+    def send(self, message: Outgoing) -> None:
+        """Send a message."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket with a websocket close code."""
+
+    def pause_reading(self) -> None:
+        """Read no more from the socket, so that the sender has to wait."""
+
+    def resume_reading(self) -> None:
+        """Read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A document as lists show it, with how many are there just now."""
+
+    info: Info
+    programs: int
+    viewers: int
+
+
+@dataclass(slots=True)
+class Live:
+    """A room in memory and what belongs to it outside the core."""
+
+    room: Room
+    connections: dict[int, Connection] = field(default_factory=dict)
+    waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    next_key: int = 0
+    empty_since: float = 0.0
+    dead: bool = False
+
+    def key(self) -> int:
+        """A number that is not in use in this room."""
+        self.next_key += 1
+        return self.next_key
+
+
+class Seat:
+    """One connection's place in a room. All methods return at once; after ``leave`` they do nothing."""
+
+    __slots__ = ("_hub", "_key", "_live")
+
+    def __init__(self, hub: Hub, live: Live, key: int) -> None:
+        self._hub = hub
+        self._live = live
+        self._key = key
+
+    def receive(self, message: Message) -> None:
+        """A message came from the connection."""
+        self._tell(Received(self._key, message, time.time()))
+
+    def paused(self) -> None:
+        """The connection's buffer is full."""
+        self._tell(Paused(self._key, time.monotonic()))
+
+    def resumed(self) -> None:
+        """The connection takes more."""
+        self._tell(Drained(self._key))
+
+    def leave(self) -> None:
+        """The connection is closed."""
+        if self._live.connections.pop(self._key, None) is not None:
+            self._live.empty_since = time.monotonic()
+            self._hub.tell(self._live, Left(self._key))
+
+    def _tell(self, event: Event) -> None:
+        if self._key in self._live.connections:
+            self._hub.tell(self._live, event)
+
+
+class OpenRoom:
+    """A room in memory, ready to be joined."""
+
+    __slots__ = ("_hub", "_live")
+
+    def __init__(self, hub: Hub, live: Live) -> None:
+        self._hub = hub
+        self._live = live
+
+    @property
+    def document(self) -> Document:
+        """The document as it is now; only to be read, and before the next ``await``."""
+        return self._live.room.document
+
+    def join(self, connection: Connection, actor: Actor, kind: Kind) -> Seat:
+        """Take a seat; the first message (ACK) leaves at once."""
+        live = self._live
+        key = live.key()
+        live.connections[key] = connection
+        seat = Seat(self._hub, live, key)
+        if live.dead:  # it failed between open and join: the client comes back by itself
+            connection.close(StoreFailed.close, StoreFailed.code)
+        else:
+            self._hub.tell(live, Joined(key, kind, actor))
+        return seat
+
+
+class Hub:
+    """All documents of one store.
+
+    Parameters
+    ----------
+    store
+        Opened by ``start`` and closed by ``stop``.
+    limits
+        Bounds of every room.
+    """
+
+    def __init__(self, store: Store, *, limits: Limits = LIMITS, bokeh_version: str = "") -> None:
+        self._store = store
+        self._limits = limits
+        self._versions = (bokeh_version, version("bokeh-server"))
+        self._rooms: dict[str, Live] = {}
+        self._loading: dict[str, asyncio.Future[Live]] = {}
+        self._batch: list[tuple[Live, Append]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._board: set[Connection] = set()
+        self._board_told = True
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ready = False
+        """Whether requests are taken."""
+        self.failure: str | None = None
+        """Why the store can't keep anything just now, or None."""
+
+    async def start(self) -> None:
+        """Open the store and begin."""
+        await self._store.__aenter__()
+        self.ready = True
+        self._spawn(self._keep_time())
+
+    async def stop(self) -> None:
+        """Close every socket so that its client comes back (1012), keep all that came, close the store."""
+        self.ready = False
+        for connection in [*self._board, *(c for live in self._rooms.values() for c in live.connections.values())]:
+            connection.close(RESTART, "restart")
+        await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._rooms.clear()
+        await self._store.__aexit__(None, None, None)
+
+    # Documents
+
+    async def create(self, owner: str, title: str) -> Info:
+        """A new, empty document; ``Conflict`` where the owner has one of that title."""
+        title = title.strip()
+        if not title or len(title) > self._limits.title or not title.isprintable():
+            raise BadMessage(f"A title has 1 to {self._limits.title} printable characters.")
+        now = time.time()
+        info = Info(new_id(), owner, title, created=now, changed=now)
+        await self._store.create(info)
+        self._board_changed()
+        return info
+
+    async def find(self, owner: str, name: str) -> Info:
+        """The document with this id, or of this owner and title; ``NotFound`` otherwise."""
+        info = await self._store.info(name) or await self._store.find(owner, name)
+        if info is None:
+            raise NotFound(f"There is no document {name[: self._limits.title]!r}.")
+        return info
+
+    async def documents(self, owner: str) -> list[Listing]:
+        """The owner's documents, the last changed first."""
+        return [self.listing(info) for info in await self._store.documents(owner)]
+
+    def listing(self, info: Info) -> Listing:
+        """The document with how many are there just now."""
+        live = self._rooms.get(info.id)
+        programs, _, viewers = live.room.presence if live else (0, 0, 0)
+        return Listing(info, programs, viewers)
+
+    async def rename(self, document: str, title: str) -> None:
+        """Give a document another title; ``Conflict`` where its owner has one of that title."""
+        title = title.strip()
+        if not title or len(title) > self._limits.title or not title.isprintable():
+            raise BadMessage(f"A title has 1 to {self._limits.title} printable characters.")
+        await self._store.rename(document, title)
+        self._board_changed()
+
+    async def delete(self, document: str) -> None:
+        """Delete a document for good; who looks at it is shown the door."""
+        live = self._rooms.pop(document, None)
+        if live is not None:
+            self._end(live, NotFound("The document was deleted."), "deleted")
+        await self._store.delete(document)
+        self._board_changed()
+
+    # Rooms
+
+    async def open(self, document: str) -> OpenRoom:
+        """The room of a document, loaded where it is not in memory; ``NotFound`` without such a document."""
+        live = self._rooms.get(document)
+        if live is None:
+            loading = self._loading.get(document)
+            if loading is None:
+                loading = self._loading[document] = asyncio.ensure_future(self._load(document))
+                loading.add_done_callback(lambda _: self._loading.pop(document, None))
+            live = await asyncio.shield(loading)
+        live.empty_since = time.monotonic()
+        return OpenRoom(self, live)
+
+    async def _load(self, document: str) -> Live:
+        info = await self._store.info(document)
+        stored = await self._store.load(document)
+        if info is None or stored is None:
+            raise NotFound("There is no such document.")
+        room = await asyncio.to_thread(
+            Room.restore, document, info.owner, stored, epoch=info.epoch, limits=self._limits, versions=self._versions
+        )
+        live = self._rooms[document] = Live(room)
+        return live
+
+    async def replace(self, document: str, content: bytes, buffers: Buffers, actor: Actor) -> int:
+        """Put another document in its place; returns the seq under which it is durable."""
+        return await self._submit(document, "replace", content, buffers, actor)
+
+    async def patch(self, document: str, content: bytes, buffers: Buffers, actor: Actor) -> int:
+        """Apply the content of a PATCH-DOC; returns the seq under which it is durable."""
+        return await self._submit(document, "patch", content, buffers, actor)
+
+    async def _submit(
+        self, document: str, what: Literal["patch", "replace"], content: bytes, buffers: Buffers, actor: Actor
+    ) -> int:
+        live = (await self.open(document))._live
+        token = live.key()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        live.waiting[token] = future
+        self.tell(live, Submitted(token, what, content, buffers, actor, time.time()))
+        return await future
+
+    def tell(self, live: Live, event: Event) -> None:
+        """Let a room know what happened, and do what it wants done."""
+        if live.dead:
+            return
+        for effect in live.room.receive(event):
+            self._perform(live, effect)
+
+    def _perform(self, live: Live, effect: Effect) -> None:
+        match effect:
+            case Send(clients, message):
+                connections = live.connections
+                for client in clients:
+                    connections[client].send(message)
+            case Append():
+                self._batch.append((live, effect))
+                if self._idle.is_set():
+                    self._idle.clear()
+                    asyncio.get_running_loop().call_soon(lambda: self._spawn(self._commit()))
+            case Close(client, code, reason):
+                live.connections[client].close(code, reason)
+            case Answer(token, outcome):
+                settle(live.waiting.pop(token, None), outcome)
+            case Reading(client, on):
+                connection = live.connections[client]
+                (connection.resume_reading if on else connection.pause_reading)()
+            case TakeSnapshot():
+                self._spawn(self._snapshot(live, effect))
+            case Wake():
+                asyncio.get_running_loop().call_later(0.2, self._tick, live)
+            case Noticed():
+                self._board_changed()
+
+    def _tick(self, live: Live) -> None:
+        self.tell(live, Tick(time.monotonic()))
+
+    # The log
+
+    async def _commit(self) -> None:
+        """Append what waits, in one batch after the other, until nothing waits."""
+        try:
+            while self._batch:
+                batch, self._batch = self._batch, []
+                await self._append([(live, append) for live, append in batch if not live.dead])
+        finally:
+            self._idle.set()
+
+    async def _append(self, batch: Sequence[tuple[Live, Append]]) -> None:
+        last = {id(live): (live, append.record.seq) for live, append in batch}
+        try:
+            if batch:
+                await self._store.append([append.record for _, append in batch], now=time.time())
+        except ServerFault as error:
+            if len(last) > 1:  # one room's fault must not be the others': each on its own
+                for live, _ in last.values():
+                    await self._append([entry for entry in batch if entry[0] is live])
+                return
+            self.failure = str(error)
+            log.error("the store failed", error=str(error))
+            for live, _ in last.values():
+                self._end(live, error, error.code)
+        else:
+            self.failure = None
+            for live, seq in last.values():
+                self.tell(live, Appended(seq))
+
+    async def _snapshot(self, live: Live, effect: TakeSnapshot) -> None:
+        try:
+            await self._store.snapshot(effect.record, effect.clients, kind=effect.kind)
+        except BokehServerError as error:
+            if not live.dead:
+                log.warning("no snapshot was taken", document=live.room.name, error=str(error))
+        else:
+            self._board_changed()
+
+    def _end(self, live: Live, error: BokehServerError, reason: str) -> None:
+        """Drop a room that is no longer the truth: its clients come back and find what the log has."""
+        if self._rooms.get(live.room.name) is live:
+            del self._rooms[live.room.name]
+        if isinstance(error, ServerFault):
+            self.tell(live, Failed(error))
+        live.dead = True
+        for connection in list(live.connections.values()):
+            connection.close(error.close, reason)
+        for future in live.waiting.values():
+            settle(future, error)
+        live.waiting.clear()
+
+    # The board
+
+    def watch(self, connection: Connection) -> None:
+        """Tell this connection whenever the list of documents must be fetched again."""
+        self._board.add(connection)
+
+    def unwatch(self, connection: Connection) -> None:
+        """Tell it no more."""
+        self._board.discard(connection)
+
+    def _board_changed(self) -> None:
+        if self._board_told and self._board:
+            self._board_told = False
+            asyncio.get_running_loop().call_later(0.2, self._tell_board)
+
+    def _tell_board(self) -> None:
+        self._board_told = True
+        for connection in self._board:
+            connection.send(CHANGED)
+
+    # Time
+
+    async def _keep_time(self) -> None:
+        """Let slow viewers and empty rooms go."""
+        while True:
+            await asyncio.sleep(min(5.0, self._limits.idle_room / 2))
+            now = time.monotonic()
+            for name, live in list(self._rooms.items()):
+                room = live.room
+                if live.connections or live.waiting or room.durable < room.seq:
+                    self._tick(live)
+                elif now - live.empty_since > self._limits.idle_room:
+                    del self._rooms[name]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task failed", error=repr(task.exception()), exc_info=task.exception())
+
+
+def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) -> None:
+    """Answer a request, if it still waits."""
+    if future is None or future.done():
+        return
+    if isinstance(outcome, BokehServerError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def new_id(random: Callable[[int], bytes] = secrets.token_bytes) -> str:
+    """128 random bits as 26 characters of lower-case base32."""
+    return base64.b32encode(random(16)).decode().rstrip("=").lower()

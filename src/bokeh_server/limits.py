@@ -1,0 +1,80 @@
+"""Every bound of the server in one frozen dataclass, each with its reason.
+
+All sizes are bytes, all times seconds. A bound that is exceeded costs the sender a clear ``TooLarge``, and nobody
+else anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one server.
+
+    Parameters are keyword-only in practice; change one with ``dataclasses.replace(LIMITS, message=...)``.
+    """
+
+    message: int = 256 * MIB
+    """One Bokeh message, all fragments together: a pushed document with 8 columns of 4 M float64."""
+
+    body: int = 256 * MIB
+    """One HTTP request body: the same document by PUT."""
+
+    header: int = 16 * KIB
+    """Header and metadata fragment of a message; real ones have 100 bytes."""
+
+    buffers: int = 4096
+    """Binary buffers of one message: one per column of a wide table."""
+
+    depth: int = 250
+    """Nesting of JSON. Real layouts stay below 60; Python's recursion limit is 1,000."""
+
+    events: int = 20_000
+    """Events of one patch."""
+
+    models: int = 200_000
+    """Models of one document; 40 figures have 1,283."""
+
+    title: int = 200
+    """Characters of a document's title: it is shown in lists and logged."""
+
+    ring: int = 4 * MIB
+    """Encoded patches that a room keeps for viewers that fell behind or come back."""
+
+    unacknowledged: int = 16 * MIB
+    """Bytes of one client that wait for the store; past it the server stops reading from that client."""
+
+    snapshot_records: int = 10_000
+    """Records after which a snapshot is taken: replay of 10,000 patches takes about 0.1 s."""
+
+    snapshot_bytes: int = 16 * MIB
+    """Bytes of records after which a snapshot is taken, whichever comes first."""
+
+    grave: float = 120.0
+    """Seconds for which a model that nothing refers to can be named again: BokehJS collects only every 30 s."""
+
+    grave_models: int = 5_000
+    """Models in the grave; the oldest go first."""
+
+    ticket: float = 30.0
+    """Life of a single-use ticket to one socket: a page needs it at once."""
+
+    idle_room: float = 60.0
+    """A room without clients leaves memory after this time."""
+
+    pause: float = 30.0
+    """A viewer that has not drained its socket for this long is shown the door (1013) and comes back by itself."""
+
+    ping: float = 20.0
+    """Between two pings of a silent socket: proxies cut after 60 s, phones sleep."""
+
+    clients: int = 1_000
+    """Remembered clients of a document (their last patch number, so that a resent patch is applied once)."""
+
+
+LIMITS = Limits()

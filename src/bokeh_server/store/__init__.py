@@ -1,0 +1,84 @@
+"""The Store contract: where documents and their records stay.
+
+The promises, which ``tests/store/contract.py`` holds every store to:
+
+1. *Acked means durable.* When ``append`` returns, every record of the batch is flushed to disk (or, with
+   ``durability="process"``, written, so that it survives a killed process). When it raises ``StoreFailed``, none of
+   the batch was kept.
+2. *One order.* ``(document, seq)`` is unique; an append whose seq is taken, or leaves a gap, raises ``StoreFailed``.
+3. *All or nothing.* A batch, a snapshot, a delete happens whole or not at all, also under kill -9 and a power cut.
+4. *Nothing is invented.* ``load`` gives the newest snapshot and every record after it, in order, exactly as appended.
+
+All methods are coroutines, may be called from one event loop, and never block it. A store is used as an async
+context manager: entering opens it (and raises ``StoreLocked``, ``StoreDamaged`` or ``StoreVersion`` with a sentence
+that says what to do), leaving waits for what is under way and closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+from bokeh_server.core.log import Record, Stored
+
+Durability = Literal["disk", "process"]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What lists show of a document. Times are seconds since 1970 (UTC)."""
+
+    id: str
+    owner: str
+    title: str
+    created: float
+    changed: float
+    seq: int = 0
+    epoch: int = 1
+    kind: str = ""
+    """What it shows, in words made by ``core.document.Document.census``: "2 plots, 3 widgets"."""
+    size: int = 0
+    """Bytes of its records and snapshot."""
+
+
+class Store(Protocol):
+    """Documents by id, and the log of each."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def create(self, info: Info) -> None:
+        """Add a document without records; ``Conflict`` where the id, or (owner, title), is taken."""
+
+    async def info(self, document: str) -> Info | None:
+        """The document of this id."""
+
+    async def find(self, owner: str, title: str) -> Info | None:
+        """The document of this owner and title."""
+
+    async def documents(self, owner: str | None = None) -> list[Info]:
+        """The documents of ``owner`` (None: of all), the last changed first."""
+
+    async def rename(self, document: str, title: str) -> None:
+        """``NotFound`` without such a document, ``Conflict`` where the owner has another of that title."""
+
+    async def delete(self, document: str) -> None:
+        """Really delete: the entry, its records and snapshot. ``NotFound`` without such a document."""
+
+    async def append(self, records: Sequence[Record], *, now: float) -> None:
+        """Keep a batch of records of one or several documents, in order; see promises 1 to 3.
+
+        ``now`` becomes the ``changed`` time of their documents.
+        """
+
+    async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
+        """Keep a ``replace`` record as the newest snapshot and let go of the records up to its seq.
+
+        ``kind`` becomes the document's ``kind``. An older snapshot than the one it has is ignored.
+        """
+
+    async def load(self, document: str) -> Stored | None:
+        """The newest snapshot and the records after it; None without such a document; ``StoreDamaged`` where a
+        checksum does not match or a record is missing."""
