@@ -31,8 +31,8 @@ class Limits:
     buffers: int = 4096
     """Binary buffers of one message: one per column of a wide table."""
 
-    depth: int = 250
-    """Nesting of JSON. Real layouts stay below 60; Python's recursion limit is 1,000."""
+    depth: int = 200
+    """Nesting of JSON. Real layouts stay below 60; orjson writes 254 levels."""
 
     events: int = 20_000
     """Events of one patch."""

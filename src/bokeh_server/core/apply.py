@@ -84,7 +84,7 @@ def apply(
     normal = _normal(patch, content, buffers, events, outcomes)
     for column in patch.touched:
         column.settle()
-    if patch.dropped:
+    if patch.dropped or patch.flattener.defined:
         document.sweep(now)
     return normal
 
@@ -167,7 +167,7 @@ def _column_data_changed(patch: _Patch, event: dict[str, Any]) -> Outcome:
     if event.get("cols") is not None:
         kept = _columns(model, attribute)
         value = Columns({**kept, **value})
-        refs = refs | model.refs.get(attribute, frozenset())
+        refs = value.refs() if refs or attribute in model.refs else refs
     _set(patch, model, attribute, value, refs)
     return "kept"
 
@@ -189,12 +189,12 @@ def _columns_streamed(patch: _Patch, event: dict[str, Any]) -> Outcome:
         values, refs = patch.flattener.value(item)
         if not isinstance(values, list | np.ndarray):
             raise BadMessage("The data of a stream is a map of lists or arrays.")
-        if refs:
-            patch.undo.append(model.set(attribute, columns, refs | model.refs.get(attribute, frozenset())))
         undo, same = column.stream(values, rollover)
         patch.undo.append(undo)
         patch.touched.append(column)
         faithful = faithful and same
+        if refs or attribute in model.refs:
+            _set(patch, model, attribute, columns, columns.refs())
     return "kept" if faithful else _replacement(key, attribute, {name: columns[name] for name, _ in entries})
 
 
@@ -228,9 +228,9 @@ def _columns_patched(patch: _Patch, event: dict[str, Any]) -> Outcome:
             if type(change) is not list or len(change) != 2:
                 raise BadMessage("The patches of a column are a list of index and value.")
             value, refs = patch.flattener.value(change[1])
-            if refs:
-                patch.undo.append(model.set(attribute, columns, refs | model.refs.get(attribute, frozenset())))
             patch.undo.append(column.patch(_index(change[0]), value))
+            if refs or attribute in model.refs:
+                _set(patch, model, attribute, columns, columns.refs())
     return "kept"
 
 
@@ -282,9 +282,7 @@ def _title_changed(patch: _Patch, event: dict[str, Any]) -> Outcome:
 def _message_sent(patch: _Patch, event: dict[str, Any]) -> Outcome:
     if type(event.get("msg_type")) is not str:
         raise BadMessage("A message has a type, which is a string.")
-    before = len(patch.undo)
     patch.flattener.value(event.get("msg_data"))
-    patch.dropped = patch.dropped or len(patch.undo) > before
     return "message"
 
 

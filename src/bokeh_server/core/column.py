@@ -77,8 +77,8 @@ class Column:
 
     def _append_to_list(self, new: Array) -> bool:
         live = self.live
-        if not len(new):
-            return False
+        if not len(new) and len(live):
+            return False  # BokehJS makes an array of the list, NumPy does not
         if len(live):
             old = as_numbers(list(live))
             if old is None:
@@ -202,6 +202,18 @@ class Columns(dict[str, Column]):
     """The columns of one source by name."""
 
     __slots__ = ()
+
+    def refs(self) -> set[str]:
+        """Ids of the models that the values name (columns of models are rare: this looks at every value)."""
+        found: set[str] = set()
+        todo: list[Any] = [column.live for column in self.values() if isinstance(column.values, list)]
+        while todo:
+            value = todo.pop()
+            if isinstance(value, dict) and value.keys() == {"id"}:
+                found.add(value["id"])
+            elif isinstance(value, list | dict):
+                todo.extend(value.values() if isinstance(value, dict) else value)
+        return found
 
 
 def bounds(index: slice, size: int) -> tuple[int, int, int]:

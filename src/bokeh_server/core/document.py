@@ -186,7 +186,7 @@ class Flattener:
     from others a moment ago, so what they say of it is old (True); a program knows better (False).
     """
 
-    __slots__ = ("_buffers", "_document", "_found", "_limits", "buffers", "definitions", "keep", "kept", "undo")
+    __slots__ = ("_buffers", "_document", "_found", "_limits", "buffers", "defined", "definitions", "keep", "kept", "undo")
 
     def __init__(self, document: Document, buffers: dict[str, bytes], *, keep: bool = False) -> None:
         self._document = document
@@ -195,6 +195,8 @@ class Flattener:
         self._found: set[str] = set()
         self.keep = keep
         self.undo: list[Undo] = []
+        self.defined = False
+        """Whether any model was made, set anew or brought back: something may be left that nothing refers to."""
         self.kept: set[str] = set()
         """Models whose definition was ignored by this rule."""
         self.definitions: dict[str, Any] = {}
@@ -279,6 +281,7 @@ class Flattener:
         return {"id": key}
 
     def _revive(self, key: str) -> None:
+        self.defined = True
         document, revived, todo = self._document, dict[str, Model](), [key]
         while todo:
             name = todo.pop()
@@ -314,6 +317,7 @@ class Flattener:
         if model is not None and self.keep:
             self.kept.add(key)
         else:
+            self.defined = True
             model = model or self._new(key, name)
             outer = self._found
             for attribute, item in attributes.items():
@@ -514,7 +518,10 @@ def from_bytes(data: bytes, dtype: np.dtype[Any], order: str) -> Array:
         raise BadMessage(f"{len(data)} bytes are no array of {dtype.name}.")
     if order == "big":
         return np.frombuffer(data, dtype.newbyteorder(">")).astype(dtype)
-    return np.frombuffer(data, dtype)
+    if dtype.kind == "b":
+        return np.frombuffer(data, np.uint8).astype(np.bool_)
+    array: Array = np.frombuffer(data, dtype)
+    return array
 
 
 def from_list(data: list[Any], dtype: np.dtype[Any]) -> Array:
