@@ -21,13 +21,15 @@ from bokeh_server.limits import LIMITS, Limits
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What the server reads of a header; everything else in it is ignored."""
+    """What server and client library read of a header; everything else in it is ignored."""
 
     msgid: str
     msgtype: str
     reqid: str | None = None
     num_buffers: int = 0
     number: int | None = None
+    epoch: int | None = None
+    seq: int | None = None
 
 
 class BufferHeader(msgspec.Struct, frozen=True):
