@@ -238,19 +238,32 @@ def inner_index(index: Any, size: int) -> int | slice:
 
 
 def patch_array(values: Array, where: int | slice, value: Any) -> Undo:
-    """Write ``value`` into numbers; both NumPy and BokehJS cut it to the column's type."""
+    """Write ``value`` into numbers, cut to the column's type as BokehJS does it."""
     new = as_numbers(value if isinstance(where, slice) else [value]) if not isinstance(value, np.ndarray) else value
     if new is None:
         raise TypeClash("This column holds numbers; the value of the patch is none.")
-    old = values[where].copy()
-    with np.errstate(all="ignore"):
-        cut = new.astype(values.dtype)
-    values[where] = cut if isinstance(where, slice) else cut.ravel()[0]
+    old, fitting = values[where].copy(), cut(new, values.dtype)
+    values[where] = fitting if isinstance(where, slice) else fitting.ravel()[0]
 
     def undo() -> None:
         values[where] = old
 
     return undo
+
+
+def cut(numbers: Array, dtype: np.dtype[Any]) -> Array:
+    """``numbers`` as ``dtype`` the way a typed array of JavaScript takes them (ECMA-262, section 7.1.6 and on).
+
+    Whole numbers wrap around, fractions are dropped, NaN and the infinities become 0; NumPy leaves the latter open.
+    """
+    if numbers.dtype == dtype:
+        return numbers
+    with np.errstate(all="ignore"):
+        if dtype.kind not in "iub" or numbers.dtype.kind not in "iuf":
+            return numbers.astype(dtype)
+        whole = np.nan_to_num(np.trunc(numbers.astype(np.float64)), nan=0.0, posinf=0.0, neginf=0.0)
+        wrapped = np.fmod(whole, 2.0**32).astype(np.int64)
+    return wrapped.astype(np.uint8).astype(np.bool_) if dtype.kind == "b" else wrapped.astype(dtype)
 
 
 def as_numbers(values: list[Any], dtype: np.dtype[Any] | None = None) -> Array | None:

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.column import Array, Column, Columns, Undo, as_numbers
+from bokeh_server.core.column import Array, Column, Columns, Undo, as_numbers, cut
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS, Limits
 
@@ -532,8 +532,7 @@ def from_list(data: list[Any], dtype: np.dtype[Any]) -> Array:
     numbers = as_numbers(flat) if flat else np.empty(0, dtype)
     if numbers is None:
         raise BadMessage("The values of an array are numbers.")
-    with np.errstate(all="ignore"):
-        return numbers.astype(dtype)
+    return cut(numbers, dtype)
 
 
 def inflate(data: str, limit: int) -> bytes:
