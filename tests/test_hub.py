@@ -1,0 +1,306 @@
+"""The hub on a real store in memory: rooms, group commit, failures, the board. No sockets: a connection is a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER
+from bokeh_server.core.log import Record
+from bokeh_server.core.wire import Header, Message, Outgoing
+from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, StoreFull
+from bokeh_server.hub import Hub, Seat, new_id
+from bokeh_server.limits import Limits
+from bokeh_server.store.memory import MemoryStore
+
+DOCUMENT = orjson.dumps(
+    {
+        "roots": [{"type": "object", "name": "Slider", "id": "s", "attributes": {"value": 0, "title": "a"}}],
+        "title": "t",
+        "version": "3.9.2",
+    }
+)
+
+
+def change(value: object, attribute: str = "value") -> bytes:
+    """The content of a patch that sets one attribute of the slider."""
+    event = {"kind": "ModelChanged", "model": {"id": "s"}, "attr": attribute, "new": value}
+    return orjson.dumps({"events": [event]})
+
+
+class Line:
+    """A connection that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, Any]]] = []
+        self.closed: tuple[int, str] | None = None
+        self.reading = True
+
+    def send(self, message: Outgoing) -> None:
+        header, _, content = [orjson.loads(part) for part in (*message.parts, "{}", "{}")[:3]]
+        self.messages.append((header.get("msgtype", "board"), content))
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    @property
+    def types(self) -> list[str]:
+        return [msgtype for msgtype, _ in self.messages]
+
+
+def send(seat: Seat, msgtype: str, content: bytes = b"{}", number: int | None = None) -> None:
+    seat.receive(Message(Header(msgid="m", msgtype=msgtype, number=number), content))
+
+
+def run(test: Callable[[Hub], Coroutine[Any, Any, None]], store: MemoryStore | None = None, **limits: Any) -> None:
+    """Run a test with a hub that is started and stopped."""
+
+    async def main() -> None:
+        hub = Hub(store or MemoryStore(), limits=Limits(**limits))
+        await hub.start()
+        try:
+            await test(hub)
+        finally:
+            await hub.stop()
+
+    asyncio.run(main())
+
+
+async def settled() -> None:
+    """Let commits happen."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_a_patch_reaches_the_others_and_not_its_sender() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        room = await hub.open(info.id)
+        mine, theirs = Line(), Line()
+        seats = [room.join(line, DEFAULT_USER, "program") for line in (mine, theirs)]
+        for seat in seats:
+            send(seat, "PULL-DOC-REQ")
+        send(seats[0], "PATCH-DOC", change(3))
+        await settled()
+        assert mine.types == ["ACK", "PULL-DOC-REPLY"]
+        assert theirs.types == ["ACK", "PULL-DOC-REPLY", "PATCH-DOC"]
+        assert room.document.models["s"].attributes["value"] == 3
+
+    run(test)
+
+
+def test_what_waits_goes_to_the_store_in_one_batch() -> None:
+    batches: list[int] = []
+    store = MemoryStore(admit=lambda records: batches.append(len(records)))
+
+    async def test(hub: Hub) -> None:
+        ids = [(await hub.create("defaultuser", title)).id for title in "ab"]
+        for document in ids:
+            await hub.replace(document, DOCUMENT, (), DEFAULT_USER)
+        batches.clear()
+        await asyncio.gather(*(hub.patch(d, change(v), (), DEFAULT_USER) for d in ids for v in range(1, 6)))
+        assert batches == [10]
+
+    run(test, store)
+
+
+def test_a_document_is_loaded_from_the_log_as_it_was() -> None:
+    store = MemoryStore()
+
+    async def first(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "kept")
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        assert await hub.patch(info.id, change(7), (), DEFAULT_USER) == 2
+
+    async def second(hub: Hub) -> None:
+        info = await hub.find("defaultuser", "kept")
+        assert (await hub.open(info.id)).document.models["s"].attributes["value"] == 7
+        assert info.kind == "1 widget"
+
+    run(first, store)
+    run(second, store)
+
+
+def test_when_the_disk_is_full_the_sender_is_told_nobody_sees_the_patch_and_the_room_recovers() -> None:
+    full = False
+
+    def admit(records: Sequence[Record]) -> None:
+        if full:
+            raise StoreFull
+
+    async def test(hub: Hub) -> None:
+        nonlocal full
+        info = await hub.create("defaultuser", "line")
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        viewer = Line()
+        send((await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer"), "PULL-DOC-REQ")
+        full = True
+        with pytest.raises(StoreFull, match="disk is full"):
+            await hub.patch(info.id, change(1), (), DEFAULT_USER)
+        assert viewer.types == ["ACK", "PULL-DOC-REPLY"]
+        assert viewer.closed == (1013, "store-full")
+        assert "full" in str(hub.failure)
+        full = False
+        assert await hub.patch(info.id, change(2), (), DEFAULT_USER) == 2
+        assert hub.failure is None
+
+    run(test, MemoryStore(admit=admit))
+
+
+def test_one_rooms_failed_append_is_not_the_others() -> None:
+    bad: list[str] = []
+
+    def admit(records: Sequence[Record]) -> None:
+        if any(record.document in bad for record in records):
+            raise StoreFull
+
+    async def test(hub: Hub) -> None:
+        ids = [(await hub.create("defaultuser", title)).id for title in "ab"]
+        for document in ids:
+            await hub.replace(document, DOCUMENT, (), DEFAULT_USER)
+        bad.append(ids[0])
+        patches = [hub.patch(document, change(5), (), DEFAULT_USER) for document in ids]
+        failed, kept = await asyncio.gather(*patches, return_exceptions=True)
+        assert isinstance(failed, StoreFull)
+        assert kept == 2
+
+    run(test, MemoryStore(admit=admit))
+
+
+def test_deleting_shows_everybody_the_door() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        viewer = Line()
+        (await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer")
+        await hub.delete(info.id)
+        assert viewer.closed == (1008, "deleted")
+        with pytest.raises(NotFound):
+            await hub.open(info.id)
+        with pytest.raises(NotFound):
+            await hub.find("defaultuser", "line")
+
+    run(test)
+
+
+def test_who_may_not_edit_can_neither_patch_nor_replace() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        with pytest.raises(Forbidden):
+            await hub.patch(info.id, change(1), (), ANONYMOUS)
+        stranger = Line()
+        seat = (await hub.open(info.id)).join(stranger, ANONYMOUS, "program")
+        send(seat, "PATCH-DOC", change(1))
+        assert stranger.messages[-1][1]["code"] == "forbidden"
+
+    run(test)
+
+
+@pytest.mark.parametrize("title", ["", "  ", "a\nb", "x" * 201])
+def test_a_title_is_short_and_printable(title: str) -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "good")
+        with pytest.raises(BadMessage, match="printable"):
+            await hub.create("defaultuser", title)
+        with pytest.raises(BadMessage, match="printable"):
+            await hub.rename(info.id, title)
+
+    run(test)
+
+
+def test_a_title_is_taken_once() -> None:
+    async def test(hub: Hub) -> None:
+        await hub.create("defaultuser", "line")
+        with pytest.raises(Conflict):
+            await hub.create("defaultuser", " line ")
+
+    run(test)
+
+
+def test_the_board_hears_of_new_renamed_and_deleted_documents_once_in_a_while() -> None:
+    async def test(hub: Hub) -> None:
+        board = Line()
+        hub.watch(board)
+        info = await hub.create("defaultuser", "a")
+        await hub.rename(info.id, "b")
+        await asyncio.sleep(0.3)
+        assert len(board.messages) == 1
+        await hub.delete(info.id)
+        await asyncio.sleep(0.3)
+        assert len(board.messages) == 2
+        hub.unwatch(board)
+        await hub.create("defaultuser", "c")
+        await asyncio.sleep(0.3)
+        assert len(board.messages) == 2
+
+    run(test)
+
+
+def test_lists_say_how_many_are_there() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        room = await hub.open(info.id)
+        seats = [room.join(Line(), DEFAULT_USER, "viewer") for _ in range(2)]
+        for seat in seats:
+            send(seat, "PULL-DOC-REQ")
+        (listing,) = await hub.documents("defaultuser")
+        assert (listing.programs, listing.viewers) == (0, 2)
+        seats[0].leave()
+        seats[0].leave()
+        assert hub.listing(info).viewers == 1
+
+    run(test)
+
+
+def test_a_room_without_clients_leaves_memory_and_comes_back() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        room = await hub.open(info.id)
+        await asyncio.sleep(0.3)
+        again = await hub.open(info.id)
+        assert again.document is not room.document
+        assert again.document.models["s"].attributes["value"] == 0
+
+    run(test, idle_room=0.1)
+
+
+def test_a_viewer_that_never_drains_is_shown_the_door() -> None:
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        line = Line()
+        seat = (await hub.open(info.id)).join(line, DEFAULT_USER, "viewer")
+        seat.paused()
+        await asyncio.sleep(0.3)
+        assert line.closed == (1013, "too slow")
+
+    run(test, idle_room=0.1, pause=0.1)
+
+
+def test_stopping_closes_sockets_so_that_they_come_back() -> None:
+    viewer, board = Line(), Line()
+
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        (await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer")
+        hub.watch(board)
+
+    run(test)
+    assert viewer.closed == (1012, "restart")
+    assert board.closed == (1012, "restart")
+
+
+def test_an_id_has_128_bits_in_26_characters() -> None:
+    assert new_id(lambda count: b"\xff" * count) == "7" * 25 + "4"
+    assert len({new_id() for _ in range(1000)}) == 1000
