@@ -1,0 +1,268 @@
+"""One live document of a program: its replica, what waits to be sent, the talk with the room, the socket under it.
+
+The socket's thread only sorts: what others changed goes to the callback thread, acknowledgements to the outbox. The
+program's own threads only write down what they changed. None of the three waits for another, except where somebody
+asked to wait (``settled``, ``merged``). After ``over`` nothing is sent any more and nothing comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from bokeh.document import Document
+from bokeh.document.callbacks import invoke_with_curdoc
+from bokeh.io.doc import _PATCHED_CURDOCS
+
+from bokeh_server.client.callbacks import Callbacks, run
+from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
+from bokeh_server.client.outbox import EnvelopeType, Key, Outbox
+from bokeh_server.client.reconcile import reconcile
+from bokeh_server.client.rest import away, error_of
+from bokeh_server.client.sync import Callback, Replica
+from bokeh_server.client.transport import Transport
+from bokeh_server.core import Buffers
+from bokeh_server.core.wire import Message, Outgoing
+from bokeh_server.errors import BokehServerError, NotFound, TooLarge
+from bokeh_server.limits import LIMITS, MIB
+
+log = logging.getLogger("bokeh_server.client")
+
+KEPT = 64 * MIB
+"""Bytes of patches that wait for a server that is away; past it the whole document waits in their place."""
+PATIENCE = 10.0
+"""Seconds without touch after which somebody who waits is told that the server is away."""
+AGAIN, SELDOM = 0.2, 5.0
+"""Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
+
+
+class Connection:
+    """``document`` and the room behind ``url`` (``ws:``), once ``start`` is called. ``name`` is for log lines."""
+
+    def __init__(self, url: str, headers: dict[str, str], document: Document, name: str) -> None:
+        self.document = document
+        self.name = name
+        self.outbox = Outbox()
+        self.dialogue = Dialogue(self.outbox)
+        self.replica = Replica(document, self._put, self._doubted)
+        self.callbacks = Callbacks(self.pull)
+        self.transport = Transport(url, self, headers)
+        self.over: BokehServerError | None = None
+        """Why nothing is sent any more."""
+        self.presence = Presence(0, 0, 0)
+        self.disconnected: list[Callable[[str], object]] = []
+        self.merged = 0
+        """How many copies of the document were merged."""
+        self._away_since: float | None = time.monotonic()
+        self._complained = False
+        self._refused: dict[int, BokehServerError] = {}
+        self._doubt: int | None = None
+        self._pulls = (0.0, AGAIN)
+
+    # What the program wants
+
+    def start(self, *, push: bool) -> int:
+        """Watch the document and connect. With ``push`` it goes to the server as it is: returns the number of that."""
+        self.replica.attach()
+        number = self.replica.push() if push else 0
+        self.transport.start()
+        return number
+
+    def settled(self, number: int, timeout: float | None) -> bool:
+        """Wait until the server has all up to ``number``; False where that takes longer than ``timeout`` seconds.
+
+        Raises what the server said where it refused a whole document.
+        """
+        self.transport.hurry()
+        done = self.outbox.wait(number, timeout)
+        if number in self._refused:
+            raise self._refused.pop(number)
+        return done
+
+    def stored(self, number: int) -> None:
+        """Wait until the server has all up to ``number``; ``ServerAway`` where touch with it is lost meanwhile."""
+        while not self.settled(number, 0.5):
+            if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
+                raise away(self.name, "no answer")
+        if self.over is not None:
+            raise self.over
+
+    def pull(self) -> None:
+        """Have the document copied anew from the server."""
+        self.dialogue.pull()
+        self.transport.wake()
+
+    def pulled(self, count: int) -> None:
+        """Wait until ``count`` copies have been merged; ``ServerAway`` where touch is lost meanwhile."""
+        while not self.callbacks.wait(lambda: self.merged >= count or self.over is not None, 0.5):
+            if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
+                raise away(self.name, "no answer")
+        if self.over is not None:
+            raise self.over
+
+    def close(self, timeout: float) -> bool:
+        """Wait until the server has everything, at most ``timeout`` seconds, then let go; whether it has."""
+        if self.over is not None:
+            return True
+        done = self.settled(self.outbox.last, timeout)
+        self._end(NotFound("This session is closed."))
+        self.transport.stop(1.0)
+        return done
+
+    def abandon(self) -> None:
+        """Let go at once: this is a forked process, and the threads are in the other one."""
+        self.over = NotFound("This session belongs to the parent process.")
+        self.replica.detach()
+
+    # What replica and socket tell
+
+    def _put(
+        self, msgtype: EnvelopeType, content: bytes, buffers: Buffers, keys: frozenset[Key], models: frozenset[str]
+    ) -> int:
+        if self.over is not None:
+            return 0
+        size = len(content) + sum(len(payload) for _, payload in buffers)
+        if size > LIMITS.message:
+            raise TooLarge(f"This is {size:,} bytes; a server takes {LIMITS.message:,} at once: send it in parts.")
+        number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models)
+        if msgtype == "PATCH-DOC" and self.outbox.bytes > KEPT:
+            number = self.replica.push()
+        self.transport.wake()
+        return number
+
+    def _doubted(self, number: int) -> None:
+        self._doubt = max(self._doubt or 0, number)
+        self.transport.wake()
+
+    @property
+    def live(self) -> bool:
+        """Whether there is touch with the room."""
+        return self.dialogue.live
+
+    def opened(self) -> None:
+        """The socket is open."""
+        self.dialogue.opened()
+        self.dialogue.answer(self.replica.answers)
+
+    def next(self) -> Outgoing | None:
+        """What to send now."""
+        self._resolve_doubt()
+        return self.dialogue.next()
+
+    def received(self, message: Message) -> None:
+        """A message came."""
+        match self.dialogue.received(message):
+            case Live(writer):
+                self._found(writer)
+            case Patched(patch, acknowledged):
+                self.callbacks.put(partial(self._apply, patch, acknowledged), patch.size)
+            case Pulled(copy, acknowledged):
+                self.callbacks.put(partial(self._merge, copy, acknowledged))
+            case Refused(entry, code, text):
+                if entry.msgtype == "PUSH-DOC":
+                    self._refused[entry.number] = error_of(code, text)
+                log.error("%s: the server refused a change: %s", self.name, text)
+            case Resync("replaced"):
+                log.warning("%s: another program has replaced the document", self.name)
+            case Presence() as presence:
+                self.presence = presence
+            case _:
+                pass
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self.dialogue.answer(self.replica.answers)
+
+    def lost(self, reason: str) -> None:
+        """The socket is gone, or could not be opened."""
+        self.dialogue.live = False
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            for callback in self.disconnected:
+                self.callbacks.put(partial(callback, reason))
+        if not self._complained:
+            self._complained = True
+            log.warning("%s: no touch with the server (%s); changes are kept and sent later", self.name, reason)
+
+    def gone(self, reason: str) -> None:
+        """The server will not have us."""
+        log.error("%s: the document can't be reached any more (%s); changes are no longer sent", self.name, reason)
+        for callback in self.disconnected:
+            self.callbacks.put(partial(callback, reason))
+        self._end(NotFound(f"{self.name} can't be reached any more ({reason})."), stop=False)
+
+    def _end(self, why: BokehServerError, *, stop: bool = True) -> None:
+        self.over = why
+        self.replica.detach()
+        self.outbox.clear()
+        if stop:
+            self.callbacks.stop()
+        self.callbacks.notify()
+
+    def _found(self, writer: bool) -> None:
+        self._away_since = None
+        if self._complained:
+            self._complained = False
+            log.warning("%s: in touch with the server again", self.name)
+        if not writer:
+            log.warning("%s: you may see this document, not change it", self.name)
+
+    def _resolve_doubt(self) -> None:
+        """Pull the document where its state is in doubt and all of ours that was under way then has arrived."""
+        if self._doubt is None or self.outbox.acknowledged < self._doubt or self.dialogue.pulling:
+            return
+        last, pause = self._pulls
+        now = time.monotonic()
+        if now - last < pause:
+            return
+        self._pulls = (now, min(2 * pause, SELDOM) if now - last < 4 * pause else AGAIN)
+        self._doubt = None
+        self.dialogue.pull()
+
+    # In the callback thread
+
+    def _apply(self, message: Message, acknowledged: int) -> None:
+        if self.over is None:
+            self._run(self.replica.apply(message, acknowledged))
+
+    def _merge(self, message: Message, acknowledged: int) -> None:
+        callbacks: list[Callback] = []
+        try:
+            if self.over is None:
+                callbacks = reconcile(
+                    self.replica, message, lambda: None if self.outbox.replaces else self.outbox.after(acknowledged)
+                )
+        except Exception:  # bokeh raises anything on a document that it can't build: this program goes on without it
+            log.exception("%s: the server's copy of the document can't be taken over", self.name)
+        finally:
+            self.outbox.release()
+            self.merged += 1
+            self.callbacks.notify()
+        self._run(callbacks)
+
+    def _run(self, callbacks: list[Callback]) -> None:
+        for callback in callbacks:
+            run(partial(run_in_curdoc, self.document, callback))
+
+
+def run_in_curdoc(document: Document, callback: Callback) -> None:
+    """Run a callback; after an error ``curdoc()`` is what it was (bokeh 3.9 leaves it patched, ``io/doc.py:68``)."""
+    try:
+        callback()
+    except Exception as error:
+        frame = error.__traceback__
+        while frame is not None:
+            if frame.tb_frame.f_code is invoke_with_curdoc.__code__:
+                forget_curdoc(document)
+            frame = frame.tb_next
+        raise
+
+
+def forget_curdoc(document: Document) -> None:
+    """Take one mark of ``document`` as current away again."""
+    for at in range(len(_PATCHED_CURDOCS) - 1, -1, -1):
+        if _PATCHED_CURDOCS[at]() is document:
+            del _PATCHED_CURDOCS[at]
+            return

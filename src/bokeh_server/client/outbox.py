@@ -1,0 +1,202 @@
+"""What a program has changed and the server has not acknowledged yet: numbered, in order, kept until it is.
+
+A number is given once and never again, so a change that is sent twice is applied once. Entries leave only when the
+server holds them (or refuses them); a cut of the connection puts what was sent back in front of what was not. While a
+fresh copy of the document is under way, acknowledged entries are kept as well: whoever merges the copy may need them.
+Refuses nothing and never waits for the network; any thread may call it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.wire import Outgoing, outgoing
+
+Key = tuple[str, str]
+"""What a change is about: (model id, attribute), or one of the two below."""
+ROOTS: Key = ("", "roots")
+TITLE: Key = ("", "title")
+
+EnvelopeType = Literal["PATCH-DOC", "PUSH-DOC"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change: a patch, or a whole document.
+
+    ``content`` is its JSON, ``keys`` is what it changes, ``models`` are the ids of the models that it defines. A whole
+    document stands for all changes from number ``since`` on.
+    """
+
+    number: int
+    msgtype: EnvelopeType
+    content: bytes
+    buffers: Buffers = ()
+    keys: frozenset[Key] = frozenset()
+    models: frozenset[str] = frozenset()
+    since: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of content and buffers."""
+        return len(self.content) + sum(len(payload) for _, payload in self.buffers)
+
+    @property
+    def waits(self) -> int:
+        """Bytes that a whole document would save: those of a patch."""
+        return self.size if self.msgtype == "PATCH-DOC" else 0
+
+    def message(self) -> Outgoing:
+        """The message that carries it."""
+        return outgoing(self.msgtype, self.content, msgid=str(self.number), buffers=self.buffers, number=self.number)
+
+
+class Outbox:
+    """The changes of one client, from ``put`` to ``acknowledge``."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[Entry] = deque()
+        self._flying: deque[Entry] = deque()
+        self._kept: deque[Entry] | None = None
+        self._bytes = 0
+        self._documents = 0
+        self.last = 0
+        """The last number that was given."""
+        self.acknowledged = 0
+        """All numbers up to this one are settled."""
+        self.until: int | None = None
+        """Only numbers up to this one may leave (None: all)."""
+
+    def put(
+        self,
+        msgtype: EnvelopeType,
+        content: bytes,
+        buffers: Buffers = (),
+        *,
+        keys: frozenset[Key] = frozenset(),
+        models: frozenset[str] = frozenset(),
+    ) -> int:
+        """Take a change; its number. A whole document takes the place of all that has not left yet."""
+        with self._changed:
+            self.last += 1
+            since = self.last
+            if msgtype == "PUSH-DOC" and self._waiting:
+                since = self._waiting[0].since
+                self._documents -= sum(old.msgtype == "PUSH-DOC" for old in self._waiting)
+                self._waiting.clear()
+                self._bytes = 0
+            entry = Entry(self.last, msgtype, content, buffers, keys, models, since)
+            self._waiting.append(entry)
+            self._bytes += entry.waits
+            self._documents += msgtype == "PUSH-DOC"
+            return entry.number
+
+    def take(self) -> Entry | None:
+        """The next change to send, which is under way from now on; None where there is none."""
+        with self._changed:
+            if not self._waiting or (self.until is not None and self._waiting[0].number > self.until):
+                return None
+            entry = self._waiting.popleft()
+            self._flying.append(entry)
+            self._bytes -= entry.waits
+            return entry
+
+    def acknowledge(self, number: int) -> list[Entry]:
+        """The server holds all up to ``number``: let go of them. Returns those that were still here."""
+        with self._changed:
+            settled = []
+            for queue in (self._flying, self._waiting):
+                while queue and queue[0].number <= number:
+                    settled.append(queue.popleft())
+                    if queue is self._waiting:
+                        self._bytes -= settled[-1].waits
+            if settled:
+                self._settle(settled)
+            return settled
+
+    def refuse(self, number: int) -> Entry | None:
+        """The server will never take this one."""
+        with self._changed:
+            entry = next((entry for entry in self._flying if entry.number == number), None)
+            if entry is not None:
+                self._flying.remove(entry)
+                self._documents -= entry.msgtype == "PUSH-DOC"
+                self._advance()
+            return entry
+
+    def interrupt(self) -> None:
+        """The connection was cut: what was under way must be sent again."""
+        with self._changed:
+            self._waiting.extendleft(reversed(self._flying))
+            self._bytes += sum(entry.waits for entry in self._flying)
+            self._flying.clear()
+
+    def keep(self) -> None:
+        """Keep acknowledged entries from now on, until ``release``."""
+        with self._changed:
+            if self._kept is None:
+                self._kept = deque()
+
+    def release(self) -> None:
+        """Forget the acknowledged entries that were kept."""
+        with self._changed:
+            self._kept = None
+
+    def after(self, number: int) -> list[Entry]:
+        """All entries past ``number`` that are here, the kept ones included, in order."""
+        with self._changed:
+            entries = (*(self._kept or ()), *self._flying, *self._waiting)
+            return [entry for entry in entries if entry.number > number]
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a whole document is among what is to be sent or under way."""
+        return self._documents > 0
+
+    @property
+    def bytes(self) -> int:
+        """Size of the patches that have not left yet."""
+        return self._bytes
+
+    def wait(self, number: int, timeout: float | None) -> bool:
+        """Wait until all up to ``number`` are settled, at most ``timeout`` seconds (None: no limit)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while self.acknowledged < number:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
+
+    def notify(self) -> None:
+        """Wake all who wait, so that they look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Let go of everything: nobody will ever take it."""
+        with self._changed:
+            self._waiting.clear()
+            self._flying.clear()
+            self._kept = None
+            self._bytes = self._documents = 0
+            self._advance()
+
+    def _settle(self, entries: list[Entry]) -> None:
+        self._documents -= sum(entry.msgtype == "PUSH-DOC" for entry in entries)
+        if self._kept is not None:
+            self._kept.extend(entries)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Everything in front of what is still here is settled."""
+        first = next((queue[0].since for queue in (self._flying, self._waiting) if queue), self.last + 1)
+        self.acknowledged = first - 1
+        self._changed.notify_all()

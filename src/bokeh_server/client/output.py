@@ -1,0 +1,160 @@
+"""``output_server``, ``show`` and their kin: where the plots of a script go.
+
+``output_server(title)`` gives the script a fresh document and a session that is bound to the stored one; ``show``
+stores it and makes it live. Without ``output_server`` everything is bokeh's own. An uncaught ``ServerAway`` of a plain
+script is printed as one line, without a traceback: the remedy is in the line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import bokeh.io
+from bokeh.document import Document
+from bokeh.io.state import curstate
+from bokeh.model import Model
+from bokeh.settings import settings
+from bokeh.util.browser import view
+
+from bokeh_server.client.session import Session
+from bokeh_server.errors import ServerAway
+
+log = logging.getLogger("bokeh_server.client")
+
+settings.simple_ids = False  # ids that no other program uses: two programs may share one document
+
+
+class Output:
+    """Where this script's plots go."""
+
+    session: Session | None = None
+    shown: frozenset[str] = frozenset()
+    """Links that a browser was opened for."""
+
+
+OUTPUT = Output()
+
+
+def output_server(
+    docname: str, session: Session | None = None, url: str = "default", autopush: bool = True, clear: bool = True
+) -> None:
+    """Send what is shown from now on to a bokeh-server, as the document with the title ``docname``.
+
+    Parameters
+    ----------
+    docname
+        Title of the stored document. The same title is the same document, and the same link, in every run.
+    session
+        A session to use; a new one by default.
+    url
+        Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
+    autopush
+        Whether changes are sent as they are made, or when ``push()`` is called.
+    clear
+        Whether ``show`` replaces what is stored. With False it is loaded and added to.
+
+    Raises ``ServerAway`` where no server answers.
+    """
+    say_plainly()
+    session = session or Session(url)
+    session.use_doc(docname)
+    old = OUTPUT.session
+    if old is not None and old is not session and (old.docid, old.root_url) == (session.docid, session.root_url):
+        document = old.document
+        old.close()
+        if document is not None:
+            document.clear()  # its models may go into the new document
+    session.autopush = autopush
+    OUTPUT.session = session
+    curstate().document = Document(theme=bokeh.io.curdoc().theme)
+    if not clear:
+        session.load_document(bokeh.io.curdoc())
+
+
+def cursession() -> Session | None:
+    """The session that ``output_server`` made or took, or None."""
+    return OUTPUT.session
+
+
+def push(session: Session | None = None, document: Document | None = None) -> None:
+    """Store the document, or what was changed since; returns when the server has it."""
+    session = session or OUTPUT.session
+    if session is None:
+        log.warning("push() does nothing: call output_server(title) first")
+        return
+    say_plainly()
+    session.store_document(document or session.document or bokeh.io.curdoc())
+
+
+def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) -> Any:
+    """Show a plot, widget or layout, or several: on the server after ``output_server``, else as bokeh does.
+
+    It becomes a root of the current document, the document is stored and stays live, its link is printed, and a
+    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display).
+    """
+    session = OUTPUT.session
+    if session is None:
+        return bokeh.io.show(obj, browser, new, **kwargs)
+    document = session.document or bokeh.io.curdoc()
+    for item in obj if isinstance(obj, Sequence) else [obj]:
+        add(document, item)
+    push(session, document)
+    print(session.link)
+    if session.link not in OUTPUT.shown and has_browser(browser):
+        OUTPUT.shown |= {session.link}
+        view(session.link, browser=browser, new=new)
+    if curstate().file or curstate().notebook:
+        return bokeh.io.show(obj, browser, new, **kwargs)
+    return None
+
+
+def add(document: Document, obj: Any) -> None:
+    """Make ``obj`` a root; roots that are parts of it no longer are, and a part of a root stays one."""
+    if not isinstance(obj, Model):
+        raise ValueError(f"show() takes plots, widgets and layouts, not {type(obj).__name__}")
+    if obj.document is document:
+        return
+    parts = obj.references()
+    for root in document.roots:
+        if root in parts:
+            document.remove_root(root)
+    document.add_root(obj)
+
+
+def reset_output() -> None:
+    """Forget where plots go: the session is closed, the current document is a new one."""
+    session, OUTPUT.session = OUTPUT.session, None
+    if session is not None:
+        session.close()
+    bokeh.io.reset_output()
+
+
+def has_browser(browser: str | None) -> bool:
+    """Whether to open a browser: not where the user said ``none``, nor where there is no display for it."""
+    chosen = settings.browser(browser)
+    if chosen is not None:
+        return chosen != "none"
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def say_plainly() -> None:
+    """From now on an uncaught ``ServerAway`` is printed as one line."""
+    if getattr(sys.excepthook, "says_plainly", False):
+        return
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if isinstance(error, ServerAway):
+            print(error, file=sys.stderr)
+        else:
+            before(kind, error, traceback)
+
+    hook.says_plainly = True  # type: ignore[attr-defined]
+    sys.excepthook = hook

@@ -1,0 +1,152 @@
+"""Make a document here equal to a fresh copy from the server, touching only what differs.
+
+Models are matched by id: those that exist keep their identity, their callbacks and every attribute that is the same
+already; others are made or dropped. Changes of ours that the copy does not hold yet stay on top of it, so nothing that
+is on its way is undone for a moment. Building the models of the copy happens before the document is locked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from bokeh.model import Model
+from bokeh.models import ColumnDataSource
+
+from bokeh_server.client.encode import Reader, canonical, same, set_attribute
+from bokeh_server.client.outbox import ROOTS, TITLE, Entry, Key
+from bokeh_server.client.sync import Callback, Replica, change, key_of
+from bokeh_server.core.wire import Message
+
+log = logging.getLogger("bokeh_server.client")
+
+PLAIN = (str, int, float, bool, Model)
+Plan = list[tuple[Model, dict[str, Any]]]
+
+
+def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[Entry] | None]) -> list[Callback]:
+    """Merge a PULL-DOC-REPLY into the document of ``replica``; what to run afterwards (callbacks of the user).
+
+    ``under_way`` gives the changes of ours that the copy does not hold, in order, or None where a whole document of
+    ours is to replace it anyway. Raises ``ValueError`` where bokeh can't
+    build a model of the copy; the document is then as before.
+    """
+    plan: Plan = []
+    reader = Reader(
+        replica.find,
+        replica.reuse,
+        message.buffers,
+        setter=replica,
+        found=lambda model, attributes: plan.append((model, attributes)),
+    )
+    doc = orjson.loads(message.content)["doc"]
+    doc["defs"] = []
+    copy = reader.read(doc)
+    with replica.applying() as deferred:
+        pending = under_way()
+        if pending is None:
+            return []
+        ours = {key for entry in pending for key in entry.keys}
+        models = replica.document.models
+        models._push_freeze()
+        try:
+            for model, attributes in plan:
+                _update(replica, model, attributes, ours, pending)
+            _set_roots(replica, _roots(replica, copy["roots"], pending))
+            if TITLE not in ours:
+                replica.document.set_title(copy["title"], setter=replica)  # type: ignore[arg-type]
+        finally:
+            models._pop_freeze()
+        replica.document._config = copy.get("config", replica.document.config)
+        _take_callbacks(replica, copy)
+        replica.known = {model.id for model in reader.defined}
+        replica.known.update(name for entry in pending for name in entry.models)
+        replica.known &= models._models.keys()
+        replica.settle(reader.defined)
+    return deferred
+
+
+def _update(replica: Replica, model: Model, attributes: dict[str, Any], ours: set[Key], pending: list[Entry]) -> None:
+    for name, value in attributes.items():
+        key = (model.id, name)
+        if name == "data" and isinstance(model, ColumnDataSource) and isinstance(value, dict):
+            if key in ours:
+                value = _with_ours(replica, key, value, pending)
+            if _differs(model, name, value):
+                replica.touched(key)
+                set_attribute(model, name, value, replica)
+        elif key not in ours and _differs(model, name, value):
+            set_attribute(model, name, value, replica)
+    for name in set(model._property_values) - attributes.keys():
+        if (model.id, name) not in ours:
+            _reset(replica, model, name)
+
+
+def _differs(model: Model, name: str, value: Any) -> bool:
+    """Whether the server's value is another one to a reader (a date here and its number there are the same)."""
+    descriptor = model.lookup(name, raises=False)
+    if descriptor is None or not descriptor.serialized:
+        return False
+    here = descriptor.get_value(model)
+    if here is value or (type(here) is type(value) and isinstance(value, PLAIN) and here == value):
+        return False
+    return not same(canonical(here), canonical(value))
+
+
+def _reset(replica: Replica, model: Model, name: str) -> None:
+    """Back to the default: the server has no value for this attribute."""
+    descriptor = model.lookup(name)
+    if not descriptor.serialized or descriptor.readonly:
+        return
+    old = model._property_values.pop(name)
+    new = descriptor.__get__(model, type(model))
+    if not descriptor.property.matches(old, new):
+        model.trigger(name, old, new, setter=replica)  # type: ignore[arg-type]
+
+
+def _with_ours(replica: Replica, key: Key, data: dict[str, Any], pending: list[Entry]) -> Any:
+    """The server's columns with our changes of them that are on their way on top."""
+    scratch = ColumnDataSource(data=data)
+    for entry in pending:
+        if key in entry.keys:
+            reader = Reader(replica.find, replica.reuse, entry.buffers)
+            for event in orjson.loads(entry.content)["events"]:
+                if key_of(event) == key:
+                    decoded = reader.read({name: item for name, item in event.items() if name != "model"})
+                    change(scratch, decoded, None)
+    return dict(scratch.data)
+
+
+def _roots(replica: Replica, roots: list[Model], pending: list[Entry]) -> list[Model]:
+    """The server's roots with those on top that we add or remove just now."""
+    roots = list(roots)
+    for entry in pending:
+        for event in orjson.loads(entry.content)["events"] if ROOTS in entry.keys else ():
+            root = replica.reuse(event["model"]["id"])
+            if event["kind"] == "RootAdded" and root is not None and root not in roots:
+                roots.append(root)
+            elif event["kind"] == "RootRemoved" and root in roots:
+                roots.remove(root)
+    return roots
+
+
+def _set_roots(replica: Replica, roots: list[Model]) -> None:
+    document = replica.document
+    here = document.roots
+    kept = 0
+    while kept < min(len(here), len(roots)) and here[kept] is roots[kept]:
+        kept += 1
+    for root in here[kept:]:
+        document.remove_root(root, setter=replica)  # type: ignore[arg-type]
+    for root in roots[kept:]:
+        document.add_root(root, setter=replica)  # type: ignore[arg-type]
+
+
+def _take_callbacks(replica: Replica, copy: dict[str, Any]) -> None:
+    """The document's own CustomJS callbacks."""
+    here = replica.document.callbacks.js_event_callbacks
+    here.clear()
+    for name, callbacks in (copy.get("callbacks") or {}).items():
+        here[name].extend(callbacks)

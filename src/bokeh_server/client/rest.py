@@ -1,0 +1,99 @@
+"""The few HTTP requests that a program makes: find or create a document, read it, ask what is there.
+
+Plain ``urllib``, straight to the server (no proxy: a program and its bokeh-server are on one network). An answer of the
+server with a problem becomes the error of that code; no answer at all becomes ``ServerAway``, which says what to do.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import orjson
+
+from bokeh_server.errors import BokehServerError, ClientError, Conflict, ServerAway, ServerFault
+
+TIMEOUT = 30.0
+"""Seconds for one answer: a document of 100 MB takes its time."""
+
+
+class Rest:
+    """Requests below ``root`` (which ends in a slash), each with ``headers``."""
+
+    def __init__(self, root: str, headers: dict[str, str]) -> None:
+        self.root = root
+        self.headers = headers
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer to ``method`` on ``path`` (below the root) with the JSON ``body``; None where it is empty."""
+        headers = {"Accept": "application/json", **self.headers}
+        data = None
+        if body is not None:
+            data = orjson.dumps(body)
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(self.root + path, data, headers, method=method)  # noqa: S310 - checked root
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as response:
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise problem(error.code, error.read(), self.root) from None
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            raise away(self.root, getattr(error, "reason", error)) from None
+        try:
+            return orjson.loads(content) if content else None
+        except orjson.JSONDecodeError:
+            raise away(self.root, "what answers there is no bokeh-server") from None
+
+    def document(self, title: str) -> dict[str, Any]:
+        """What the server tells of the document ``title``, which is made where it does not exist."""
+        try:
+            made: dict[str, Any] = self.request("POST", "api/v1/documents", {"title": title})
+            return made
+        except Conflict:
+            return self.info(title)
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What the server tells of a document by id or title."""
+        found: dict[str, Any] = self.request("GET", f"api/v1/documents/{quote(name)}/info")
+        return found
+
+    def content(self, name: str) -> dict[str, Any]:
+        """A document as Bokeh's JSON, binary values inline."""
+        found: dict[str, Any] = self.request("GET", f"api/v1/documents/{quote(name)}")
+        return found
+
+
+def quote(name: str) -> str:
+    """A title or id as one part of a path."""
+    return urllib.parse.quote(name, safe="")
+
+
+def away(root: str, reason: object) -> ServerAway:
+    """The error of a server that does not answer."""
+    return ServerAway(f"No bokeh-server answers at {root} ({reason}); start one with `bokeh-server`.")
+
+
+def problem(status: int, content: bytes, root: str) -> BokehServerError:
+    """The error that an answer with an HTTP status of 400 or more stands for."""
+    try:
+        told = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict) or "code" not in told:
+        return away(root, f"what answers there says HTTP {status}")
+    return error_of(str(told["code"]), str(told.get("detail") or told.get("title") or ""), status)
+
+
+def error_of(code: str, text: str, status: int = 400) -> BokehServerError:
+    """The error with this code, or the branch that ``status`` belongs to."""
+    todo: list[type[BokehServerError]] = [BokehServerError]
+    while todo:
+        kind = todo.pop()
+        if kind.code == code and "code" in vars(kind):
+            return kind(text or None)
+        todo.extend(kind.__subclasses__())
+    return (ClientError if status < 500 else ServerFault)(text or None)

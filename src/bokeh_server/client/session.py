@@ -1,0 +1,315 @@
+"""A program's session with a bokeh-server: it names a stored document, and keeps one of bokeh's live with it.
+
+After ``store_document`` or ``load_document`` nothing else needs to be called: what the program changes goes to the
+server, what others change arrives here, callbacks run in a thread of the session. The session never blocks the
+program, outlives restarts of the server, and at the end of the program waits a few seconds for what is on its way.
+The names are those of ``bokeh.session.Session`` of 2015.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import time
+import urllib.parse
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from bokeh.document import Document
+from bokeh.document.document import DEFAULT_TITLE
+from bokeh.model import Model
+
+from bokeh_server.client.connection import Connection
+from bokeh_server.client.rest import Rest
+from bokeh_server.errors import BadSetting, ClientError, NotFound
+
+log = logging.getLogger("bokeh_server.client")
+
+DEFAULT_SERVER_URL = "http://localhost:5006/"
+AT_EXIT = 5.0
+"""Seconds that the end of a program waits for the server, all sessions together."""
+
+
+class Session:
+    """A session of ``username`` with the server at ``root_url``.
+
+    Parameters
+    ----------
+    root_url
+        Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
+    username, userapikey
+        Who this is. A server for a single user asks for nothing else than the defaults; the variable
+        ``BOKEH_SERVER_TOKEN`` takes the place of the default key.
+
+    Raises ``BadSetting`` where the address is none. Nothing is sent before a method needs it.
+    """
+
+    def __init__(self, root_url: str = "default", username: str = "defaultuser", userapikey: str = "nokey") -> None:
+        self.root_url = root_of(root_url)
+        self.username = username
+        self.userapikey = os.environ.get("BOKEH_SERVER_TOKEN", userapikey) if userapikey == "nokey" else userapikey
+        self.docid: str | None = None
+        self.title: str | None = None
+        self._autopush = True
+        self._connection: Connection | None = None
+        self._on_disconnect: list[Callable[[str], object]] = []
+        headers = {} if self.userapikey == "nokey" else {"Authorization": f"Bearer {self.userapikey}"}
+        self._rest = Rest(self.root_url, headers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.link if self.docid else self.root_url}>"
+
+    # Which document
+
+    def use_doc(self, name: str | None = None, docid: str | None = None) -> None:
+        """Bind the session to the document with the title ``name`` (made where it does not exist), or to ``docid``.
+
+        Raises ``ServerAway`` where no server answers, ``NotFound`` for an unknown ``docid``.
+        """
+        if name is None and docid is None:
+            raise BadSetting("Give use_doc() the title of a document, or its docid.")
+        found = self._rest.document(name) if name is not None else self._rest.info(str(docid))
+        if found["id"] != self.docid and self._connection is not None:
+            self._let_go(self._connection, AT_EXIT)
+        self.docid, self.title = found["id"], found["title"]
+
+    @property
+    def document(self) -> Document | None:
+        """The bokeh document that is live in this session."""
+        return self._connection.document if self._connection is not None else None
+
+    @property
+    def link(self) -> str:
+        """The address of the whole document."""
+        return f"{self.root_url}bokeh/doc/{self._docid()}"
+
+    def object_link(self, obj: Model | Document | None = None) -> str:
+        """The address of one plot or widget of the document, or of the whole document."""
+        return f"{self.link}/{obj.id}" if isinstance(obj, Model) else self.link
+
+    # Storing
+
+    def store_document(self, doc: Document) -> None:
+        """Put ``doc`` in the place of the stored document, in one step, and keep it live from now on.
+
+        Returns when the server has stored it. Where ``doc`` is live already this is ``push()``.
+        """
+        if self._connection is not None and self._connection.document is doc and self._connection.over is None:
+            self.push()
+            return
+        if doc.title == DEFAULT_TITLE and self.title:
+            doc.title = self.title
+        connection = self._open(doc)
+        try:
+            connection.stored(connection.start(push=True))
+        except BaseException:
+            self._let_go(connection, 0.0)
+            raise
+        self._apply_autopush()
+
+    def store_objects(self, *objs: Model) -> None:
+        """Send the data of the sources among ``objs`` and all that they refer to, though nothing was assigned.
+
+        For data that was changed in place (``ds.data["y"][3] = 5``). Does not wait for the server.
+        """
+        connection = self._live()
+        models: dict[str, Model] = {}
+        for obj in objs:
+            if obj.document is not connection.document:
+                raise ClientError(f"{obj} is not part of the stored document; add it with show() first.")
+            models.update((model.id, model) for model in obj.references())
+        connection.replica.store(models.values())
+        if not self.autopush:
+            self.push()
+
+    def push(self, timeout: float = 30.0) -> bool:
+        """Send what has not been sent, and wait until the server has stored it, at most ``timeout`` seconds."""
+        connection = self._live()
+        connection.outbox.until = connection.outbox.last if not self._autopush else None
+        connection.transport.wake()
+        return connection.settled(connection.outbox.last, timeout)
+
+    @property
+    def autopush(self) -> bool:
+        """Whether changes are sent as they are made (True), or when ``push()`` is called."""
+        return self._autopush
+
+    @autopush.setter
+    def autopush(self, autopush: bool) -> None:
+        self._autopush = autopush
+        self._apply_autopush()
+
+    def _apply_autopush(self) -> None:
+        if self._connection is not None:
+            self._connection.outbox.until = None if self._autopush else self._connection.outbox.last
+            self._connection.transport.wake()
+
+    def flush(self, timeout: float | None = 30.0) -> bool:
+        """Wait until the server has all changes, for ``timeout`` seconds at most (None: no limit); whether it has."""
+        if self._connection is None or self._connection.over is not None:
+            return True
+        return self.push(timeout) if timeout is not None else self._wait_for_all()
+
+    def _wait_for_all(self) -> bool:
+        while not self.push(3600.0):
+            pass
+        return True
+
+    # Loading
+
+    def load_document(self, doc: Document) -> None:
+        """Make ``doc`` what is stored, and keep it live from now on. Roots that it has already are added to that.
+
+        Returns when all is there. Callbacks run for what changed.
+        """
+        connection = self._connection
+        if connection is not None and connection.document is doc and connection.over is None:
+            count = connection.merged + 1
+            connection.pull()
+            connection.pulled(count)
+            return
+        roots = doc.roots
+        connection = self._open(doc)
+        try:
+            connection.start(push=False)
+            connection.pulled(1)
+        except BaseException:
+            self._let_go(connection, 0.0)
+            raise
+        for root in roots:
+            doc.add_root(root)
+        self._apply_autopush()
+
+    def pull(self, typename: str | None = None, objid: str | None = None) -> Any:
+        """The stored models as JSON: a list of ``{"type", "id", "attributes"}``, or the one with ``objid``.
+
+        ``NotFound`` where there is no model of this id (and type).
+        """
+        models = list(models_of(self._rest.content(self._docid())))
+        if objid is None:
+            return [model for model in models if typename in (None, model["type"])]
+        for model in models:
+            if model["id"] == objid and typename in (None, model["type"]):
+                return model
+        raise NotFound(f"The document has no {typename or 'model'} {objid}.")
+
+    def poll_document(self, document: Document, interval: float = 0.5) -> None:
+        """Keep the program running for its callbacks, until Ctrl-C or until the document is gone for good.
+
+        ``interval`` (seconds) is only how often this looks whether to end: changes arrive at once.
+        """
+        if self.document is not document:
+            self.load_document(document)
+        connection = self._live()
+        try:
+            while connection.over is None:
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            return
+
+    # The end
+
+    def on_disconnect(self, callback: Callable[[str], object]) -> None:
+        """Call ``callback(reason)`` whenever touch with the server is lost. The session comes back by itself."""
+        self._on_disconnect.append(callback)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is touch with the server just now."""
+        return self._connection is not None and self._connection.over is None and self._connection.live
+
+    def close(self, timeout: float = AT_EXIT) -> bool:
+        """Send what is on its way, in at most ``timeout`` seconds, and let go of the document; whether all was stored.
+
+        The stored document stays, and so does the bokeh document, which is no longer live.
+        """
+        return self._let_go(self._connection, timeout) if self._connection is not None else True
+
+    def _let_go(self, connection: Connection, timeout: float) -> bool:
+        connection.outbox.until = None
+        connection.transport.wake()
+        done = connection.close(timeout)
+        if connection is self._connection:
+            self._connection = None
+        OPEN.discard(connection)
+        if not done and timeout:
+            log.warning("%s: changes were not stored: no touch with the server", connection.name)
+        return done
+
+    def _open(self, document: Document) -> Connection:
+        if self._connection is not None:
+            self._let_go(self._connection, AT_EXIT)
+        docid = self._docid()
+        parts = urllib.parse.urlsplit(f"{self.root_url}bokeh/doc/{docid}/ws")
+        url = urllib.parse.urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
+        connection = Connection(url, self._rest.headers, document, self.link)
+        connection.disconnected = self._on_disconnect
+        self._connection = connection
+        OPEN.add(connection)
+        return connection
+
+    def _docid(self) -> str:
+        if self.docid is None:
+            raise BadSetting("Choose a document first: output_server(title), or session.use_doc(title).")
+        return self.docid
+
+    def _live(self) -> Connection:
+        if self._connection is None:
+            raise BadSetting("No document is live in this session: show() something, or session.load_document(doc).")
+        return self._connection
+
+
+OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def root_of(url: str) -> str:
+    """The address of a server with its last slash; ``BadSetting`` where it is none."""
+    if url == "default":
+        url = os.environ.get("BOKEH_SERVER_URL", DEFAULT_SERVER_URL)
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadSetting(f"{url!r} is no address of a server; it looks like {DEFAULT_SERVER_URL}.")
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + "/", "", ""))
+
+
+def models_of(value: Any) -> Iterator[dict[str, Any]]:
+    """All models that are defined in a Bokeh JSON value."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict | list):
+                yield from models_of(item)
+    elif isinstance(value, dict):
+        if value.get("type") == "object" and "id" in value:
+            yield {"type": value["name"], "id": value["id"], "attributes": value.get("attributes", {})}
+        for item in value.values():
+            if isinstance(item, dict | list):
+                yield from models_of(item)
+
+
+def end() -> None:
+    """The program ends: give what is on its way a few seconds, then let go."""
+    deadline = time.monotonic() + AT_EXIT
+    for connection in list(OPEN):
+        connection.outbox.until = None
+        if not connection.close(max(0.0, deadline - time.monotonic())):
+            log.warning("%s: some changes were not stored: no touch with the server", connection.name)
+
+
+def abandon() -> None:
+    """This is a forked process: what is live belongs to the parent."""
+    for connection in list(OPEN):
+        connection.abandon()
+    OPEN.clear()
+
+
+atexit.register(end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=abandon)

@@ -1,0 +1,324 @@
+"""One bokeh document of this program, kept equal to the server's: what changes here goes out, what comes is applied.
+
+A ``Replica`` sees each change of its document in the thread that makes it, before any callback runs, and turns it into
+the JSON of a patch at once, as the value is then. What comes from the server is applied with the replica as setter, so
+that it does not go back. User callbacks never run while the document is being changed: they are handed back to the
+caller, who runs them when the whole patch is in.
+
+Two rules keep all replicas equal (one order, at the server): a remote change of an attribute is skipped while a change
+of ours to the same is on its way, since ours comes later; and where order can't be told here (columns, roots), the
+document is pulled again once ours has arrived (``on_doubt``).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import orjson
+from bokeh.core.serialization import UnknownReferenceError
+from bokeh.document import Document
+from bokeh.document.callbacks import invoke_with_curdoc
+from bokeh.document.events import (
+    ColumnDataChangedEvent,
+    ColumnsPatchedEvent,
+    ColumnsStreamedEvent,
+    DocumentChangedEvent,
+    DocumentPatchedEvent,
+    MessageSentEvent,
+    ModelChangedEvent,
+    RootAddedEvent,
+    RootRemovedEvent,
+    TitleChangedEvent,
+)
+from bokeh.events import ModelEvent
+from bokeh.model import Model
+from bokeh.models import ColumnDataSource
+
+from bokeh_server.client.encode import Reader, Writer, dumps, set_attribute
+from bokeh_server.client.outbox import ROOTS, TITLE, EnvelopeType, Key
+from bokeh_server.core import Buffers
+from bokeh_server.core.wire import Message
+from bokeh_server.errors import Conflict
+
+log = logging.getLogger("bokeh_server.client")
+
+Callback = Callable[[], object]
+Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], int]
+"""Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
+
+SWITCH = 0.01
+"""Seconds within which a thread that has changed a source surely comes to tell (twice the interpreter's switch)."""
+
+
+class Replica:
+    """``document``, kept equal to the server's.
+
+    ``put`` takes each change of ours. ``on_doubt`` is called with a number of ours, when the document must be pulled
+    again after that has arrived.
+    """
+
+    def __init__(self, document: Document, put: Put, on_doubt: Callable[[int], None]) -> None:
+        self.document = document
+        self.lock = threading.RLock()
+        """Held while the document is changed from outside, and while a change of ours is written down."""
+        self.known: set[str] = set()
+        """Ids of the models of this document that the server has as well."""
+        self.own: dict[Key, int] = {}
+        """The number of our last change of each thing."""
+        self._put = put
+        self._on_doubt = on_doubt
+        self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
+        self._deferred: list[Callback] | None = None
+        self._applying: int | None = None
+        self._touched: dict[Key, float] = {}
+
+    # What changes here
+
+    def attach(self) -> None:
+        """Watch the document from now on; ``Conflict`` where another session does."""
+        callbacks, models = self.document.callbacks, self.document.models
+        if "trigger_on_change" in vars(callbacks):
+            raise Conflict("This document is live in another session already; close that session first.")
+        trigger, recompute = callbacks.trigger_on_change, models.recompute
+
+        def trigger_on_change(event: DocumentChangedEvent) -> None:
+            self._triggered(event, trigger)
+
+        def recompute_under_lock() -> None:
+            with self.lock:
+                recompute()
+                self.known &= models._models.keys()
+                self._seen.update({model.id: model for model in models})
+
+        vars(callbacks)["trigger_on_change"] = trigger_on_change
+        vars(models)["recompute"] = recompute_under_lock
+
+    def detach(self) -> None:
+        """Let go of the document."""
+        vars(self.document.callbacks).pop("trigger_on_change", None)
+        vars(self.document.models).pop("recompute", None)
+
+    def _triggered(self, event: DocumentChangedEvent, trigger: Callable[[DocumentChangedEvent], None]) -> None:
+        if self._applying == threading.get_ident() and self._deferred is not None:
+            self._deferred.append(partial(trigger, event))
+            return
+        setter: object = event.setter
+        if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
+            self._changed(event)
+        trigger(event)
+
+    def _changed(self, event: DocumentPatchedEvent) -> None:
+        began = time.monotonic() - SWITCH
+        with self.lock:
+            written = self._write(event)
+            if written is None:
+                return
+            rep, key, writer = written
+            number = self._send([rep], writer, {key} if key else set())
+            if key and self._touched.get(key, 0.0) > began:
+                self._on_doubt(number)
+
+    def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
+        content = dumps({"events": events})
+        number = self._put("PATCH-DOC", content, writer.payloads(), frozenset(keys), frozenset(writer.written))
+        self.known.update(writer.written)
+        self.own.update(dict.fromkeys(keys, number))
+        return number
+
+    def _write(self, event: DocumentPatchedEvent) -> tuple[Any, Key | None, Writer] | None:
+        """The JSON of an event and what it is about; None where the server need not hear of it."""
+        writer = Writer(self.known)
+        match event:
+            case RootAddedEvent():
+                return event.to_serializable(writer), ROOTS, writer
+            case TitleChangedEvent():
+                return event.to_serializable(writer), TITLE, writer
+            case MessageSentEvent():
+                return event.to_serializable(writer), None, writer
+            case RootRemovedEvent():
+                return event.to_serializable(writer), ROOTS, writer
+            case ModelChangedEvent() | ColumnDataChangedEvent() | ColumnsStreamedEvent() | ColumnsPatchedEvent():
+                if event.model.id not in self.known:
+                    return self._write_owner(event.model, writer)
+                key = (event.model.id, event.attr)
+                if isinstance(event, ModelChangedEvent):
+                    return self._write_attribute(event.model, event.attr, writer), key, writer
+                return event.to_serializable(writer), key, writer
+        return None
+
+    def _write_attribute(self, model: Model, name: str, writer: Writer) -> Any:
+        """A ModelChanged event with what the attribute is now: two threads that set it agree on the last one."""
+        value = model.lookup(name).get_value(model)
+        return {"kind": "ModelChanged", "model": model.ref, "attr": name, "new": writer.encode(value)}
+
+    def _write_owner(self, model: Model, writer: Writer) -> tuple[Any, Key, Writer] | None:
+        """Bring a model that the server does not have because it is only the default of an attribute.
+
+        Any other model that the server lacks comes with the event that put it into the document.
+        """
+        for owner in list(self.document.models):
+            for name, value in owner._unstable_default_values.items():
+                if value is model or (isinstance(value, list) and any(item is model for item in value)):
+                    if owner.id in self.known:
+                        return self._write_attribute(owner, name, writer), (owner.id, name), writer
+                    return self._write_owner(owner, writer)
+        return None
+
+    def push(self) -> int:
+        """Send the whole document as it is now; its number."""
+        with self.lock:
+            serialized = self.document.to_json()
+            buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in serialized.buffers)
+            self.known = {model.id for model in self.document.models}
+            content = dumps({"doc": serialized.content})
+            return self._put("PUSH-DOC", content, buffers, frozenset(), frozenset(self.known))
+
+    def store(self, models: Iterable[Model]) -> None:
+        """Send the whole data of the sources among ``models``, as one patch, though nothing was assigned."""
+        with self.lock:
+            writer = Writer(self.known)
+            sources = [m for m in models if isinstance(m, ColumnDataSource) and m.id in self.known]
+            events = [ColumnDataChangedEvent(self.document, s, "data").to_serializable(writer) for s in sources]
+            if events:
+                self._send(events, writer, {(source.id, "data") for source in sources})
+
+    # What comes from the server
+
+    def find(self, name: str) -> Model | None:
+        """The model of this document with the id ``name``."""
+        return self.document.models.get_by_id(name)  # type: ignore[arg-type]
+
+    def reuse(self, name: str) -> Model | None:
+        """A model of this id that is, or was, in this document."""
+        return self.find(name) or self._seen.get(name)
+
+    def settle(self, models: Iterable[Model]) -> None:
+        """The server has these models."""
+        self.known.update(model.id for model in models if model.document is self.document)
+
+    def touched(self, key: Key) -> None:
+        """Something was changed from outside just now."""
+        self._touched[key] = time.monotonic()
+
+    def apply(self, message: Message, acknowledged: int) -> list[Callback]:
+        """Apply a patch of another client; what to run afterwards (callbacks of the user).
+
+        ``acknowledged`` is the last of our numbers that the server had before this patch. Raises nothing that a patch
+        can cause: what can't be applied is logged, or pulled again.
+        """
+        with self.applying() as deferred:
+            reader = Reader(self.find, self.reuse, message.buffers, setter=self)
+            for event in orjson.loads(message.content)["events"]:
+                self._apply(reader, event, acknowledged)
+            self.settle(reader.defined)
+        return deferred
+
+    @property
+    def answers(self) -> bool:
+        """Whether the document has callbacks of this program."""
+        callbacks = self.document.callbacks
+        handlers = (handler for handlers in callbacks._message_callbacks.values() for handler in handlers)
+        return (
+            any(model._callbacks or any(model._event_callbacks.values()) for model in list(self.document.models))
+            or any(callbacks._event_callbacks.values())
+            or any(handler != callbacks.trigger_event for handler in handlers)
+        )
+
+    def applying(self) -> _Applying:
+        """Hold the lock and keep callbacks back: ``with replica.applying() as callbacks``."""
+        return _Applying(self)
+
+    def _apply(self, reader: Reader, event: dict[str, Any], acknowledged: int) -> None:
+        try:
+            self._apply_event(reader, event, acknowledged)
+        except UnknownReferenceError as error:
+            log.debug("A patch names model %s, which is not here", error.id)
+            self._on_doubt(0)
+        except Exception as error:  # noqa: BLE001 - bokeh raises anything on values it does not like; the next event counts
+            log.warning("A change by another client was not taken over (%s): %s", event.get("kind"), error)
+
+    def _apply_event(self, reader: Reader, event: dict[str, Any], acknowledged: int) -> None:
+        kind = event["kind"]
+        key = key_of(event)
+        if key is not None and self.own.get(key, 0) > acknowledged:
+            if key == TITLE or (kind == "ModelChanged" and key[1] != "data"):
+                return
+            self._on_doubt(self.own[key])
+        decoded = reader.read(event)
+        if kind == "MessageSent":
+            assert self._deferred is not None
+            self._deferred.append(partial(self._receive, decoded["msg_type"], decoded.get("msg_data")))
+        elif kind == "RootAdded":
+            self.document.add_root(decoded["model"], setter=self)  # type: ignore[arg-type]
+        elif kind == "RootRemoved":
+            self.document.remove_root(decoded["model"], setter=self)  # type: ignore[arg-type]
+        elif kind == "TitleChanged":
+            self.document.set_title(decoded["title"], setter=self)  # type: ignore[arg-type]
+        else:
+            assert key is not None
+            self.touched(key)
+            change(decoded["model"], decoded, self)
+
+    def _receive(self, msg_type: str, data: Any) -> None:
+        """Run the callbacks of a message: of a model event also those that were registered late."""
+        callbacks = self.document.callbacks
+        if isinstance(data, ModelEvent) and data.model is not None:
+            callbacks.subscribe(data.event_name, data.model)
+        for callback in list(callbacks._message_callbacks.get(msg_type, ())):
+            invoke_with_curdoc(self.document, partial(callback, data))
+
+
+class _Applying:
+    """The time in which a replica's document is changed from outside."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def __enter__(self) -> list[Callback]:
+        self._replica.lock.acquire()
+        self._replica._applying = threading.get_ident()
+        deferred: list[Callback] = []
+        self._replica._deferred = deferred
+        return deferred
+
+    def __exit__(self, *error: object) -> None:
+        self._replica._deferred = None
+        self._replica._applying = None
+        self._replica.lock.release()
+
+
+def key_of(event: dict[str, Any]) -> Key | None:
+    """What an event (its JSON) is about."""
+    match event["kind"]:
+        case "RootAdded" | "RootRemoved":
+            return ROOTS
+        case "TitleChanged":
+            return TITLE
+        case "MessageSent":
+            return None
+        case _:
+            return (event["model"]["id"], event.get("attr", "data"))
+
+
+def change(model: Any, event: dict[str, Any], setter: Any) -> None:
+    """Carry out a decoded event about one model. A part of the columns leaves the other columns as they are."""
+    match event["kind"]:
+        case "ModelChanged":
+            set_attribute(model, event["attr"], event["new"], setter)
+        case "ColumnDataChanged":
+            data = event["data"] if event.get("cols") is None else {**model.data, **event["data"]}
+            set_attribute(model, event.get("attr", "data"), data, setter)
+        case "ColumnsStreamed" if model.data:  # a part of the columns may grow, unlike in source.stream
+            model.data._stream(model.document, model, event["data"], event.get("rollover"), setter)
+        case "ColumnsStreamed":
+            model._stream(event["data"], event.get("rollover"), setter)
+        case "ColumnsPatched":
+            model.patch(event["patches"], setter=setter)
+        case kind:
+            log.debug("There is no event of kind %r", kind)
