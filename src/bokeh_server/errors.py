@@ -12,6 +12,7 @@
     │   ├── Unauthorized             nobody is logged in, or the ticket is spent
     │   ├── Forbidden                logged in, but without the right
     │   ├── MethodNotAllowed         the path exists, not with this method
+    │   ├── ServerAway               (in programs) no server answers where one was expected
     │   └── BadSetting               a flag, variable or file that can't be used
     └── ServerFault                  ours: the client did nothing wrong and may try again
         ├── StoreFailed              the store could not keep what it was given
@@ -116,6 +117,12 @@ class MethodNotAllowed(ClientError):
 
     code = "method-not-allowed"
     status = 405
+
+
+class ServerAway(ClientError):
+    """No bokeh-server answers; start one with `bokeh-server`."""
+
+    code = "server-away"
 
 
 class BadSetting(ClientError):
