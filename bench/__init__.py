@@ -1,0 +1,6 @@
+"""The benchmark: our server side by side with bokeh's own, in the same interleaved run, on pinned cores.
+
+`python -m bench` runs four cells: ``core`` (parse and apply of one patch, in process), ``fanout`` (one producer, N
+viewers, a replayed patch), ``open`` (pull and push of a document of 8 MB columns) and ``start`` (time to ready, idle
+memory). Every figure is a median of at least 5 rounds; what counts are the ratios. See docs/performance.md.
+"""
