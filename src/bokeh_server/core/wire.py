@@ -90,9 +90,7 @@ class Assembler:
             raise
 
     def _receive(self, fragment: str | bytes) -> Message | None:
-        self._size += len(fragment)
-        if self._size > self._limits.message:
-            raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
+        self._count(len(fragment))
         if self._id is not None:
             return self._payload(fragment)
         if not isinstance(fragment, str):
@@ -105,10 +103,16 @@ class Assembler:
             self._metadata = True
         elif self._content is None:
             self._content = encode_text(fragment)
+            self._count(len(self._content) - len(fragment))
             return self._complete()
         else:
             self._id = self._parse_buffer_header(fragment)
         return None
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > self._limits.message:
+            raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
 
     def _parse_header(self, fragment: str) -> Header:
         if len(fragment) > self._limits.header:
@@ -117,7 +121,9 @@ class Assembler:
             header = _decode_header(encode_text(fragment))
         except (msgspec.MsgspecError, RecursionError) as error:
             raise BadMessage(f"The header of a message is not valid: {error}.") from None
-        if not 0 <= header.num_buffers <= self._limits.buffers:
+        if header.num_buffers < 0:
+            raise BadMessage("A message can't have fewer than no buffers.")
+        if header.num_buffers > self._limits.buffers:
             raise TooLarge(f"A message may have at most {self._limits.buffers} buffers.")
         return header
 

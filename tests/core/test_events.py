@@ -1,0 +1,38 @@
+"""The vocabulary between a room and the world: frozen, so that a list of events and effects is a transcript."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+import pytest
+
+from bokeh_server.core import events
+from bokeh_server.core.authorise import DEFAULT_USER
+from bokeh_server.core.events import Effect, Event
+
+EVENTS = {"Joined", "Received", "Submitted", "Appended", "Failed", "Paused", "Drained", "Left", "Tick"}
+EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "Noticed"}
+
+
+def test_what_can_happen_and_what_can_be_wanted_is_a_closed_list() -> None:
+    assert {kind.__name__ for kind in get_args(Event)} == EVENTS
+    assert {kind.__name__ for kind in get_args(Effect)} == EFFECTS
+
+
+@pytest.mark.parametrize("kind", [*get_args(Event), *get_args(Effect)], ids=lambda kind: kind.__name__)
+def test_an_event_or_effect_is_frozen_and_has_no_room_for_more(kind: type) -> None:
+    assert dataclasses.is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert not hasattr(kind, "__dict__") or "__slots__" in vars(kind)
+
+
+def test_two_events_that_say_the_same_are_equal() -> None:
+    assert events.Joined(1, "viewer", DEFAULT_USER) == events.Joined(1, "viewer", DEFAULT_USER)
+    assert events.Joined(1, "viewer", DEFAULT_USER) != events.Joined(1, "program", DEFAULT_USER)
+
+
+def test_an_event_can_not_be_changed_afterwards() -> None:
+    tick = events.Tick(1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        tick.now = 2.0  # type: ignore[misc]
