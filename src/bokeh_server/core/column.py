@@ -60,10 +60,14 @@ class Column:
                 del values[stop:]
             self.values, self.start, self.stop = values, start, stop
 
+        plain, before = isinstance(values, list) and isinstance(new, list), stop - start
         faithful = self._append(new)
         if rollover is not None and self.stop - self.start > rollover:
             self.start = self.stop - rollover
-            faithful = faithful and rollover > 0  # BokehJS cuts with slice(-rollover), which keeps all for 0
+            if plain:  # BokehJS cuts with slice(-rollover), which keeps all for 0
+                faithful = faithful and rollover > 0
+            else:  # it moves the numbers within the array, which then stays as long as it was
+                faithful = faithful and (before < rollover or (before == rollover and not isinstance(values, list)))
         return undo, faithful
 
     def _append(self, new: Values) -> bool:

@@ -234,7 +234,7 @@ class Flattener:
                 flat = self._flatten(values, 2)
                 if not isinstance(name, str) or not isinstance(flat, list | np.ndarray):
                     return self._flatten(value, 1), self._found
-                columns[name] = Column(flat)
+                columns[name] = Column(flat[:] if flat is values else flat)  # the event itself may have to be written again
             return columns, self._found
         finally:
             self._found = outer
