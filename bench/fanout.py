@@ -68,7 +68,8 @@ class Fanout:
 
     def measure(self, server: Server, viewers: int, points: int, *, paced: bool) -> dict[str, object]:
         """One run of the load client."""
-        work = f"{viewers} viewer{'s' * (viewers > 1)}, {points} point{'s' * (points > 1)}" + f", paced {PACE}/s" * paced
+        work = f"{viewers} viewer{'s' * (viewers > 1)}, {points} point{'s' * (points > 1)}"
+        work += f", paced {PACE}/s" * paced
         self.count += 1
         patch = server.folder / "patch"
         size = len(written(patch, self.patches[points]))
