@@ -1,0 +1,55 @@
+/* Calls to the server's own interface. What it refuses is thrown as a Problem, in words for people. */
+
+export class Problem extends Error {
+  constructor(message, { status = 0, code = "offline" } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/* The JSON answer to a request (null where there is none); `body` is sent as JSON. */
+export async function call(method, url, body) {
+  const init = { method, headers: { Accept: "application/json" }, cache: "no-store" };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers["Content-Type"] = "application/json";
+  }
+  const response = await fetch(url, init).catch(() => {
+    throw new Problem("The server can't be reached just now.");
+  });
+  if (!response.ok) throw await problem(response);
+  return response.status === 204 ? null : response.json();
+}
+
+async function problem(response) {
+  const { status } = response;
+  const type = response.headers.get("Content-Type") ?? "";
+  const { detail, title, code } = type.includes("json") ? await response.json().catch(() => ({})) : {};
+  return new Problem(`${detail ?? title ?? `The server answered ${status}.`}`, { status, code: code ?? "unknown" });
+}
+
+/* The documents of one server, below `prefix`. */
+export class Documents {
+  #url;
+
+  constructor(prefix) {
+    this.#url = `${prefix}/api/v1/documents`;
+  }
+
+  list() {
+    return call("GET", this.#url);
+  }
+
+  info(id) {
+    return call("GET", `${this.#url}/${encodeURIComponent(id)}/info`);
+  }
+
+  rename(id, title) {
+    return call("PATCH", `${this.#url}/${encodeURIComponent(id)}`, { title });
+  }
+
+  delete(id) {
+    return call("DELETE", `${this.#url}/${encodeURIComponent(id)}`);
+  }
+}

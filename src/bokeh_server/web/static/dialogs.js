@@ -1,0 +1,44 @@
+/* Asking and telling: one dialog and one place for short messages, as base.html has them. All text goes in as text. */
+
+const dialog = document.getElementById("ask");
+const toasts = document.getElementById("toasts");
+const SHOWN = 3;
+
+dialog.querySelector("button").addEventListener("click", () => dialog.close(""));
+
+/* Ask before something happens. Resolves true when it may, or to the text typed where `value` is given; else null. Only
+   one question at a time: a second one is answered by null at once. */
+export function ask({ title, text, action, danger = false, value }) {
+  if (dialog.open) return Promise.resolve(null);
+  const [heading, paragraph, input] = ["h2", "p", "input"].map((name) => dialog.querySelector(name));
+  const [cancel, confirm] = dialog.querySelectorAll("button");
+  heading.textContent = title;
+  paragraph.textContent = text;
+  confirm.textContent = action;
+  confirm.classList.toggle("danger", danger);
+  input.hidden = value === undefined;
+  input.required = !input.hidden;
+  input.value = value ?? "";
+  input.setAttribute("aria-label", title);
+  dialog.returnValue = "";
+  dialog.showModal();
+  if (input.hidden) cancel.focus();
+  else input.select();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      const agreed = dialog.returnValue === "yes";
+      resolve(agreed ? (input.hidden ? true : input.value.trim()) : null);
+    }, { once: true });
+  });
+}
+
+/* Show a short message for a while; errors stay longer and are read out at once. */
+export function toast(level, text) {
+  const message = document.createElement("p");
+  message.className = level;
+  message.textContent = text;
+  if (level === "error") message.setAttribute("role", "alert");
+  toasts.append(message);
+  while (toasts.children.length > SHOWN) toasts.firstElementChild.remove();
+  setTimeout(() => message.remove(), level === "error" ? 9_000 : 4_000);
+}

@@ -1,0 +1,229 @@
+/* The page around a document: who made it, whether it is live, and every button that matters.
+
+   The frame is somebody else's program. It gets one MessagePort; what comes through is checked here message by message,
+   shown as text only, and can do no more than size the frame, show a state, ask for a ticket to its own document, and
+   ask the viewer whether to open a link. */
+
+import { call, Documents } from "./api.js";
+import { ask, toast } from "./dialogs.js";
+
+const { prefix, document: id, frame_url: url } = JSON.parse(document.getElementById("parameters").textContent);
+const documents = new Documents(prefix);
+const [frame, title, status, viewers, hint, notice, again] = [
+  "frame", "title", "status", "viewers", "hint", "notice", "try",
+].map((name) => document.getElementById(name));
+
+const STARTED = 20_000; // ms after which a frame that has not said hello will not
+const GRACE = 800; // a cut shorter than this is not worth a word
+const TICKETS = 400; // ms between two tickets
+const TOASTS = 1_000;
+const TALLEST = 50_000; // px
+
+const view = { state: "connecting", pending: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false };
+let gone = false;
+let port = null;
+let started = false;
+
+/* What may come from the frame: for each kind of message its fields, each with what it must be. */
+const is_count = (value) => Number.isInteger(value) && value >= 0 && value < 1e9;
+const is_text = (value) => typeof value === "string" && value.length > 0 && value.length <= 2_000;
+const is_flag = (value) => typeof value === "boolean";
+const one_of = (...values) => (value) => values.includes(value);
+const MESSAGES = {
+  ticket: [{}, give_ticket],
+  status: [{ state: one_of("connecting", "live", "reconnecting"), retry: is_count, pending: is_count }, show_status],
+  presence: [{ programs: is_count, answering: is_count, viewers: is_count }, show_presence],
+  wants: [{ program: is_flag }, ({ program }) => { view.wants = program; render(); }],
+  missing: [{ model: is_flag }, ({ model }) => { notice.hidden = !model; }],
+  resize: [{ height: is_count }, resize],
+  toast: [{ level: one_of("info", "error"), text: is_text }, seldom(TOASTS, ({ level, text }) => toast(level, text))],
+  "open-link": [{ url: is_text }, open_link],
+};
+
+function receive({ data }) {
+  if (data === null || typeof data !== "object" || !Object.hasOwn(MESSAGES, data.kind)) return;
+  const [fields, act] = MESSAGES[data.kind];
+  const content = {};
+  for (const [name, check] of Object.entries(fields)) {
+    if (!check(data[name])) return;
+    content[name] = data[name];
+  }
+  void act(content);
+}
+
+addEventListener("message", ({ source, data }) => {
+  if (source !== frame.contentWindow || data?.kind !== "hello") return;
+  started = true;
+  port?.close();
+  const channel = new MessageChannel();
+  port = channel.port1;
+  port.onmessage = receive;
+  frame.contentWindow.postMessage({ kind: "port" }, "*", [channel.port2]); // its origin is opaque: it has no name
+});
+
+/* At most once in `pause` ms; what comes in between is let go. */
+function seldom(pause, act) {
+  let last = -Infinity;
+  return (content) => {
+    const now = performance.now();
+    if (now - last < pause) return;
+    last = now;
+    act(content);
+  };
+}
+
+let asked = -Infinity;
+let asking = false;
+
+async function give_ticket() {
+  if (asking) return;
+  asking = true;
+  const wait = asked + TICKETS - performance.now();
+  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+  const to = port;
+  const answer = gone ? { gone } : await ticket();
+  asked = performance.now();
+  asking = false;
+  to.postMessage({ kind: "ticket", ...answer });
+}
+
+async function ticket() {
+  try {
+    const answer = await call("POST", `${prefix}/bokeh/doc/${encodeURIComponent(id)}/ticket`);
+    return { ticket: answer.ticket };
+  } catch (problem) {
+    gone = problem.code === "not-found";
+    if (gone) show_gone();
+    return { gone };
+  }
+}
+
+function resize({ height }) {
+  frame.style.height = height > 0 ? `${Math.min(height, TALLEST)}px` : "";
+}
+
+async function open_link({ url: link }) {
+  const target = URL.canParse(link) ? new URL(link) : null;
+  if (target === null || !["http:", "https:"].includes(target.protocol)) return;
+  const agreed = await ask({
+    title: `Open ${target.host}?`,
+    text: `This document wants to open ${target.href}`,
+    action: "Open in a new tab",
+  });
+  if (agreed) window.open(target.href, "_blank", "noopener,noreferrer");
+}
+
+let late = null;
+
+function show_status({ state, pending }) {
+  view.pending = pending;
+  if (state !== "reconnecting" || view.state !== "live") {
+    clearTimeout(late);
+    late = null;
+    if (state === "live" && view.state === "reconnecting") void refresh();
+    view.state = state;
+  } else {
+    late ??= setTimeout(() => { view.state = state; render(); }, GRACE);
+  }
+  render();
+}
+
+function show_presence(presence) {
+  Object.assign(view, presence);
+  view.answered ||= presence.answering > 0;
+  render();
+}
+
+const STATES = {
+  connecting: ["waiting", "Connecting"],
+  live: ["live", "Live"],
+  reconnecting: ["waiting", "Reconnecting"],
+  offline: ["off", "Offline"],
+  deleted: ["off", "Deleted"],
+};
+
+function render() {
+  const offline = view.state !== "live" && !navigator.onLine;
+  const [look, word] = STATES[gone ? "deleted" : offline ? "offline" : view.state];
+  status.className = `status ${look}`;
+  const text = status.querySelector("span");
+  if (text.textContent !== word) text.textContent = word;
+  const live = view.state === "live" && !gone;
+  again.hidden = gone || view.state !== "reconnecting";
+  viewers.hidden = !live || view.viewers < 2;
+  viewers.querySelector("span").textContent = `${view.viewers} viewing`;
+  hint.hidden = !live || view.answering > 0 || !(view.wants || view.answered);
+}
+
+function show_gone() {
+  document.body.classList.add("gone");
+  notice.querySelector("strong").textContent = "This document was deleted.";
+  notice.querySelector("span").textContent = "Its data and its link are gone.";
+  notice.hidden = false;
+  render();
+}
+
+/* Somebody may have renamed the document meanwhile. */
+async function refresh() {
+  const info = await documents.info(id).catch(() => null);
+  if (info !== null) show_title(info.title);
+}
+
+function show_title(text) {
+  title.textContent = text;
+  document.title = `${text} · bokeh-server`;
+}
+
+async function rename() {
+  const text = await ask({ title: "Rename this document", text: "", action: "Rename", value: title.textContent });
+  if (text === null || text === "" || text === title.textContent) return;
+  try {
+    await documents.rename(id, text);
+    show_title(text);
+  } catch (problem) {
+    toast("error", problem.message);
+  }
+}
+
+async function remove() {
+  const agreed = await ask({
+    title: `Delete “${title.textContent}”?`,
+    text: "Its data and its link are gone for good, for everyone.",
+    action: "Delete",
+    danger: true,
+  });
+  if (!agreed) return;
+  try {
+    await documents.delete(id);
+    view.pending = 0;
+    location.assign(`${prefix}/`);
+  } catch (problem) {
+    toast("error", problem.message);
+  }
+}
+
+async function copy_link() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    toast("info", "The link is copied.");
+  } catch {
+    toast("error", "The browser did not let us copy; take the link from the address bar.");
+  }
+}
+
+addEventListener("beforeunload", (event) => {
+  if (view.pending > 0) event.preventDefault();
+});
+addEventListener("online", render);
+addEventListener("offline", render);
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") void refresh();
+});
+again.addEventListener("click", () => port?.postMessage({ kind: "wake" }));
+for (const [name, act] of Object.entries({ rename, delete: remove, "copy-link": copy_link })) {
+  document.getElementById(name).addEventListener("click", () => void act());
+}
+setTimeout(() => {
+  if (!started) toast("error", "The document did not start. Reload the page to try again.");
+}, STARTED);
+frame.src = url;

@@ -1,0 +1,42 @@
+/* Numbers and kinds as people say them. */
+
+const KIB = 1024;
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/* How long before `now` the Date `then` was: "just now", "3 min ago", "yesterday", "12 Mar". */
+export function ago(then, now) {
+  const seconds = (now - then) / 1000;
+  if (seconds < 45) return "just now";
+  if (seconds < HOUR - MINUTE / 2) return `${Math.max(1, Math.round(seconds / MINUTE))} min ago`;
+  if (seconds < DAY) return `${Math.round(seconds / HOUR)} h ago`;
+  const days = Math.round((midnight(now) - midnight(then)) / 1000 / DAY);
+  if (days <= 1) return "yesterday";
+  if (days < 7) return `${days} days ago`;
+  const year = then.getFullYear() === now.getFullYear() ? {} : { year: "numeric" };
+  return then.toLocaleDateString(undefined, { day: "numeric", month: "short", ...year });
+}
+
+function midnight(date) {
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate());
+}
+
+/* Bytes: "812 B", "24 kB", "3.1 MB". */
+export function size(bytes) {
+  if (bytes < KIB) return `${bytes} B`;
+  let value = bytes;
+  for (const unit of ["kB", "MB", "GB", "TB"]) {
+    value /= KIB;
+    if (value < 999.5 || unit === "TB") return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  }
+}
+
+/* Which of the pictures in board.html goes with a kind such as "2 plots, 3 widgets". */
+export function glyph(kind) {
+  const numbers = Object.fromEntries([...kind.matchAll(/(\d+) (plot|table|widget)/g)].map(([, n, what]) => [what, +n]));
+  const { plot = 0, table = 0, widget = 0 } = numbers;
+  if (plot > 0) return widget > 0 ? "app" : plot > 1 ? "plots" : "plot";
+  if (table > 0) return "table";
+  return widget > 0 ? "widgets" : "empty";
+}
