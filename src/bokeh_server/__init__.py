@@ -1,0 +1,30 @@
+"""bokeh-server: the persistent, multi-viewer home of live Bokeh plots.
+
+The public names are loaded when they are first used, so that a program does not load the server, and the server does
+not load bokeh.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Session": "bokeh_server.client.session",
+    "cursession": "bokeh_server.client.output",
+    "output_server": "bokeh_server.client.output",
+    "push": "bokeh_server.client.output",
+    "show": "bokeh_server.client.output",
+    "create_app": "bokeh_server.adapters.asgi",
+}
+__all__ = ["Session", "create_app", "cursession", "output_server", "push", "show"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bokeh_server' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

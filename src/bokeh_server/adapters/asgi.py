@@ -1,0 +1,235 @@
+"""The server as an ASGI 3 application: a raw callable, for uvicorn with our protocol class or any other ASGI server.
+
+It turns scopes into ``Request``, carries a ``Response`` out, and drives an ``Endpoint``: through the extension of
+``adapters.websocket`` where it is offered, otherwise through ``send``, with one writer task per connection and a
+bound on what waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from bokeh_server.accounts.tickets import Tickets
+from bokeh_server.adapters.websocket import EXTENSION
+from bokeh_server.config import Config
+from bokeh_server.core.wire import Outgoing
+from bokeh_server.errors import BadMessage, BokehServerError, TooLarge
+from bokeh_server.hub import Hub
+from bokeh_server.store.memory import MemoryStore
+from bokeh_server.store.sql import SqlStore
+from bokeh_server.web.guard import Guard
+from bokeh_server.web.http import Endpoint, Request, Response
+from bokeh_server.web.site import Site
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+log = structlog.get_logger("bokeh_server.access")
+HIGH_WATER = 256 * 1024
+LOW_WATER = 64 * 1024
+
+
+def make_site(config: Config, port: int | None = None) -> Site:
+    """A server's site, with the store that its settings name. Imports and opens nothing that is not needed."""
+    store = MemoryStore() if config.data is None else SqlStore(config.data, config.durability)
+    hub = Hub(store, bokeh_version=version("bokeh"))
+    return Site(config, hub, Tickets(), config.port if port is None else port)
+
+
+def create_app(data: Path | str | None = None, **settings: Any) -> Application:
+    """The server as an ASGI application, with all its data in the folder ``data`` (None: in memory).
+
+    ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
+    """
+    return Application(make_site(Config(data=Path(data) if data is not None else None, **settings)))
+
+
+class Application:
+    """The ASGI callable."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._guard = Guard(site)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One lifespan, request or websocket."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            if not self.site.hub.ready:
+                await self.site.hub.start()
+        except BokehServerError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.site.hub.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = request_of(scope, scope["method"], body_reader(scope, receive))
+        response = await self._guard.answer(request)
+        assert isinstance(response, Response), "a websocket route is not matched by an HTTP method"
+        log.info("request", method=request.method, path=request.path[:200], status=response.status)
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded(response)})
+        body = b"" if scope["method"] == "HEAD" else response.body
+        await send({"type": "http.response.body", "body": body})
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        request = request_of(scope, "WEBSOCKET")
+        endpoint = await self._guard.answer(request)
+        log.info("socket", path=request.path[:200], status=getattr(endpoint, "status", 101))
+        if isinstance(endpoint, Response):
+            await refuse(scope, send, endpoint)
+            return
+        await send({"type": "websocket.accept", "subprotocol": endpoint.subprotocol})
+        frames = scope.get("extensions", {}).get(EXTENSION)
+        try:
+            if frames is not None:
+                frames.attach(endpoint)
+                while (await receive())["type"] != "websocket.disconnect":
+                    pass
+            else:
+                await Writer(endpoint, send).run(receive)
+        finally:
+            endpoint.disconnected()
+
+
+class Writer:
+    """A ``Connection`` over plain ASGI ``send``: one task writes what waits, and what waits is bounded."""
+
+    def __init__(self, endpoint: Endpoint, send: Send) -> None:
+        self._endpoint = endpoint
+        self._send = send
+        self._waiting: deque[MutableMapping[str, Any]] = deque()
+        self._size = 0
+        self._full = False
+        self._there = asyncio.Event()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._closed = False
+
+    async def run(self, receive: Receive) -> None:
+        """Drive the endpoint until the socket is closed."""
+        writer = asyncio.create_task(self._write())
+        self._endpoint.connected(self)
+        try:
+            while True:
+                await self._reading.wait()
+                event = await receive()
+                if event["type"] == "websocket.disconnect":
+                    return
+                fragment = event.get("text")
+                self._endpoint.received(fragment if fragment is not None else event["bytes"])
+        finally:
+            self._closed = True
+            writer.cancel()
+
+    async def _write(self) -> None:
+        while True:
+            await self._there.wait()
+            while self._waiting:
+                event = self._waiting.popleft()
+                await self._send(event)
+                self._size -= len(event.get("text") or event.get("bytes") or b"")
+                if self._full and self._size <= LOW_WATER:
+                    self._full = False
+                    self._endpoint.resumed()
+            self._there.clear()
+
+    def send(self, message: Outgoing) -> None:
+        """Line the message up."""
+        if self._closed:
+            return
+        for part in message.parts:
+            self._waiting.append({"type": "websocket.send", "text" if isinstance(part, str) else "bytes": part})
+            self._size += len(part)
+        self._there.set()
+        if self._size > HIGH_WATER and not self._full:
+            self._full = True
+            self._endpoint.paused()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what waits."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.append({"type": "websocket.close", "code": code, "reason": reason[:120]})
+            self._there.set()
+
+    def pause_reading(self) -> None:
+        """Ask for no more events."""
+        self._reading.clear()
+
+    def resume_reading(self) -> None:
+        """Ask for events again."""
+        self._reading.set()
+
+
+def request_of(scope: Scope, method: str, read: Callable[[int], Awaitable[bytes]] | None = None) -> Request:
+    """The request of a scope. A header that comes twice counts once, with the last value."""
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    request = Request(
+        method,
+        path.decode("latin-1").partition("?")[0],
+        scope.get("query_string", b"").decode("latin-1"),
+        {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        scope.get("scheme", "http"),
+        (scope.get("client") or ("", 0))[0],
+        tuple(scope.get("subprotocols", ())),
+    )
+    if read is not None:
+        request.read = read
+    return request
+
+
+def body_reader(scope: Scope, receive: Receive) -> Callable[[int], Awaitable[bytes]]:
+    """What reads the body, up to a bound; past it ``TooLarge``."""
+
+    async def read(limit: int) -> bytes:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes; send it in smaller parts.")
+        body = bytearray()
+        while True:
+            event = await receive()
+            if event["type"] != "http.request":
+                raise BadMessage("The request was broken off.")
+            body += event.get("body", b"")
+            if len(body) > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes; send it in smaller parts.")
+            if not event.get("more_body"):
+                return bytes(body)
+
+    return read
+
+
+def encoded(response: Response) -> list[tuple[bytes, bytes]]:
+    """Headers as ASGI wants them."""
+    pairs = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body))), *response.headers]
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
+
+
+async def refuse(scope: Scope, send: Send, response: Response) -> None:
+    """Answer a handshake with an HTTP status, where the server can, or by closing."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    start = {"type": "websocket.http.response.start", "status": response.status, "headers": encoded(response)}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": response.body})

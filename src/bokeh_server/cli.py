@@ -1,0 +1,144 @@
+"""The command line: ``bokeh-server`` starts the server, ``bokeh-server demo`` one with live documents in it.
+
+A user's mistake is one line on standard error and exit status 1 (2 for a wrong flag), never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bokeh_server.config import PORT, Config, default_data
+from bokeh_server.errors import BadSetting, BokehServerError
+
+F = TypeVar("F", bound=Callable[..., Any])
+LATER = {
+    "multi_user": "-m/--multi-user: accounts are not in this version yet; everybody is 'defaultuser'.",
+    "script": "--script: hosted apps are not in this version yet; run the script by itself, it can push here.",
+}
+
+OPTIONS = (
+    click.option("--data", type=click.Path(path_type=Path), help="Folder with all data.  [default: per user]"),
+    click.option("--address", "--ip", default="localhost", show_default=True, help="Where to listen."),
+    click.option("--port", default=PORT, show_default=True, help="TCP port; 0 takes a free one."),
+    click.option("--prefix", "--url-prefix", default="", help="What all URLs start with, like /plots."),
+    click.option(
+        "--backend",
+        type=click.Choice(["sqlite", "memory"]),
+        default="sqlite",
+        show_default=True,
+        help="Where documents stay; memory forgets them at the end.",
+    ),
+    click.option(
+        "--durability",
+        type=click.Choice(["disk", "process"]),
+        default="disk",
+        show_default=True,
+        help="What an ack means: flushed to disk, or written (survives a kill, not a power cut).",
+    ),
+    click.option(
+        "--document-scripts",
+        type=click.Choice(["on", "off"]),
+        default="on",
+        show_default=True,
+        help="Whether scripts inside documents run (in their sandboxed frame).",
+    ),
+    click.option("--ssl-certfile", type=click.Path(path_type=Path), help="Certificate for https."),
+    click.option("--ssl-keyfile", type=click.Path(path_type=Path), help="Its key."),
+    click.option("--open", "show", is_flag=True, help="Open the board in a browser."),
+    click.option("-d", "--debug", is_flag=True, help="More log lines."),
+    click.option("-m", "--multi-user", is_flag=True, hidden=True),
+    click.option("--script", hidden=True),
+)
+
+
+def server_options(function: F) -> F:
+    """The flags of a command that starts a server."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def configured(flags: dict[str, Any]) -> Config:
+    """The settings that the flags mean; ``BadSetting`` where they can't be used."""
+    for flag, line in LATER.items():
+        if flags.pop(flag):
+            raise BadSetting(line)
+    flags["document_scripts"] = flags["document_scripts"] == "on"
+    if flags.pop("backend") == "memory":
+        flags["data"] = None
+    elif flags["data"] is None:
+        flags["data"] = default_data()
+    return Config(**flags)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bokeh-server")
+@server_options
+@click.pass_context
+def cli(context: click.Context, /, **flags: Any) -> None:
+    """Keep Bokeh documents and show them live. Without a command: start the server."""
+    if context.invoked_subcommand is None:
+        start(flags)
+
+
+@cli.command()
+@server_options
+def demo(**flags: Any) -> None:
+    """Start the server with live documents made from real data."""
+    from bokeh_server import demo as program
+
+    program.check()
+    running = []
+    start(flags, ready=lambda url: running.append(program.start(url)))
+    for process in running:
+        program.end(process)
+
+
+def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: None) -> None:
+    """Run a server until it is told to stop; ``ready`` is called with its URL."""
+    show = flags.pop("show")
+    config = configured(flags)
+    from bokeh_server.adapters.process import run
+
+    def told(url: str) -> None:
+        kept = "in memory, gone when it ends" if config.data is None else f"in {config.data}"
+        click.echo(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
+        ready(url)
+        if show:
+            click.launch(url)
+
+    set_up_logging(debug=config.debug)
+    run(config, told)
+
+
+def set_up_logging(*, debug: bool) -> None:
+    """Structured lines on standard error: what matters, or with ``debug`` every request. None holds a secret."""
+    import structlog
+
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+    )
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        cli(standalone_mode=True)
+    except BokehServerError as error:
+        click.echo(f"bokeh-server: {error}", err=True)
+        sys.exit(2 if isinstance(error, BadSetting) else 1)

@@ -1,0 +1,92 @@
+"""The settings of one server, checked when they are made.
+
+A ``Config`` that exists can be used: whatever is wrong with a flag is a ``BadSetting`` with a sentence that says what
+to do. Without accounts everybody who reaches the server is its one user, so it listens on this machine only, and
+answers only to the names of this machine (a page of another site that points its own name at 127.0.0.1 gets nothing).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bokeh_server.errors import BadSetting
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+"""The names of this machine, as a Host header has them."""
+PORT = 5006
+NOT_YET = "comes with a later version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What can be chosen when a server starts."""
+
+    data: Path | None = None
+    """The folder of all data; None keeps everything in memory."""
+    address: str = "localhost"
+    """Where to listen: localhost (both its addresses), or one address of the loopback interface."""
+    port: int = PORT
+    """0 takes a free one."""
+    prefix: str = ""
+    """In front of every path: empty, or ``/plots``."""
+    durability: Literal["disk", "process"] = "disk"
+    """Whether an acknowledged patch is flushed to disk, or only written."""
+    document_scripts: bool = True
+    """Whether the JavaScript that documents carry runs in their frames."""
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    debug: bool = False
+    """Whether the log tells more."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", canonical_prefix(self.prefix))
+        if self.address != "localhost" and not is_loopback(self.address):
+            raise BadSetting(
+                f"Without accounts the server listens on this machine only, not on {self.address!r}: "
+                f"leave --address out. Several users (-m) {NOT_YET}."
+            )
+        if not 0 <= self.port <= 65535:
+            raise BadSetting(f"A port is a number from 0 to 65535, not {self.port}.")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise BadSetting("A key (--ssl-keyfile) needs its certificate (--ssl-certfile).")
+        for file in (self.ssl_certfile, self.ssl_keyfile):
+            if file is not None and not file.is_file():
+                raise BadSetting(f"There is no file {file}.")
+
+    @property
+    def tls(self) -> bool:
+        """Whether it speaks https and wss."""
+        return self.ssl_certfile is not None
+
+    @property
+    def scheme(self) -> str:
+        """``http``, or ``https`` with a certificate."""
+        return "https" if self.tls else "http"
+
+
+def canonical_prefix(prefix: str) -> str:
+    """``/a/b`` for any way to write it; ``BadSetting`` where it can't be a path."""
+    segments = [segment for segment in prefix.split("/") if segment]
+    if not all(re.fullmatch(r"[\w~-][\w.~-]*", segment, re.ASCII) for segment in segments):
+        raise BadSetting(f"A prefix is a path like /plots, not {prefix!r}.")
+    return "".join(f"/{segment}" for segment in segments)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether this is an IP address that only this machine can reach."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def default_data() -> Path:
+    """The folder of data of this user, where no other is named."""
+    import platformdirs
+
+    return platformdirs.user_data_path("bokeh-server", appauthor=False)

@@ -1,0 +1,174 @@
+"""The REST interface: documents, properties and rows for programs of any language.
+
+Everything it changes goes the way of a patch, as ordinary Bokeh events through the hub: there is no second way in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import orjson
+
+from bokeh_server.core.authorise import Action, Allowed, may
+from bokeh_server.core.column import Columns
+from bokeh_server.core.document import Document, Model, Writer
+from bokeh_server.errors import BadMessage, Conflict, NotFound, UnknownModel
+from bokeh_server.hub import Listing
+from bokeh_server.web import headers
+from bokeh_server.web.http import Request, Response, parse_json
+from bokeh_server.web.rows import Rows, parse_rows
+from bokeh_server.web.site import Site
+
+
+class New(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a creation."""
+
+    title: str
+    document: msgspec.Raw | None = None
+
+
+class Title(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a renaming."""
+
+    title: str
+
+
+def described(site: Site, listing: Listing) -> dict[str, Any]:
+    """A document as lists show it."""
+    info = listing.info
+    return {
+        "id": info.id,
+        "title": info.title,
+        "owner": info.owner,
+        "created": info.created,
+        "changed": info.changed,
+        "kind": info.kind,
+        "size": info.size,
+        "seq": info.seq,
+        "programs": listing.programs,
+        "viewers": listing.viewers,
+        "link": f"{site.url}bokeh/doc/{info.id}",
+    }
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response.json(value, status, headers.data())
+
+
+async def documents(site: Site, request: Request) -> Response:
+    """The user's documents, the last changed first."""
+    return answer([described(site, listing) for listing in await site.hub.documents(request.actor.name)])
+
+
+async def create(site: Site, request: Request) -> Response:
+    """A new document of this title, empty or with the Bokeh document given; 409 where the title is taken."""
+    new: New = parse_json(await request.read(site.limits.body), New)
+    if new.document is not None:
+        Document.decode(bytes(new.document), limits=site.limits)
+    info = await site.hub.create(request.actor.name, new.title)
+    if new.document is not None:
+        await site.hub.replace(info.id, bytes(new.document), (), request.actor)
+    return answer(described(site, site.hub.listing(info)), 201)
+
+
+async def put(site: Site, request: Request) -> Response:
+    """Create the document, or replace its content in one step; the body is a Bokeh document's JSON."""
+    name = unquote(request.parameters["name"])
+    content = await request.read(site.limits.body)
+    Document.decode(content, limits=site.limits)
+    status = 200
+    try:
+        info = await site.hub.find(request.actor.name, name)
+    except NotFound:
+        info, status = await site.hub.create(request.actor.name, name), 201
+    if not isinstance(may(request.actor, Action.EDIT, info.owner), Allowed):
+        raise NotFound
+    await site.hub.replace(info.id, content, (), request.actor)
+    return answer(described(site, site.hub.listing(await site.hub.find(request.actor.name, info.id))), status)
+
+
+async def get(site: Site, request: Request) -> Response:
+    """The document as Bokeh's JSON, with binary data inline."""
+    document = (await site.hub.open(request.document.id)).document
+    content, _ = document.encode(inline=True)
+    return Response(200, content, headers=headers.data())
+
+
+async def info(site: Site, request: Request) -> Response:
+    """What lists show of the document."""
+    return answer(described(site, site.hub.listing(request.document)))
+
+
+async def rename(site: Site, request: Request) -> Response:
+    """Give the document another title; 409 where the owner has one of that title."""
+    title: Title = parse_json(await request.read(site.limits.body), Title)
+    await site.hub.rename(request.document.id, title.title)
+    return answer(described(site, site.hub.listing(await site.hub.find(request.actor.name, request.document.id))))
+
+
+async def delete(site: Site, request: Request) -> Response:
+    """Delete the document for good: its data and its link are gone."""
+    await site.hub.delete(request.document.id)
+    return Response(204, headers=headers.data())
+
+
+async def _model(site: Site, request: Request, part: str) -> tuple[str, Model]:
+    document = (await site.hub.open(request.document.id)).document
+    try:
+        return document.model(unquote(request.parameters[part]))
+    except UnknownModel as error:
+        raise NotFound(str(error)) from None
+
+
+async def get_property(site: Site, request: Request) -> Response:
+    """The value of a property of the model with this id or name, as Bokeh's JSON."""
+    key, model = await _model(site, request, "model")
+    name = unquote(request.parameters["property"])
+    if name not in model.attributes:
+        raise NotFound(f"{model.name} {key!r} has no property {name[:100]!r}, or it has its default value.")
+    writer = Writer({}, inline=True)
+    return Response(200, writer.write(model.attributes[name]), headers=headers.data())
+
+
+async def put_property(site: Site, request: Request) -> Response:
+    """Set a property of the model with this id or name; the body is its value as Bokeh's JSON."""
+    key, _ = await _model(site, request, "model")
+    value = msgspec.Raw(await request.read(site.limits.body))
+    parse_json(bytes(value))
+    name = unquote(request.parameters["property"])
+    event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value}
+    seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
+    return answer({"seq": seq})
+
+
+async def post_rows(site: Site, request: Request) -> Response:
+    """Append rows to the source with this id or name: JSON, NDJSON or CSV by Content-Type."""
+    rows = parse_rows(await request.read(site.limits.body), request.content_type)
+    key, model = await _model(site, request, "source")
+    columns = model.attributes.get("data")
+    if not isinstance(columns, Columns):
+        raise Conflict(f"{model.name} {key!r} is no source with columns.")
+    if columns and columns.keys() != rows.keys():
+        raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
+    content = orjson.dumps({"events": [streamed(key, rows, rollover(request))]})
+    seq = await site.hub.patch(request.document.id, content, (), request.actor)
+    return answer({"seq": seq, "rows": len(next(iter(rows.values())))})
+
+
+def streamed(key: str, rows: Rows, keep: int | None) -> dict[str, Any]:
+    """The event that appends rows."""
+    data = {"type": "map", "entries": list(rows.items())}
+    return {"kind": "ColumnsStreamed", "model": {"id": key}, "attr": "data", "data": data, "rollover": keep}
+
+
+def rollover(request: Request) -> int | None:
+    """How many rows the source keeps: ``?rollover=N``."""
+    text = request.query.get("rollover")
+    if text is None:
+        return None
+    if not text.isdecimal() or len(text) > 12:
+        raise BadMessage("rollover is a whole number: how many rows the source keeps.")
+    return int(text)

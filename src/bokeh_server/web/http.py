@@ -1,0 +1,115 @@
+"""Requests and responses without a framework, and the sans-IO end of a websocket.
+
+An adapter (ASGI now, WSGI later) makes a ``Request`` of what it got, and carries a ``Response`` out or drives an
+``Endpoint``. Nothing here knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+import orjson
+
+from bokeh_server.core.authorise import ANONYMOUS, Actor
+from bokeh_server.errors import BadMessage
+from bokeh_server.hub import Connection
+from bokeh_server.store import Info
+
+Headers = tuple[tuple[str, str], ...]
+
+
+async def no_body(_: int) -> bytes:
+    """The body of a request that has none."""
+    return b""
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request, or the handshake of a websocket (``method`` is then "WEBSOCKET").
+
+    ``path`` is below the prefix and still quoted; ``headers`` have lower-case names; ``read`` gives the body, bounded.
+    ``actor``, ``parameters`` (the parts of the path) and ``info`` are filled in by the guard.
+    """
+
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str]
+    scheme: str
+    client: str
+    subprotocols: tuple[str, ...] = ()
+    read: Callable[[int], Awaitable[bytes]] = no_body
+    actor: Actor = ANONYMOUS
+    parameters: dict[str, str] = field(default_factory=dict)
+    info: Info | None = None
+
+    @property
+    def document(self) -> Info:
+        """The document that the route is about; the guard has found it and checked the right."""
+        assert self.info is not None, "the route's action concerns a document"
+        return self.info
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The last value of each query parameter."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100))
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self.headers.get("host", "")
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered; ``headers`` come on top of those of its kind (``web.headers``)."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Headers = ()
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: Headers = ()) -> Response:
+        """A JSON answer."""
+        return cls(status, orjson.dumps(value), headers=headers)
+
+
+class Endpoint(Protocol):
+    """The server's end of one websocket: what a socket route returns instead of a response. No method raises."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol to accept with."""
+
+    def connected(self, connection: Connection) -> None:
+        """The handshake is done."""
+
+    def received(self, fragment: str | bytes) -> None:
+        """A whole websocket message came."""
+
+    def paused(self) -> None:
+        """The connection's buffer is full."""
+
+    def resumed(self) -> None:
+        """The connection takes more."""
+
+    def disconnected(self) -> None:
+        """The socket is closed, by whomever."""
+
+
+def parse_json(body: bytes, type_: Any = Any) -> Any:
+    """A JSON body as ``type_`` (a msgspec type); ``BadMessage`` says what is wrong with it."""
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise BadMessage(f"The body is not what is expected here: {error}.") from None

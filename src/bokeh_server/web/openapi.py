@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 description of the REST interface, made from the table of routes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bokeh_server.web import headers
+from bokeh_server.web.http import Request, Response
+from bokeh_server.web.site import Site
+
+ANY: dict[str, Any] = {}
+SCHEMAS: dict[str, Any] = {
+    "Document": {
+        "type": "object",
+        "required": [
+            "id",
+            "title",
+            "owner",
+            "created",
+            "changed",
+            "kind",
+            "size",
+            "seq",
+            "programs",
+            "viewers",
+            "link",
+        ],
+        "properties": {
+            "id": {"type": "string", "description": "128 random bits in base32"},
+            "title": {"type": "string"},
+            "owner": {"type": "string"},
+            "created": {"type": "number", "description": "seconds since 1970"},
+            "changed": {"type": "number", "description": "seconds since 1970"},
+            "kind": {"type": "string", "description": "what it shows: 2 plots, 3 widgets"},
+            "size": {"type": "integer", "description": "bytes in the store"},
+            "seq": {"type": "integer", "description": "number of the last change"},
+            "programs": {"type": "integer", "description": "programs connected now"},
+            "viewers": {"type": "integer", "description": "browsers connected now"},
+            "link": {"type": "string", "format": "uri"},
+        },
+    },
+    "BokehDocument": {
+        "type": "object",
+        "description": "A Bokeh document: bokeh.document.Document.to_json(deferred=False)",
+        "required": ["roots"],
+        "properties": {"roots": {"type": "array"}, "title": {"type": "string"}, "version": ANY},
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "what to do"},
+            "code": {"type": "string"},
+        },
+    },
+    "Changed": {
+        "type": "object",
+        "required": ["seq"],
+        "properties": {"seq": {"type": "integer"}, "rows": {"type": "integer"}},
+    },
+}
+ROWS = {"description": "Columns, a row, or a list of rows", "type": ["object", "array"]}
+PARAMETERS = {
+    "name": "The document's id, or the title of one of your documents",
+    "document": "The document's id",
+    "model": "A model's id, or its `name` where only one model has it",
+    "source": "A source's id, or its `name` where only one model has it",
+    "property": "The property, like `value`",
+}
+
+
+def ref(name: str) -> dict[str, str]:
+    """A reference to one of ``SCHEMAS``."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """A content object for JSON."""
+    return {"application/json": {"schema": schema}}
+
+
+TITLE = {"type": "object", "required": ["title"], "properties": {"title": {"type": "string", "maxLength": 200}}}
+BODIES: dict[str, dict[str, Any]] = {
+    "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": ref("BokehDocument")}}),  # type: ignore[dict-item]
+    "put": json_body(ref("BokehDocument")),
+    "rename": json_body(TITLE),
+    "put_property": json_body(ANY),
+    "post_rows": {
+        "application/json": {"schema": ROWS},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string"}},
+    },
+}
+ANSWERS: dict[str, tuple[int, dict[str, Any] | None]] = {
+    "documents": (200, {"type": "array", "items": ref("Document")}),
+    "create": (201, ref("Document")),
+    "get": (200, ref("BokehDocument")),
+    "put": (200, ref("Document")),
+    "rename": (200, ref("Document")),
+    "info": (200, ref("Document")),
+    "delete": (204, None),
+    "put_property": (200, ref("Changed")),
+    "post_rows": (200, ref("Changed")),
+}
+
+
+async def describe(site: Site, request: Request) -> Response:
+    """This description of the interface, as OpenAPI 3.1."""
+    return Response.json(description(site.versions["bokeh-server"], site.config.prefix), headers=headers.data())
+
+
+def description(version: str, prefix: str = "") -> dict[str, Any]:
+    """The whole description."""
+    from bokeh_server.web.routes import ROUTES  # the table has a row for this module
+
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        if route.kind == "api":
+            name = route.handler.__name__
+            paths.setdefault(route.path, {})[route.method.lower()] = operation(name, route.path, route.summary)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "bokeh-server", "version": version, "license": {"name": "BSD-3-Clause"}},
+        "servers": [{"url": prefix or "/"}],
+        "paths": paths,
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+def operation(name: str, path: str, summary: str) -> dict[str, Any]:
+    """One operation: its parameters, body and answers."""
+    status, schema = ANSWERS.get(name, (200, ANY))
+    problem = {"description": "What went wrong", "content": {"application/problem+json": {"schema": ref("Problem")}}}
+    found: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            str(status): {"description": "Done", **({"content": json_body(schema)} if schema is not None else {})},
+            "default": problem,
+        },
+    }
+    parameters: list[dict[str, Any]] = [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}, "description": PARAMETERS[part]}
+        for part in re.findall(r"\{(\w+)\}", path)
+    ]
+    if name == "post_rows":
+        described = "How many rows the source keeps"
+        parameters.append({"name": "rollover", "in": "query", "schema": {"type": "integer"}, "description": described})
+    if name == "put":
+        found["responses"]["201"] = {"description": "Created", "content": json_body(ref("Document"))}
+    if parameters:
+        found["parameters"] = parameters
+    if name in BODIES:
+        found["requestBody"] = {"required": True, "content": BODIES[name]}
+    return found

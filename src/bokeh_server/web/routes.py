@@ -1,0 +1,138 @@
+"""THE table: every route with its mandatory action and its rule for where requests may come from.
+
+A route without an action can't be written down, so a forgotten check can't exist; ``Table`` refuses two routes of one
+method and path. The OpenAPI description and the reference page are made from the same rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from bokeh_server.core.authorise import Action
+from bokeh_server.errors import BadMessage, MethodNotAllowed, NotFound
+from bokeh_server.web import api, openapi, pages, socket
+from bokeh_server.web.http import Endpoint, Request, Response
+from bokeh_server.web.site import Site
+
+Kind = Literal["page", "frame", "static", "api", "socket"]
+"""What an answer is: it decides how an error looks."""
+
+From = Literal["anywhere", "link", "here", "frame", "sandbox", "program", "board"]
+"""Where a request may come from:
+
+anywhere
+    No check: what it gets is the same for everybody.
+link
+    A page that one may come to by a link from elsewhere (GET only).
+here
+    Our own pages, or no browser at all: an exact ``Origin`` or ``Sec-Fetch-Site``, or neither header.
+frame
+    An iframe of our shell, never a page of its own (``Sec-Fetch-Dest: iframe``).
+sandbox
+    The sandboxed frame, whose origin is ``null``.
+program
+    No ``Origin`` header: no browser.
+board
+    Our own page's websocket: an exact ``Origin``.
+"""
+
+Handler = Callable[[Site, Request], Awaitable[Response | Endpoint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table. ``path`` has ``{name}`` for one part and ``{name:path}`` for the rest."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"]
+    path: str
+    action: Action
+    origin: From
+    kind: Kind
+    handler: Handler
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def pattern(self) -> str:
+        """The path as a regular expression."""
+        return re.sub(r"\{(\w+)(:path)?\}", lambda m: f"(?P<{m[1]}>{'.+' if m[2] else '[^/]+'})", self.path)
+
+
+A = Action
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/", A.LIST, "link", "page", pages.board),
+    Route("WEBSOCKET", "/bokeh/board", A.LIST, "board", "socket", socket.board_socket),
+    Route("GET", "/bokeh/doc/{document}", A.VIEW, "link", "page", pages.shell),
+    Route("GET", "/bokeh/doc/{document}/{model}", A.VIEW, "link", "page", pages.shell),
+    Route("POST", "/bokeh/doc/{document}/ticket", A.VIEW, "here", "api", pages.ticket),
+    Route("GET", "/bokeh/frame/{document}", A.VIEW, "frame", "frame", pages.frame),
+    Route("WEBSOCKET", "/bokeh/ws/{document}", A.PUBLIC, "sandbox", "socket", socket.frame_socket),
+    Route("WEBSOCKET", "/bokeh/doc/{document}/ws", A.EDIT, "program", "socket", socket.program_socket),
+    Route("GET", "/static/bokeh/{version}/{path:path}", A.PUBLIC, "anywhere", "static", pages.bokeh_file),
+    Route("GET", "/static/app/{version}/{path:path}", A.PUBLIC, "anywhere", "static", pages.app_file),
+    Route("GET", "/bokeh/ping", A.PUBLIC, "anywhere", "api", pages.ping),
+    Route("GET", "/healthz", A.PUBLIC, "anywhere", "api", pages.alive),
+    Route("GET", "/readyz", A.PUBLIC, "anywhere", "api", pages.ready),
+    Route("GET", "/version", A.PUBLIC, "anywhere", "api", pages.versions),
+    Route("GET", "/api/v1/openapi.json", A.PUBLIC, "link", "api", openapi.describe),
+    Route("GET", "/api/v1/documents", A.LIST, "here", "api", api.documents),
+    Route("POST", "/api/v1/documents", A.CREATE, "here", "api", api.create),
+    Route("GET", "/api/v1/documents/{name}", A.VIEW, "here", "api", api.get),
+    Route("PUT", "/api/v1/documents/{name}", A.CREATE, "here", "api", api.put),
+    Route("PATCH", "/api/v1/documents/{name}", A.RENAME, "here", "api", api.rename),
+    Route("DELETE", "/api/v1/documents/{name}", A.DELETE, "here", "api", api.delete),
+    Route("GET", "/api/v1/documents/{name}/info", A.VIEW, "here", "api", api.info),
+    Route("GET", "/api/v1/documents/{name}/models/{model}/{property}", A.VIEW, "here", "api", api.get_property),
+    Route("PUT", "/api/v1/documents/{name}/models/{model}/{property}", A.EDIT, "here", "api", api.put_property),
+    Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.EDIT, "here", "api", api.post_rows),
+)
+
+
+class Table:
+    """The routes, ready to be asked. Raises ``ValueError`` where two are the same or one lacks its action."""
+
+    def __init__(self, routes: Sequence[Route] = ROUTES) -> None:
+        self._routes = [(re.compile(route.pattern), route) for route in routes]
+        seen = {(route.method, route.path) for route in routes}
+        if len(seen) != len(routes):
+            raise ValueError("Two routes have the same method and path.")
+        for route in routes:
+            if not isinstance(route.action, Action):
+                raise ValueError(f"The route {route.method} {route.path} does not state its action.")
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route of a request and the parts of its path, still quoted.
+
+        ``path`` is below the prefix. Raises ``BadMessage`` for a path that is not in its canonical form,
+        ``NotFound`` without a route, ``MethodNotAllowed`` where only the method is wrong. HEAD is answered as GET.
+        """
+        if not canonical(path):
+            raise BadMessage("This path is not in its canonical form.")
+        method = "GET" if method == "HEAD" else method
+        there = False
+        for pattern, route in self._routes:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            if route.method == method:
+                return route, found.groupdict()
+            there = there or route.method != "WEBSOCKET"
+        raise MethodNotAllowed if there else NotFound
+
+
+def canonical(path: str) -> bool:
+    """Whether a quoted path means the same to everybody: no empty or dotted parts, no hidden slash."""
+    parts = [unquote(part) for part in path.split("/")[1:]]
+    return (
+        path.startswith("/")
+        and not any(part in (".", "..") or "/" in part or "\\" in part or not part.isprintable() for part in parts)
+        and "" not in parts[:-1]
+        and (path == "/" or parts[-1] != "")
+    )

@@ -1,0 +1,137 @@
+"""One server as its routes see it: settings, hub, tickets, templates, static files, and the names it answers to."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bokeh_server.accounts.tickets import Tickets
+from bokeh_server.config import LOOPBACK_NAMES, Config
+from bokeh_server.errors import NotFound
+from bokeh_server.hub import Hub
+from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.web.http import Request
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+    ".ico": "image/x-icon",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every handler gets. ``port`` is the one that the server really listens on."""
+
+    config: Config
+    hub: Hub
+    tickets: Tickets
+    port: int
+    limits: Limits = LIMITS
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """The exact Host headers that are ours: everything else is somebody who points a name of theirs here."""
+        default = {"http": 80, "https": 443}[self.config.scheme]
+        names = {*LOOPBACK_NAMES, self.config.address}
+        return frozenset(
+            host for name in names for host in (f"{name}:{self.port}", *([name] if self.port == default else []))
+        )
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """The exact origins of our own pages."""
+        return frozenset(f"{self.config.scheme}://{host}" for host in self.hosts)
+
+    def origin(self, request: Request) -> str:
+        """The origin under which this request came (its Host has been checked)."""
+        return f"{self.config.scheme}://{request.host}"
+
+    @property
+    def url(self) -> str:
+        """The link that is printed when the server is ready."""
+        name = "localhost" if self.config.address in LOOPBACK_NAMES else self.config.address
+        return f"{self.config.scheme}://{name}:{self.port}{self.config.prefix}/"
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """What ``/version`` tells."""
+        return {
+            "bokeh-server": version("bokeh-server"),
+            "bokeh": version("bokeh"),
+            "python": platform.python_version(),
+        }
+
+    @cached_property
+    def static(self) -> StaticFiles:
+        """Our own scripts, styles and pictures."""
+        return StaticFiles(Path(str(files("bokeh_server") / "web" / "static")))
+
+    @cached_property
+    def bokehjs(self) -> StaticFiles:
+        """BokehJS, from the installed bokeh package, which is not imported for it."""
+        spec = importlib.util.find_spec("bokeh")
+        assert spec is not None, "bokeh is a dependency"
+        assert spec.submodule_search_locations, "bokeh is a package"
+        return StaticFiles(Path(spec.submodule_search_locations[0]) / "server" / "static", version("bokeh"))
+
+    @cached_property
+    def _templates(self) -> jinja2.Environment:
+        loader = jinja2.FileSystemLoader(str(files("bokeh_server") / "web" / "templates"))
+        return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+
+    def render(self, template: str, **more: Any) -> bytes:
+        """A page from its template, with what every page knows."""
+        prefix = self.config.prefix
+        page = self._templates.get_template(template).render(
+            prefix=prefix,
+            static=f"{prefix}/static/app/{self.static.version}",
+            bokehjs=f"{prefix}/static/bokeh/{self.bokehjs.version}",
+            version=self.versions["bokeh-server"],
+            bokeh_version=self.versions["bokeh"],
+            **more,
+        )
+        return page.encode()
+
+
+class StaticFiles:
+    """The files below one folder, by a manifest made at the first use: no request ever names a path on the disk.
+
+    Without ``version`` it is a hash of all contents, so that a URL always means the same bytes.
+    """
+
+    def __init__(self, folder: Path, version: str | None = None) -> None:
+        self._files = {
+            file.relative_to(folder).as_posix(): file
+            for file in sorted(folder.rglob("*"))
+            if file.suffix in TYPES and file.is_file()
+        }
+        self._cache: dict[str, bytes] = {}
+        self.version = version or self._hash()
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256()
+        for name, file in self._files.items():
+            digest.update(name.encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()[:12]
+
+    def read(self, name: str) -> tuple[bytes, str]:
+        """Contents and media type of a file; ``NotFound`` where the manifest has none of this name."""
+        file = self._files.get(name)
+        if file is None:
+            raise NotFound
+        if name not in self._cache:
+            self._cache[name] = file.read_bytes()
+        return self._cache[name], TYPES[file.suffix]
