@@ -24,7 +24,7 @@ def test_what_can_happen_and_what_can_be_wanted_is_a_closed_list() -> None:
 def test_an_event_or_effect_is_frozen_and_has_no_room_for_more(kind: type) -> None:
     assert dataclasses.is_dataclass(kind)
     assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert not hasattr(kind, "__dict__") or "__slots__" in vars(kind)
+    assert "__slots__" in vars(kind)
 
 
 def test_two_events_that_say_the_same_are_equal() -> None:

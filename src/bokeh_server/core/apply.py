@@ -228,17 +228,19 @@ def _columns_patched(patch: _Patch, event: dict[str, Any]) -> Outcome:
             if type(change) is not list or len(change) != 2:
                 raise BadMessage("The patches of a column are a list of index and value.")
             value, refs = patch.flattener.value(change[1])
-            patch.undo.append(column.patch(_index(change[0]), value))
+            undo, same = column.patch(_index(change[0]), value)
+            patch.undo.append(undo)
+            faithful = faithful and same
             if refs or attribute in model.refs:
                 _set(patch, model, attribute, columns, columns.refs())
-    return "kept"
+    return "kept" if faithful else _replacement(key, attribute, {name: columns[name] for name, _ in entries})
 
 
 def _index(value: Any) -> Any:
     if type(value) is dict and value.get("type") == "slice":
         return slice(value.get("start"), value.get("stop"), value.get("step"))
     if type(value) is list:
-        return [_index(item) for item in value if type(item) is not list]
+        return [item if type(item) is list else _index(item) for item in value]
     return value
 
 

@@ -25,6 +25,7 @@ Undo = Callable[[], None]
 
 SLACK = 1024
 NUMBERS = {int, float}
+NO_IMAGE = "Only a column of arrays with one or two dimensions can be patched with several indices."
 SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "inf": float("inf")}
 
 
@@ -90,9 +91,10 @@ class Column:
                 return False
             joined = np.append(old, new)
         else:
-            joined = new
-        self._replace(wire_array(joined))
-        return isinstance(self.values, np.ndarray) and self.values.dtype == new.dtype
+            joined = new.ravel()
+        joined = wire_array(joined)
+        self._replace(joined)
+        return joined.dtype == new.dtype
 
     def _append_to_array(self, new: Values) -> bool:
         assert isinstance(self.values, np.ndarray)
@@ -135,25 +137,29 @@ class Column:
             else:
                 self._replace(self.values[self.start : self.stop].copy())
 
-    def patch(self, index: Any, value: Any) -> Undo:
+    def patch(self, index: Any, value: Any) -> tuple[Undo, bool]:
         """Set one value, a slice, or a part of an image, as ``ColumnDataSource.patch`` names it.
 
-        ``index`` is an int, a slice, or a list of an int and ints or slices for columns of 2-d or 3-d arrays. Raises
-        ``RefusedPatch`` out of bounds and ``TypeClash`` where the value is no number and the column holds numbers.
+        ``index`` is an int, a slice, or a list of an int and one or two ints or slices for a column of arrays with
+        one or two dimensions. Returns how to take it back, and whether BokehJS does the same with the event as it is.
+        Raises ``RefusedPatch`` out of bounds and ``TypeClash`` where the value is no number and the column holds
+        numbers.
         """
         if isinstance(index, list):
             return self._patch_item(index, value)
+        where = self._where(index)
+        if isinstance(self.values, np.ndarray) and self.values.ndim != 1:
+            raise RefusedPatch("A column that is one array of several dimensions can't be patched.")
         if isinstance(self.values, np.ndarray) and not self.values.flags.writeable:
             self.values = self.values.copy()
-        where = self._where(index)
         values = self.values
         if isinstance(where, slice):
             count = len(range(*where.indices(len(values))))
-            if not isinstance(value, list | np.ndarray) or len(value) != count:
+            if not is_row(value) or len(value) != count:
                 raise RefusedPatch(f"A slice of {count} values was patched with something of another length.")
         if isinstance(values, list):
-            return self._patch_list(values, where, value)
-        return patch_array(values, where, value)
+            return self._patch_list(values, where, value), True
+        return patch_array(values, where, value), True
 
     def _patch_list(self, values: list[Any], where: int | slice, value: Any) -> Undo:
         old = values[where]
@@ -176,30 +182,31 @@ class Column:
             return slice(self.start + start, self.start + stop, step)
         raise BadMessage("An index of a column is a number, a slice, or a list of those.")
 
-    def _patch_item(self, index: list[Any], value: Any) -> Undo:
-        where = self._where(index[0] if index else None)
-        if isinstance(where, slice) or not isinstance(self.values, list) or not 2 <= len(index) <= 3:
-            raise RefusedPatch("Only a column of 2-d or 3-d arrays can be patched with several indices.")
-        values, old = self.values, self.values[where]
-        if not isinstance(old, np.ndarray) or old.ndim != len(index) - 1:
-            raise RefusedPatch("Only a column of 2-d or 3-d arrays can be patched with several indices.")
+    def _patch_item(self, index: list[Any], value: Any) -> tuple[Undo, bool]:
+        where, values = self._where(index[0] if index else None), self.values
+        if isinstance(where, slice) or not isinstance(values, list):
+            raise RefusedPatch(NO_IMAGE)
+        old = values[where]
+        if not isinstance(old, np.ndarray) or not 1 <= old.ndim == len(index) - 1 <= 2:
+            raise RefusedPatch(NO_IMAGE)
         item = old.copy()
         inner = tuple(inner_index(part, size) for part, size in zip(index[1:], item.shape, strict=True))
-        part = item[inner]
-        new = (
-            as_numbers(value if isinstance(value, list) else [value], item.dtype)
-            if not isinstance(value, np.ndarray)
-            else value
-        )
-        if new is None or new.size != part.size:
+        size = item[inner].size
+        new = value if isinstance(value, np.ndarray) else as_numbers(value if isinstance(value, list) else [value])
+        if new is None or new.size != size:
             raise TypeClash("The part of an image must be patched with as many numbers as it has.")
-        item[inner] = new.reshape(part.shape)
+        item[inner] = cut(new, item.dtype).reshape(item[inner].shape)
         values[where] = item
 
         def undo() -> None:
             values[where] = old
 
-        return undo
+        return undo, isinstance(value, list) or is_row(value)
+
+
+def is_row(value: Any) -> bool:
+    """Whether ``value`` is a list, or an array of one dimension."""
+    return isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 class Columns(dict[str, Column]):
@@ -225,7 +232,7 @@ def bounds(index: slice, size: int) -> tuple[int, int, int]:
     start = 0 if index.start is None else index.start
     stop = size if index.stop is None else index.stop
     step = 1 if index.step is None else index.step
-    if not all(isinstance(part, int) for part in (start, stop, step)):
+    if not all(type(part) is int for part in (start, stop, step)):
         raise BadMessage("The parts of a slice are whole numbers.")
     if start < 0 or step < 1 or not start <= stop <= size:
         raise RefusedPatch(f"The slice {start}:{stop}:{step} is out of bounds: there are {size} values.")
@@ -236,18 +243,19 @@ def inner_index(index: Any, size: int) -> int | slice:
     """An index into one dimension of an array, checked."""
     if isinstance(index, slice):
         return slice(*bounds(index, size))
-    if isinstance(index, int) and 0 <= index < size:
+    if type(index) is int and 0 <= index < size:
         return index
     raise RefusedPatch(f"Index {index!r} is out of bounds: the array has {size} there.")
 
 
 def patch_array(values: Array, where: int | slice, value: Any) -> Undo:
     """Write ``value`` into numbers, cut to the column's type as BokehJS does it."""
-    new = as_numbers(value if isinstance(where, slice) else [value]) if not isinstance(value, np.ndarray) else value
+    given = value if isinstance(where, slice) else [value]
+    new = given if isinstance(given, np.ndarray) else as_numbers(given)
     if new is None:
         raise TypeClash("This column holds numbers; the value of the patch is none.")
     old, fitting = values[where].copy(), cut(new, values.dtype)
-    values[where] = fitting if isinstance(where, slice) else fitting.ravel()[0]
+    values[where] = fitting if isinstance(where, slice) else fitting[0]
 
     def undo() -> None:
         values[where] = old
@@ -265,7 +273,7 @@ def cut(numbers: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(all="ignore"):
         if dtype.kind not in "iub" or numbers.dtype.kind not in "iuf":
             return numbers.astype(dtype)
-        whole = np.nan_to_num(np.trunc(numbers.astype(np.float64)), nan=0.0, posinf=0.0, neginf=0.0)
+        whole: Array = np.nan_to_num(np.trunc(numbers.astype(np.float64)), nan=0.0, posinf=0.0, neginf=0.0)
         wrapped = np.fmod(whole, 2.0**32).astype(np.int64)
     return wrapped.astype(np.uint8).astype(np.bool_) if dtype.kind == "b" else wrapped.astype(dtype)
 
@@ -307,11 +315,11 @@ def fits(new: Array, dtype: np.dtype[Any]) -> bool:
     return False
 
 
-def wire_array(values: Array) -> Values:
+def wire_array(values: Array) -> Array:
     """An array in one of the types that Bokeh has on its wire; 64-bit integers become ``int32`` or ``float64``."""
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         return values.astype(np.int32 if fits(values, np.dtype(np.int32)) else np.float64)
-    return values if values.dtype.kind in "fiub" else as_list(values)
+    return values
 
 
 def as_list(values: Array) -> list[Any]:
