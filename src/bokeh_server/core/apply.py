@@ -216,9 +216,10 @@ def _frozen(column: Column) -> Column:
 
 
 def _columns_patched(patch: _Patch, event: dict[str, Any]) -> Outcome:
-    _, model, attribute = _model(patch, event)
+    key, model, attribute = _model(patch, event)
     columns = _columns(model, attribute)
-    for name, changes in _entries(event, "patches"):
+    entries, faithful = _entries(event, "patches"), True
+    for name, changes in entries:
         column = columns.get(name)
         if column is None:
             raise RefusedPatch(f"The source has no column {name[:40]!r}; it has {', '.join(columns)[:200]}.")
