@@ -64,6 +64,9 @@ class Limits:
     ticket: float = 30.0
     """Life of a single-use ticket to one socket: a page needs it at once."""
 
+    tickets: int = 10_000
+    """Tickets that wait to be used: all pages come back within 30 s of a restart."""
+
     idle_room: float = 60.0
     """A room without clients leaves memory after this time."""
 
