@@ -47,7 +47,7 @@ class Applied:
 class _Patch:
     """One patch on its way into a document."""
 
-    __slots__ = ("document", "dropped", "flattener", "origin", "touched", "undo")
+    __slots__ = ("carried", "document", "dropped", "flattener", "origin", "touched", "undo")
 
     def __init__(self, document: Document, buffers: Buffers, origin: Origin) -> None:
         self.document = document
@@ -57,6 +57,8 @@ class _Patch:
         self.touched: list[Column] = []
         self.dropped = False
         """Whether something was let go of that named other models."""
+        self.carried: set[int] = set()
+        """The events (by their identity in Python) that define models, but are not kept."""
 
 
 def apply(
@@ -76,7 +78,7 @@ def apply(
         raise TooLarge(f"A patch may have at most {document.limits.events} events.")
     patch = _Patch(document, buffers, origin)
     try:
-        outcomes = [_event(patch, event) for event in events]
+        outcomes = [_step(patch, event) for event in events]
     except (ClientError, RecursionError) as error:
         for undo in reversed(patch.undo):
             undo()
@@ -91,6 +93,17 @@ def apply(
 
 Outcome = Literal["kept", "nothing", "message"] | dict[str, Any]
 """What became of an event: kept as it is, of no effect, a message, or another event in its place."""
+
+CARRIER = "bokeh_server_definitions"
+"""Type of the message that keeps what an event defined which itself is not kept: it does nothing else."""
+
+
+def _step(patch: _Patch, event: Any) -> Outcome:
+    before = patch.flattener.defined
+    outcome = _event(patch, event)
+    if patch.flattener.defined > before and outcome in ("nothing", "message"):
+        patch.carried.add(id(event))
+    return outcome
 
 
 def _event(patch: _Patch, event: Any) -> Outcome:
@@ -303,15 +316,21 @@ KINDS: dict[str, Callable[[_Patch, dict[str, Any]], Outcome]] = {
 
 def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], outcomes: list[Outcome]) -> Applied:
     flattener = patch.flattener
-    if not flattener.kept and not flattener.definitions and all(outcome == "kept" for outcome in outcomes):
+    as_it_came = not flattener.kept and not flattener.definitions and (len(events) == 1 or not flattener.redefined)
+    if as_it_came and all(outcome == "kept" for outcome in outcomes):
         return Applied(content if events else None, buffers if events else (), None)
     kept: list[Any] = []
     messages: list[Any] = []
     for event, outcome in zip(events, outcomes, strict=True):
+        carried = id(event) in patch.carried
+        if outcome == "message":
+            messages.append(_by_id(event) if carried else _rewritten(flattener, event, kept))
         if isinstance(outcome, dict):
             kept.append(outcome)
-        elif outcome != "nothing":
-            (kept if outcome == "kept" else messages).append(_rewritten(flattener, event))
+        elif outcome == "kept" or carried:
+            carrier = {"kind": "MessageSent", "msg_type": CARRIER, "msg_data": list(event.values())}
+            rewritten = _rewritten(flattener, event if outcome == "kept" else carrier, kept)
+            kept.append(rewritten)
     writer = Writer({}, prefix="normal-")
     return Applied(
         writer.write({"events": kept}) if kept else None,
@@ -320,16 +339,36 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     )
 
 
-def _rewritten(flattener: Flattener, value: Any) -> Any:
-    """``value`` with models that the others have by id only, and those they have forgotten in full (once)."""
+def _rewritten(flattener: Flattener, value: Any, before: list[Any]) -> Any:
+    """``value`` with models that the others have by id only, and those they have forgotten in full (once).
+
+    A definition that sets a model anew becomes events of its own in ``before``: browsers read the definitions of all
+    events before they carry out the first one.
+    """
     if type(value) is list:
-        return [_rewritten(flattener, item) for item in value]
+        return [_rewritten(flattener, item, before) for item in value]
     if type(value) is not dict:
         return value
     key = value.get("id")
     if type(key) is str:
+        if value.get("type") == "object" and id(value) in flattener.redefined:
+            for name, item in value.get("attributes", {}).items():
+                new = _rewritten(flattener, item, before)
+                before.append({"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": new})
+            return {"id": key}
         if value.get("type") == "object" and key in flattener.kept:
             return {"id": key}
         if value.get("type") in (None, "ref") and key in flattener.definitions:
             return flattener.definitions.pop(key)
-    return {name: _rewritten(flattener, item) for name, item in value.items()}
+    return {name: _rewritten(flattener, item, before) for name, item in value.items()}
+
+
+def _by_id(value: Any) -> Any:
+    """``value`` with every model by its id only."""
+    if type(value) is list:
+        return [_by_id(item) for item in value]
+    if type(value) is not dict:
+        return value
+    if value.get("type") == "object" and type(value.get("id")) is str:
+        return {"id": value["id"]}
+    return {name: _by_id(item) for name, item in value.items()}

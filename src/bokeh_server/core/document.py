@@ -144,10 +144,17 @@ class Document:
                 break
             del self.grave[key]
 
-    def encode(self, *, inline: bool = False) -> tuple[bytes, Buffers]:
-        """The JSON of the document, and its binary buffers (``inline``: base64 of gzip in the JSON, no buffers)."""
-        writer = Writer(self.models, inline=inline)
+    def encode(self, *, inline: bool = False, flat: bool = False) -> tuple[bytes, Buffers]:
+        """The JSON of the document, and its binary buffers (``inline``: base64 of gzip in the JSON, no buffers).
+
+        ``flat`` is for our own snapshots: the models stand side by side instead of one in the other, so that a chain
+        of any length is read again without a limit to its depth.
+        """
+        writer = Writer({} if flat else self.models, inline=inline)
         out = [b'{"version":', orjson.dumps(self.version), b',"title":', orjson.dumps(self.title)]
+        if flat:
+            names = [{"type": "object", "name": model.name, "id": key} for key, model in self.models.items()]
+            out += (b',"models":', orjson.dumps(names)[:-1], *writer.definitions(self.models), b"]")
         values = {**self.parts.attributes, "roots": [{"id": root} for root in self.roots]}
         for part in PARTS:
             if part in values:
@@ -186,7 +193,19 @@ class Flattener:
     from others a moment ago, so what they say of it is old (True); a program knows better (False).
     """
 
-    __slots__ = ("_buffers", "_document", "_found", "_limits", "buffers", "defined", "definitions", "keep", "kept", "undo")
+    __slots__ = (
+        "_buffers",
+        "_document",
+        "_found",
+        "_limits",
+        "buffers",
+        "defined",
+        "definitions",
+        "keep",
+        "kept",
+        "redefined",
+        "undo",
+    )
 
     def __init__(self, document: Document, buffers: dict[str, bytes], *, keep: bool = False) -> None:
         self._document = document
@@ -195,8 +214,10 @@ class Flattener:
         self._found: set[str] = set()
         self.keep = keep
         self.undo: list[Undo] = []
-        self.defined = False
-        """Whether any model was made, set anew or brought back: something may be left that nothing refers to."""
+        self.defined = 0
+        """How often a model was made, set anew or brought back: something may be left that nothing refers to."""
+        self.redefined: set[int] = set()
+        """The definitions (by their identity in Python) that set a model anew that was there already."""
         self.kept: set[str] = set()
         """Models whose definition was ignored by this rule."""
         self.definitions: dict[str, Any] = {}
@@ -234,7 +255,8 @@ class Flattener:
                 flat = self._flatten(values, 2)
                 if not isinstance(name, str) or not isinstance(flat, list | np.ndarray):
                     return self._flatten(value, 1), self._found
-                columns[name] = Column(flat[:] if flat is values else flat)  # the event itself may have to be written again
+                own = flat[:] if flat is values else flat  # what came may have to be written again as it is
+                columns[name] = Column(own)
             return columns, self._found
         finally:
             self._found = outer
@@ -281,7 +303,7 @@ class Flattener:
         return {"id": key}
 
     def _revive(self, key: str) -> None:
-        self.defined = True
+        self.defined += 1
         document, revived, todo = self._document, dict[str, Model](), [key]
         while todo:
             name = todo.pop()
@@ -317,7 +339,9 @@ class Flattener:
         if model is not None and self.keep:
             self.kept.add(key)
         else:
-            self.defined = True
+            self.defined += 1
+            if model is not None:
+                self.redefined.add(id(value))
             model = model or self._new(key, name)
             outer = self._found
             for attribute, item in attributes.items():
