@@ -155,6 +155,22 @@ def server_flat(document: Document) -> Flat:
     return wire_flat(*document.encode())
 
 
+def compare(ours: Flat, browser: Flat) -> list[str]:
+    """What differs between the server's document and a browser's."""
+    found = [f"roots in a browser: {ours.roots} != {browser.roots}"] if ours.roots != browser.roots else []
+    if ours.title != browser.title:
+        found.append(f"title in a browser: {ours.title!r} != {browser.title!r}")
+    if missing := sorted(ours.models.keys() ^ browser.models.keys()):
+        found.append(f"models that only the server or a browser has: {missing}")
+    for key in ours.models.keys() & browser.models.keys():
+        (name, attributes), (_, theirs) = ours.models[key], browser.models[key]
+        for attribute in attributes.keys() | theirs.keys():
+            one, other = attributes.get(attribute, "absent"), theirs.get(attribute, "absent")
+            if one != other:
+                found.append(f"in a browser {name}({key}).{attribute}: {one!s:.600} != {other!s:.600}")
+    return found
+
+
 def bokeh_model(model: BokehModel, references: set[BokehModel], extra: set[str]) -> dict[str, Any]:
     """The attributes of bokeh's ``model`` in canonical form: those that are set, and the defaults of ``extra``."""
     properties = model.properties_with_values(include_defaults=False, include_undefined=False)

@@ -21,7 +21,8 @@ from bokeh_server.core.apply import apply
 from bokeh_server.core.document import Document
 from bokeh_server.errors import ClientError
 from tests.model import documents
-from tests.model.canonical import differences, server_flat
+from tests.model.browser import Browser, Thrown
+from tests.model.canonical import compare, differences, server_flat
 from tests.model.edits import FAILURES, Author, Patch, merged
 from tests.model.handmade import handmade
 from tests.model.oracle import Oracle
@@ -32,11 +33,12 @@ class Difference(AssertionError):
 
 
 class Pair:
-    """The server's document and bokeh's, which get the same patches."""
+    """The server's document and bokeh's, which get the same patches, and a browser that gets what the server relays."""
 
     def __init__(self, content: bytes, buffers: Buffers) -> None:
         self.ours = Document.decode(content, buffers)
         self.oracle = Oracle.decode(content, buffers)
+        self.browser = Browser(*self.ours.encode())
 
     def apply(self, content: bytes, buffers: Buffers) -> list[str]:
         """Apply a patch to both; the differences in accepting it."""
@@ -46,14 +48,23 @@ class Pair:
         except FAILURES as error:
             refused = f"{type(error).__name__}: {error}"
         try:
-            apply(self.ours, content, buffers)
+            normal = apply(self.ours, content, buffers)
         except ClientError as error:
             return [] if refused else [f"the server refused what bokeh takes: {error}"]
-        return [f"the server took what bokeh refuses: {refused}"] if refused else []
+        if refused:
+            return [f"the server took what bokeh refuses: {refused}"]
+        try:
+            if normal.content is not None:
+                self.browser.apply(normal.content, normal.buffers)
+        except Thrown as error:
+            return [f"a browser throws: {error}"]
+        return []
 
     def differences(self, only: set[str] | None = None) -> list[str]:
         """What differs now."""
-        return differences(server_flat(self.ours), self.oracle.document, only)
+        ours = server_flat(self.ours)
+        found = differences(ours, self.oracle.document, only)
+        return found or (compare(ours, self.browser.flat()) if only is None else [])
 
 
 def session(seed: int, steps: int, count: Counter[str]) -> None:
@@ -155,5 +166,7 @@ def report(seed: int, content: bytes, buffers: Buffers, patches: list[Patch], fo
     few = shortest(content, buffers, patches, found[0])
     lines = [f"seed {seed}, patch {len(patches)}:", *found[:5], f"shown by {len(few)} of the patches:"]
     for body, parts in few:
-        lines.append(body.decode()[:2000] + (f"  + {[(name, payload.hex()[:64]) for name, payload in parts]}" if parts else ""))
+        lines.append(
+            body.decode()[:2000] + (f"  + {[(name, payload.hex()[:64]) for name, payload in parts]}" if parts else "")
+        )
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from bokeh.document import Document
 from bokeh.events import ButtonClick, DocumentReady
-from bokeh.models import (
+from bokeh.models import (  # type: ignore[attr-defined]
     Button,
     CheckboxGroup,
     Column,
@@ -24,7 +24,6 @@ from bokeh.models import (
     DataTable,
     Div,
     GridBox,
-    Model,
     MultiSelect,
     NumberFormatter,
     RangeSlider,
@@ -39,7 +38,8 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-Values = Any
+Model = Any
+"""A model: bokeh's own types can't say which kind fits where."""
 
 DTYPES = ("float64", "float32", "int32", "uint8", "int16", "uint16", "bool")
 WORDS = ("alpha", "beta", "gamma", "δέλτα", "naïve", "雪", "🙂", "", "a b", "</script>", "__proto__", "id", "type")
@@ -52,7 +52,7 @@ def number(rng: random.Random) -> float | int:
         return rng.randint(-1000, 1000)
     if roll < 0.85:
         return rng.uniform(-1e3, 1e3)
-    return rng.choice([0, -0.0, 1e-300, 1.5e300, 2**53, -(2**52), 0.1, math.nan, math.inf, -math.inf])
+    return rng.choice([0, -0.0, 1e-300, 1.5e300, 2.0**53, -(2.0**52), 0.1, math.nan, math.inf, -math.inf])
 
 
 def finite(rng: random.Random) -> float:
@@ -62,7 +62,9 @@ def finite(rng: random.Random) -> float:
 
 def json_value(rng: random.Random, models: list[Model], depth: int = 0) -> Any:
     """A value for ``tags`` or ``args``: anything that Bokeh can serialise, references to ``models`` included."""
-    kinds = ["number", "word", "flag", "none"] + (["list", "dict", "set", "array", "model", "bytes"] if depth < 3 else [])
+    kinds = ["number", "word", "flag", "none"] + (
+        ["list", "dict", "set", "array", "model", "bytes"] if depth < 3 else []
+    )
     match rng.choice(kinds):
         case "number":
             return number(rng)
@@ -136,7 +138,7 @@ def lines(rng: random.Random, size: int) -> list[Any]:
     return [array(rng, 4, "float64") for _ in range(size)]
 
 
-COLUMN_KINDS: tuple[Callable[[random.Random, int], Any], ...] = (
+COLUMN_KINDS: tuple[Callable[[random.Random, int], list[Any]], ...] = (
     numbers, ints, words, mixed, nested, images, lines, array, array, array, numbers,
 )  # fmt: skip
 
@@ -157,14 +159,18 @@ def plain_source(rng: random.Random) -> ColumnDataSource:
 
 def plot(rng: random.Random, models: list[Model]) -> Model:
     """A figure with one to three glyph renderers."""
-    made = figure(width=rng.randint(100, 900), height=300, title=rng.choice(WORDS), tools=rng.choice(["", "pan,tap", "hover"]))
+    made = figure(
+        width=rng.randint(100, 900), height=300, title=rng.choice(WORDS), tools=rng.choice(["", "pan,tap", "hover"])
+    )
     for _ in range(rng.randint(1, 3)):
         data = plain_source(rng)
         match rng.choice(["line", "scatter", "vbar", "multi_line", "image", "text", "share"]):
             case "line":
                 made.line("x", "y", source=data, name="ex_line", line_width=rng.choice([1, 2.5]))
             case "scatter":
-                made.scatter("x", "y", source=data, size=rng.randint(1, 9), color=rng.choice(["red", "#00ff00", "navy"]))
+                made.scatter(
+                    "x", "y", source=data, size=rng.randint(1, 9), color=rng.choice(["red", "#00ff00", "navy"])
+                )
             case "vbar":
                 made.vbar(x="x", top="y", width=0.5, source=data, legend_label=rng.choice(WORDS) or "bar")
             case "multi_line":

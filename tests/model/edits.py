@@ -8,6 +8,7 @@ Values of properties come from bokeh's own property types, so that nearly every 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -37,16 +38,16 @@ from tests.model import documents
 
 Patch = tuple[bytes, Buffers]
 SKIPPED = {"data", "name", "document", "geojson"}
-FAILURES = (ValueError, TypeError, RuntimeError, AttributeError, KeyError, IndexError, OverflowError)
+FAILURES = (ValueError, TypeError, RuntimeError, AttributeError, KeyError, IndexError, OverflowError, OSError)
 """What bokeh raises when a value does not suit a property; nothing has changed then."""
 
 
 @cache
-def ready_made(wanted: type[Any]) -> list[type[Model]]:
+def ready_made(wanted: type[Any]) -> list[type[Any]]:
     """The kinds of models that can stand for ``wanted`` and be written without any argument."""
     kinds = []
     for name, kind in sorted(Model.model_class_reverse_map.items()):
-        if issubclass(kind, wanted) and name.startswith("bokeh.models") or issubclass(kind, wanted) and "." not in name:
+        if issubclass(kind, wanted) and (name.startswith("bokeh.models") or "." not in name):
             try:
                 Serializer().encode(kind())
             except FAILURES:
@@ -62,13 +63,16 @@ class Author:
         self.rng = rng
         self.document = document
         self.removed: list[Model] = []
-        self._events: list[DocumentPatchedEvent] = []
+        self._made: list[Patch] = []
         self._recording = True
         document.on_change(self._record)
 
     def _record(self, event: Any) -> None:
+        """Write an event down at once, as ``bokeh.client`` does: what it names may change a moment later."""
         if self._recording and isinstance(event, DocumentPatchedEvent):
-            self._events.append(event)
+            message = patch_doc.create([event])
+            buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in message.buffers)
+            self._made.append((message.content_json.encode(), buffers))
 
     @property
     def models(self) -> list[Model]:
@@ -95,20 +99,12 @@ class Author:
             self.stream, self.stream, self.patch_columns, self.patch_columns, self.set_columns, self.replace_data,
             self.children, self.children, self.root, self.title, self.message,
         ]  # fmt: skip
-        self._events.clear()
+        self._made.clear()
         try:
             self.rng.choice(moves)()
         except FAILURES:
-            if not self._events:
-                return None
-        return self._serialised()
-
-    def _serialised(self) -> Patch | None:
-        if not self._events:
-            return None
-        message = patch_doc.create(list(self._events))
-        self._events.clear()
-        return message.content_json.encode(), tuple((buffer.id, buffer.to_bytes()) for buffer in message.buffers)
+            pass  # bokeh would not have this value
+        return merged(self._made) if self._made else None
 
     def set_property(self) -> None:
         """Assign a fitting value to a random property of a random model."""
@@ -136,7 +132,9 @@ class Author:
             case ColumnData():
                 return documents.source(rng).data
             case List() | Set():
-                made = [self.fitting(kind.type_params[0], depth + 1) for _ in range(rng.randrange(3) if depth < 3 else 0)]
+                made = [
+                    self.fitting(kind.type_params[0], depth + 1) for _ in range(rng.randrange(3) if depth < 3 else 0)
+                ]
                 return made if isinstance(kind, List) else set(made)
             case Tuple():
                 return tuple(self.fitting(part, depth + 1) for part in kind.type_params)
@@ -174,7 +172,9 @@ class Author:
     def set_tags(self) -> None:
         """Any value Bokeh can carry, nested, with models in it."""
         model = self.rng.choice(self.models)
-        model.tags = [documents.json_value(self.rng, self.models + self.removed[-3:]) for _ in range(self.rng.randrange(4))]
+        model.tags = [
+            documents.json_value(self.rng, self.models + self.removed[-3:]) for _ in range(self.rng.randrange(4))
+        ]
 
     def mutate(self) -> None:
         """Change a list, set or dict in place."""
@@ -205,6 +205,7 @@ class Author:
 
     def _like(self, old: Any, size: int) -> Any:
         rng = self.rng
+        kinds: Sequence[Callable[[random.Random, int], list[Any]]]
         if isinstance(old, np.ndarray) and old.ndim == 1:
             kind = rng.choice(["same", "same", "list", "other"])
             if kind == "other":
@@ -220,7 +221,7 @@ class Author:
         elif old:
             kinds = [documents.mixed, documents.nested]
         else:
-            kinds = list(documents.COLUMN_KINDS)
+            kinds = documents.COLUMN_KINDS
         return rng.choice(kinds)(rng, size)
 
     def patch_columns(self) -> None:
@@ -248,16 +249,22 @@ class Author:
         return (slice(start, stop, step), self._cells(column, len(range(start, stop, step))))
 
     def _cells(self, column: Any, size: int) -> list[Any]:
-        made = self._like(column, size)
+        made: Any = self._like(column, size)
         if isinstance(column, np.ndarray) and (not isinstance(made, np.ndarray) or made.dtype != column.dtype):
-            made = documents.array(self.rng, size, column.dtype.name if column.dtype.name in documents.DTYPES else "uint8")
-        return made.tolist() if isinstance(made, np.ndarray) else made
+            made = documents.array(
+                self.rng, size, column.dtype.name if column.dtype.name in documents.DTYPES else "uint8"
+            )
+        cells: list[Any] = made.tolist() if isinstance(made, np.ndarray) else made
+        return cells
 
     def _part(self, column: Any) -> Any:
         rng = self.rng
         at = rng.randrange(len(column))
         item = column[at]
-        index = [rng.choice([rng.randrange(n), slice(None), slice(0, n, 2), slice(rng.randrange(n), None)]) for n in item.shape]
+        index = [
+            rng.choice([rng.randrange(n), slice(None), slice(0, n, 2), slice(rng.randrange(n), None)])
+            for n in item.shape
+        ]
         part = item[tuple(index)]
         return ([at, *index], documents.array(rng, int(np.size(part)), item.dtype.name).tolist())
 
@@ -284,7 +291,8 @@ class Author:
         layouts = [model for model in self.models if type(model).__name__ in ("Row", "Column")]
         if not layouts:
             return
-        children = rng.choice(layouts).children
+        layout: Any = rng.choice(layouts)
+        children = layout.children
         roll = rng.random()
         if roll < 0.35 or not children:
             children.append(documents.piece(rng, self.models, small=True))
@@ -319,7 +327,7 @@ class Author:
     def message(self) -> None:
         """A message to the other side; no change of the document."""
         data = documents.json_value(self.rng, self.models)
-        self._events.append(MessageSentEvent(self.document, "mine", data))
+        self._record(MessageSentEvent(self.document, "mine", data))
 
 
 def merged(patches: list[Patch]) -> Patch:

@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 from bokeh.core.serialization import Serializer
 
-from bokeh_server.core import Buffers
 from tests.model import documents
 from tests.model.edits import FAILURES, Author, Patch
 from tests.model.oracle import Oracle
@@ -131,7 +130,10 @@ class Hand:
     def no_root(self) -> Event:
         """The removal of a root that is none."""
         roots = self.author.document.roots
-        return {"kind": "RootRemoved", "model": {"id": self.rng.choice([m.id for m in self.author.models if m not in roots])}}
+        return {
+            "kind": "RootRemoved",
+            "model": {"id": self.rng.choice([m.id for m in self.author.models if m not in roots])},
+        }
 
     def message(self) -> Event:
         """A button's click as BokehJS sends it."""

@@ -108,18 +108,20 @@ class Oracle:
             self.grave.pop(key, None)
 
     def _event(self, event: dict[str, Any], setter: Any) -> None:
-        kind, model = event["kind"], event.get("model")
+        kind: str = event["kind"]
+        model: Any = event.get("model")
         if kind == "ColumnDataChanged" and event.get("cols") is not None:
             event["data"] = {**model.data, **event["data"]}
         if kind == "ColumnsPatched":
-            event["patches"] = {name: list(map(wrapped(model.data.get(name)), changes)) for name, changes in event["patches"].items()}
+            changes = event["patches"].items()
+            event["patches"] = {name: list(map(wrapped(model.data.get(name)), change)) for name, change in changes}
         types = {}
         if kind == "ColumnsStreamed":
             types = {name: column.dtype for name, column in model.data.items() if numbers(column) is column}
-        for name, column in (model.data.items() if kind == "ColumnsStreamed" else ()):
+        for name, column in model.data.items() if kind == "ColumnsStreamed" else ():
             apart(model, name, column, event["data"])
         streamed = {name: numbers((event.get("data") or {}).get(name)) for name in types}
-        DocumentPatchedEvent.handle_event(self.document, event, setter)
+        DocumentPatchedEvent.handle_event(self.document, event, setter)  # type: ignore[arg-type]
         for name, dtype in types.items():
             if streamed[name] is not None:
                 dict.__setitem__(model.data, name, retyped(np.asarray(model.data[name]), streamed[name], dtype))
@@ -130,6 +132,8 @@ def wrapped(column: Any) -> Callable[[list[Any]], list[Any]]:
 
     def change(patch: list[Any]) -> list[Any]:
         index, value = patch
+        if isinstance(index, int) and isinstance(column, np.ndarray) and isinstance(value, list):
+            raise ValueError("a list is no number")
         target = column[index[0]] if isinstance(index, list) else column
         if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
             return patch
@@ -170,6 +174,7 @@ def retyped(column: Any, new: Any, dtype: Any) -> Any:
     """A column that was of ``dtype`` before ``new`` was streamed (correction 4)."""
     if not new.size or fits(new, np.dtype(dtype)):
         return column.astype(dtype)
+    column = column.astype(new.dtype) if not column.size else column
     column = column.astype(np.result_type(column.dtype, dtype))
     if column.dtype == np.int64 and column.size and not fits(column, np.dtype(np.int32)):
         return column.astype(np.float64)
