@@ -1,0 +1,111 @@
+"""A real server in a process of its own, as a user starts it, on a free port and a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+START = 20.0
+"""Seconds that a start may take on a busy machine."""
+
+
+class RunningServer:
+    """``bokeh-server`` on ``folder``. It keeps its port over ``kill`` and ``start``, so that links stay good."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.folder = folder
+        self.port = 0
+        self.log = folder.with_suffix(".log")
+        self._flags = flags
+        self._process: subprocess.Popen[str] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Like ``http://localhost:41234`` (no slash at the end)."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> float:
+        """Start it and wait until it takes requests; the seconds that took."""
+        assert self._process is None, "it runs"
+        begin = time.monotonic()
+        command = [sys.executable, "-m", "bokeh_server", "--data", str(self.folder), "--port", str(self.port)]
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        found = re.search(r"http://localhost:(\d+)", line)
+        assert found, f"the server did not start: {line!r}; {self.log.read_text()[-2000:]}"
+        self.port = int(found[1])
+        taken = time.monotonic() - begin
+        assert taken < START
+        return taken
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, as a user or an init system ends it; its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        assert process.stdout is not None
+        with process.stdout:
+            return process.wait(15)
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """The JSON answer to a request of the REST interface; ``body`` is bytes, or a value for JSON."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": content_type}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def refused(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """The problem with which a request is refused."""
+        try:
+            answer = self.request(method, path, body, content_type)
+        except urllib.error.HTTPError as error:
+            with error:
+                return json.loads(error.read())
+        raise AssertionError(f"not refused: {answer!r}")
+
+    def document(self, title: str, content: Any | None = None) -> Any:
+        """Store a document (a bokeh ``Document``, or nothing) under a title; what lists say of it."""
+        if content is None:
+            return self.request("POST", "/api/v1/documents", {"title": title})
+        return self.request("PUT", f"/api/v1/documents/{title}", content.to_json(deferred=False))
+
+    def __enter__(self) -> RunningServer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+
+def environment() -> dict[str, str]:
+    """The environment of programs that tests start: no browser, no settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BOKEH_")}
+    return {**kept, "BOKEH_BROWSER": "none", "PYTHONUNBUFFERED": "1"}
