@@ -1,4 +1,4 @@
-"""The docs against the code: pages made from it are up to date, links lead somewhere, Python in them runs or compiles."""
+"""The docs against the code: made pages are up to date, links lead somewhere, Python in them compiles."""
 
 from __future__ import annotations
 
