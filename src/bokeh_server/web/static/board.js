@@ -15,14 +15,18 @@ const [list, search, sort, count, empty, nothing, lost] = [
 ].map((name) => document.getElementById(name));
 const template = document.getElementById("row");
 
-const PAUSE = 1_000; // ms between two fetches at least, and
-const SHARE = 10; // at most a tenth of the time is spent on them
+const PAUSE = 1_000; // ms between two fetches at least; more where showing them takes long,
+const SHARE = 10; // so that it is at most a tenth of the time
+const LONGEST_PAUSE = 3_000;
 const RETRY = [0, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
+const AGE = 20_000;
 const RECENT = 60; // s: a document that a program feeds counts as changed now
 
 const rows = new Map();
 let held = false; // whether somebody is at the list just now
 let late = false; // and the order is out of date
+
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 class Row {
   constructor(info) {
@@ -43,6 +47,7 @@ class Row {
     if (text === this.text) return;
     this.text = text;
     this.info = info;
+    this.words = fold(`${info.title} ${info.kind}`);
     const { glyph: use, name, kind, size: bytes, live, rename: edit, remove: trash } = this.parts;
     put(name, info.title);
     name.href = info.link;
@@ -64,7 +69,7 @@ class Row {
     const changed = new Date(this.info.changed * 1000);
     put(time, ago(changed, new Date()));
     time.dateTime = changed.toISOString();
-    time.title = changed.toLocaleString();
+    time.title = exact.format(changed);
   }
 }
 
@@ -131,8 +136,7 @@ function show(infos) {
 function filter() {
   const words = fold(search.value).split(/\s+/).filter(Boolean);
   let found = 0;
-  for (const { element, info } of rows.values()) {
-    const text = fold(`${info.title} ${info.kind}`);
+  for (const { element, words: text } of rows.values()) {
     element.hidden = !words.every((word) => text.includes(word));
     found += element.hidden ? 0 : 1;
   }
@@ -250,15 +254,12 @@ async function fetch_list() {
     return;
   }
   fetching = true;
+  const infos = await documents.list().catch(() => null);
+  lost.hidden = infos !== null;
   const began = performance.now();
-  try {
-    show(await documents.list());
-    lost.hidden = true;
-  } catch {
-    lost.hidden = false;
-  }
-  const took = performance.now() - began;
-  await new Promise((resolve) => setTimeout(resolve, Math.max(PAUSE, SHARE * took)));
+  if (infos !== null) show(infos);
+  const pause = Math.min(LONGEST_PAUSE, Math.max(PAUSE, SHARE * (performance.now() - began)));
+  await new Promise((resolve) => setTimeout(resolve, pause));
   fetching = false;
   if (again) {
     again = false;
@@ -291,13 +292,21 @@ function hold(now) {
 list.addEventListener("pointerenter", ({ pointerType }) => { if (pointerType === "mouse") hold(true); });
 list.addEventListener("pointerleave", () => hold(list.matches(":focus-within")));
 list.addEventListener("focusin", () => hold(true));
-list.addEventListener("focusout", ({ relatedTarget }) => { if (!list.contains(relatedTarget)) hold(list.matches(":hover")); });
+list.addEventListener("focusout", ({ relatedTarget }) => {
+  if (!list.contains(relatedTarget)) hold(list.matches(":hover"));
+});
 search.addEventListener("input", filter);
 sort.addEventListener("change", arrange);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) void fetch_list(); });
 document.getElementById("copy").addEventListener("click", () => void copy());
-setInterval(() => rows.forEach((row) => row.tick()), 20_000);
+setInterval(age, AGE);
 listen();
+
+/* Ages grow by themselves, but not of what a program feeds. */
+function age() {
+  rows.forEach((row) => row.tick());
+  if (!document.hidden && [...rows.values()].some(({ info }) => info.programs > 0)) void fetch_list();
+}
 
 async function copy() {
   const code = document.getElementById("code").textContent;

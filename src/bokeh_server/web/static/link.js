@@ -1,9 +1,9 @@
 /* The frame's connection to its document: BokehJS' own client connection, and what it lacks.
 
-   It comes back for ever (a new ticket each time), goes on where it was (RESUME), pulls a fresh copy where it can't, and
-   keeps its own patches until the server has acknowledged them. A fresh copy becomes a new BokehJS document in place of
-   the old one, so nothing of the old one is left over and nothing is announced back. One rule keeps all copies equal:
-   see reconcile.js. */
+   It comes back for ever (a new ticket each time), goes on where it was (RESUME), pulls a fresh copy where it can't,
+   and keeps its own patches until the server has acknowledged them. A fresh copy becomes a new BokehJS document in the
+   place of the old one, so nothing of the old one is left over and nothing is announced back. One rule keeps all copies
+   equal: see reconcile.js. */
 
 import { pack, Pending, touched } from "./pending.js";
 import { definitions, reconcile } from "./reconcile.js";
@@ -42,6 +42,7 @@ export class Link extends ClientConnection {
   #name;
   #shell;
   #stage;
+  #math;
   #client = random_id();
   #epoch = null;
   #seq = null;
@@ -60,12 +61,13 @@ export class Link extends ClientConnection {
   #closed = () => {};
   #wake = () => {};
 
-  /* `url` of the socket, the document's id, the shell (port.js) and the stage (stage.js). */
-  constructor({ url, document, shell, stage }) {
+  /* `url` of the socket, the document's id, the shell (port.js), the stage (stage.js), mathematical text (math.js). */
+  constructor({ url, document, shell, stage, math }) {
     super(url, token(document, ""), null);
     this.#name = document;
     this.#shell = shell;
     this.#stage = stage;
+    this.#math = math;
     shell.on_wake(() => this.#look());
     addEventListener("online", () => this.#look());
     window.document.addEventListener("visibilitychange", () => {
@@ -252,6 +254,7 @@ export class Link extends ClientConnection {
   #replace({ header, content, buffers }) {
     const news = [];
     let document;
+    this.#math.begins_in(content.doc.roots);
     try {
       document = read(content.doc, news, buffers);
     } catch (error) {
@@ -318,6 +321,7 @@ export class Link extends ClientConnection {
       document.apply_json_patch(content, message.buffers);
       doubts.forEach((key) => this.#doubts.add(key));
       forget_news(document, known, message.content);
+      if (this.#math.begins_in(message.content.events)) this.#pull();
     } catch (error) {
       this.#repull(error);
     }
@@ -368,12 +372,14 @@ export class Link extends ClientConnection {
       for (const { id, attributes } of objects(content.doc.roots)) {
         const source = document.get_model_by_id(id);
         if (source === null || !wanted.has(`columns ${id}`)) continue;
-        const deserializer = new Deserializer(document.resolver, document._all_models, (model) => model.attach_document(document));
+        const attach = (model) => model.attach_document(document);
+        const deserializer = new Deserializer(document.resolver, document._all_models, attach);
         const data = deserializer.decode(attributes?.data ?? { type: "map" }, buffers);
         source.setv({ data }, { sync: false, check_eq: false });
       }
       for (const patch of this.#pending) {
-        const events = JSON.parse(patch.content).events.filter((event) => touched(event).some((key) => wanted.has(key)));
+        const concerns = (event) => touched(event).some((key) => wanted.has(key));
+        const events = JSON.parse(patch.content).events.filter(concerns);
         document.apply_json_patch({ events }, new Map(patch.buffers));
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 /* Own patches that the server has not acknowledged yet: kept, sent in order, sent again after a cut.
 
-   A patch gets its number (1, 2, 3, … for this client) when it first leaves, so what waits for the network can still be
-   merged: a slider that was dragged while the server was away becomes one patch. At most WINDOW patches are on their
+   A patch gets its number (1, 2, 3, … for this client) when it first leaves, so what waits for the network can still
+   be merged: a slider that was dragged while the server was away becomes one patch. At most WINDOW patches are on their
    way at a time. Nothing here knows BokehJS or sockets. */
 
 const WINDOW = 64;

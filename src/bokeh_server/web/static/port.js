@@ -28,7 +28,7 @@ export class Shell {
     };
   }
 
-  /* A fresh single-use ticket to the document's socket. Throws where there is none, `gone` where there never will be. */
+  /* A fresh single-use ticket to the document's socket. Throws where there is none; `gone`: there never will be. */
   async ticket() {
     const { ticket, gone } = await new Promise((resolve) => {
       this.#waiting.push(resolve);

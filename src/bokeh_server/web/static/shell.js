@@ -105,6 +105,7 @@ function resize({ height }) {
 async function open_link({ url: link }) {
   const target = URL.canParse(link) ? new URL(link) : null;
   if (target === null || !["http:", "https:"].includes(target.protocol)) return;
+  if (!navigator.userActivation.isActive) return; // nobody clicked: the document only claims so
   const agreed = await ask({
     title: `Open ${target.host}?`,
     text: `This document wants to open ${target.href}`,

@@ -1,7 +1,7 @@
 /* Where the frame draws its document, by BokehJS' own embedding.
 
-   A fresh copy of the document is drawn behind the old one and takes its place when it is painted, with the pan and zoom
-   of the viewer. With `model` given only that model is drawn. Tells the shell how much room the content wants, and
+   A fresh copy of the document is drawn behind the old one and takes its place when it is painted, with the viewer's
+   pan and zoom. With `model` given only that model is drawn. Tells the shell how much room the content wants, and
    whether anybody has to answer its widgets. */
 
 const { require, documents } = globalThis.Bokeh;

@@ -5,6 +5,9 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+const this_year = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const any_year = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+
 /* How long before `now` the Date `then` was: "just now", "3 min ago", "yesterday", "12 Mar". */
 export function ago(then, now) {
   const seconds = (now - then) / 1000;
@@ -14,8 +17,7 @@ export function ago(then, now) {
   const days = Math.round((midnight(now) - midnight(then)) / 1000 / DAY);
   if (days <= 1) return "yesterday";
   if (days < 7) return `${days} days ago`;
-  const year = then.getFullYear() === now.getFullYear() ? {} : { year: "numeric" };
-  return then.toLocaleDateString(undefined, { day: "numeric", month: "short", ...year });
+  return (then.getFullYear() === now.getFullYear() ? this_year : any_year).format(then);
 }
 
 function midnight(date) {

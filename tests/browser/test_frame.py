@@ -1,0 +1,295 @@
+"""A document in the sandboxed frame: live in both directions, and the same everywhere after whatever happened."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+from bokeh.layouts import column
+from bokeh.models import Button, ColumnDataSource, CustomJS, Div, OpenURL, Slider, TapTool, TextInput
+from bokeh.plotting import figure
+from playwright.sync_api import expect
+
+from tests.browser.conftest import LOST, OpenPage, Screen, until
+from tests.browser.producer import Producer
+from tests.browser.server import Server
+
+Watch = Callable[..., Screen]
+Produce = Callable[..., Producer]
+
+
+class Example:
+    """A plot over a source, a slider and a button, stored on a server."""
+
+    def __init__(self, server: Server, title: str = "example") -> None:
+        self.source = ColumnDataSource({"x": np.arange(20.0), "y": np.zeros(20)})
+        self.plot = figure(width=500, height=300, title="Before")
+        self.plot.line("x", "y", source=self.source)
+        self.slider = Slider(start=0, end=10, value=3, title="Amount")
+        self.button = Button(label="Go", subscribed_events={"button_click"})
+        self.root = column(self.plot, self.slider, self.button)
+        self.id = server.put(title, self.root)
+
+
+@pytest.fixture
+def example(server: Server) -> Example:
+    return Example(server)
+
+
+def test_what_a_program_sends_is_seen_without_a_reload(example: Example, watch: Watch, produce: Produce) -> None:
+    screen, program = watch(example.id), produce(example.id)
+    program.set(example.slider.id, "value", 8)
+    program.stream(example.source.id, {"x": [20.0, 21.0], "y": [1.0, 2.0]}, rollover=21)
+    program.set(example.plot.title.id, "text", "After")
+    screen.shows(example.slider.id, "value", 8)
+    screen.shows(example.plot.title.id, "text", "After")
+    until(lambda: screen.column(example.source.id, "y")[-2:], lambda y: y == [1.0, 2.0])
+    assert len(screen.column(example.source.id, "x")) == 21
+
+
+def test_a_slider_that_is_dragged_moves_in_the_other_page_and_in_the_program(
+    example: Example, watch: Watch, produce: Produce
+) -> None:
+    here, there, program = watch(example.id), watch(example.id), produce(example.id)
+    box = here.page.frame_locator("#frame").locator(".noUi-handle").bounding_box()
+    assert box is not None
+    mouse = here.page.mouse
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    mouse.down()
+    mouse.move(box["x"] + 90, box["y"] + box["height"] / 2, steps=12)
+    mouse.up()
+    value = here.get(example.slider.id, "value")
+    assert value > 3
+    there.shows(example.slider.id, "value", value)
+    heard = []
+    while not heard or heard[-1] != value:
+        _, content = program.receive()
+        heard += [e["new"] for e in content.get("events", ()) if e.get("attr") == "value"]
+
+
+def test_a_click_reaches_the_program_and_not_the_other_page(example: Example, watch: Watch, produce: Produce) -> None:
+    here, there, program = watch(example.id), watch(example.id), produce(example.id, answers=True)
+    here.page.frame_locator("#frame").get_by_role("button", name="Go").click()
+    events: list[str] = []
+    while "button_click" not in events:
+        _, content = program.receive()
+        events += [e["msg_data"]["name"] for e in content.get("events", ()) if e["kind"] == "MessageSent"]
+    assert there.get(example.button.id, "label") == "Go"
+
+
+def test_roots_come_and_go_live_and_keep_their_order(example: Example, watch: Watch, produce: Produce) -> None:
+    screen, program = watch(example.id), produce(example.id)
+    texts = "[...document.querySelectorAll('.layer > *')].map((el) => el.shadowRoot?.textContent.match(/root \\d/)?.[0])"
+
+    def root(name: str) -> dict[str, object]:
+        return {"type": "object", "name": "Div", "id": name, "attributes": {"text": name}}
+
+    program.patch(*({"kind": "RootAdded", "model": root(f"root {n}")} for n in range(4)))
+    program.patch({"kind": "RootRemoved", "model": {"id": "root 1"}})
+    until(lambda: [t for t in screen.ask(texts) if t], lambda seen: seen == ["root 0", "root 2", "root 3"])
+    program.patch(*({"kind": "RootRemoved", "model": {"id": f"root {n}"}} for n in (0, 2, 3)))
+    until(lambda: [t for t in screen.ask(texts) if t], lambda seen: seen == [])
+    assert screen.ask("doc.roots().length") == 1
+
+
+def test_a_new_run_of_a_program_takes_the_place_of_the_old_one_in_open_pages(
+    example: Example, server: Server, watch: Watch
+) -> None:
+    screen = watch(example.id)
+    document = Document()
+    plot, name = figure(width=400, height=200, title="Second run"), TextInput(title="Name", value="new")
+    plot.scatter([1, 2, 3], [3, 2, 1])
+    document.add_root(plot)
+    document.add_root(name)
+    text = json.dumps(document.to_json(deferred=False))
+    for old, new in ((name, example.slider), (plot, example.plot)):  # the ids of the first run, with other models
+        text = text.replace(f'"{old.id}"', f'"{new.id}"')
+    assert server.put_json("example", json.loads(text)) == example.id
+    until(lambda: screen.ask("doc.get_model_by_id(arg)?.type", example.slider.id), lambda name: name == "TextInput")
+    until(lambda: screen.ask("document.querySelectorAll('.layer').length"), lambda count: count == 1)
+    assert screen.ask("[Bokeh.documents.length, doc.roots().length]") == [1, 2]
+    expect(screen.page.frame_locator("#frame").get_by_label("Name")).to_have_value("new")
+    expect(screen.page.frame_locator("#frame").locator(".noUi-handle")).to_have_count(0)
+
+
+def test_an_open_page_catches_up_after_kill_9_without_a_reload(
+    example: Example, server: Server, watch: Watch, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    screen = watch(example.id)
+    screen.do("globalThis.loaded = 'once'")
+    server.kill()
+    expect(screen.page.locator("#status")).to_have_text("Reconnecting")
+    screen.set(example.slider.id, "value", 7)  # moved while nobody listens
+    server.start()
+    program = produce(example.id)
+    program.set(example.plot.title.id, "text", "After the fall")
+    expect(screen.page.locator("#status")).to_have_text("Live", timeout=20_000)
+    screen.shows(example.plot.title.id, "text", "After the fall")
+    assert screen.ask("globalThis.loaded") == "once"
+    watch(example.id).shows(example.slider.id, "value", 7)
+
+
+def test_a_page_that_was_cut_off_gets_only_what_it_missed(
+    example: Example, watch: Watch, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    screen, program = watch(example.id), produce(example.id)
+    screen.do("doc.marked = true")
+    for value in range(4, 8):
+        with screen.cut_off():
+            program.set(example.slider.id, "value", value)
+            screen.set(example.plot.title.id, "text", f"edit {value}")
+        screen.shows(example.slider.id, "value", value)
+    assert screen.ask("doc.marked"), "the document was not pulled anew"
+    watch(example.id).shows(example.plot.title.id, "text", "edit 7")
+
+
+def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) -> None:
+    here, there = watch(example.id), watch(example.id)
+    here.do(
+        "const { ColumnsStreamedEvent } = Bokeh.require('document');"
+        "doc._trigger_on_change(new ColumnsStreamedEvent(doc, doc.get_model_by_id(arg), 'data', {nope: [1]}))",
+        example.source.id,
+    )
+    expect(here.page.get_by_role("alert")).to_contain_text("no column 'nope'")
+    here.set(example.slider.id, "value", 6)
+    there.shows(example.slider.id, "value", 6)
+    here.shows(example.slider.id, "value", 6)
+    until(lambda: here.ask("[Bokeh.documents.length, document.querySelectorAll('.layer').length]"), lambda n: n == [1, 1])
+
+
+def test_a_patch_that_a_page_can_not_apply_makes_it_pull_the_document_again(
+    example: Example, watch: Watch, produce: Produce
+) -> None:
+    screen, program = watch(example.id), produce(example.id)
+    screen.do("doc._all_models.delete(arg)", example.slider.id)  # as if BokehJS had forgotten it
+    program.set(example.slider.id, "value", 9)
+    screen.shows(example.slider.id, "value", 9)
+
+
+def test_pan_and_zoom_of_a_viewer_outlive_a_fresh_copy_and_are_nobody_elses(
+    example: Example, server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    here, there = watch(example.id), watch(example.id)
+    plot = here.page.frame_locator("#frame").locator(".bk-Figure").bounding_box()
+    assert plot is not None
+    mouse = here.page.mouse
+    mouse.move(plot["x"] + 200, plot["y"] + 150)
+    mouse.down()
+    mouse.move(plot["x"] + 120, plot["y"] + 150, steps=5)
+    mouse.up()
+    panned = here.get(example.plot.x_range.id, "start")
+    assert panned != there.get(example.plot.x_range.id, "start")
+    here.do("doc._all_models.delete(arg)", example.slider.id)
+    there.set(example.slider.id, "value", 5)
+    here.shows(example.slider.id, "value", 5)
+    assert here.get(example.plot.x_range.id, "start") == panned
+    assert watch(example.id).get(example.plot.x_range.id, "start") != panned
+
+
+@pytest.mark.timeout(180)
+def test_three_pages_that_edit_at_the_same_time_all_end_up_the_same(
+    example: Example, watch: Watch, produce: Produce
+) -> None:
+    screens, program = [watch(example.id) for _ in range(3)], produce(example.id)
+    dice = random.Random(20)
+    burst = """for (let i = 0; i < 40; i++) setTimeout(() => {
+        const now = (id) => doc.get_model_by_id(id);
+        now(arg.slider).value = Math.random() * 10;
+        if (i % 3 === 0) now(arg.title).text = `${arg.name} ${i}`;
+        if (i % 5 === 0) now(arg.source).stream({x: [i], y: [arg.number]}, 60);
+        if (i % 7 === 0) now(arg.source).patch({y: [[i % 10, arg.number + i]]});
+        if (i % 11 === 0) now(arg.source).selected.indices = [i % 10, arg.number];
+    }, arg.pause * i)"""
+    for number, screen in enumerate(screens):
+        names = {"slider": example.slider.id, "title": example.plot.title.id, "source": example.source.id}
+        screen.do(burst, {**names, "name": "abc"[number], "number": number, "pause": dice.randint(3, 9)})
+    for i in range(30):
+        program.stream(example.source.id, {"x": [float(i)], "y": [9.0]}, rollover=60)
+        program.set(example.slider.id, "value", dice.random() * 10)
+
+    def copies() -> list[object]:
+        return [
+            [
+                screen.get(example.slider.id, "value"),
+                screen.get(example.plot.title.id, "text"),
+                screen.get(example.source.selected.id, "indices"),
+                screen.column(example.source.id, "x"),
+                screen.column(example.source.id, "y"),
+            ]
+            for screen in [*screens, fresh]
+        ]
+
+    screens[0].page.wait_for_timeout(1_000)
+    fresh = watch(example.id)
+    until(copies, lambda seen: all(one == seen[0] for one in seen), seconds=20)
+
+
+def test_one_model_of_a_document_has_a_link_of_its_own(
+    example: Example, server: Server, open_page: OpenPage, produce: Produce
+) -> None:
+    frame = open_page(f"{server.link(example.id)}/{example.plot.id}").frame_locator("#frame")
+    expect(frame.locator(".bk-Figure")).to_have_count(1)
+    expect(frame.locator(".noUi-handle")).to_have_count(0)
+    gone = open_page(f"{server.link(example.id)}/there-is-none")
+    expect(gone.locator("#notice")).to_contain_text("not in the document")
+    model = {"type": "object", "name": "Div", "id": "there-is-none", "attributes": {"text": "Here I am"}}
+    produce(example.id).patch({"kind": "RootAdded", "model": model})
+    expect(gone.frame_locator("#frame").get_by_text("Here I am")).to_be_visible()
+    expect(gone.locator("#notice")).to_be_hidden()
+
+
+def test_math_text_is_drawn_and_its_library_is_loaded_only_then(server: Server, open_page: OpenPage) -> None:
+    plain, math = server.put("plain", Div(text="plain")), server.put("math", Div(text="$$x^2$$"))
+    for document, used in ((plain, False), (math, True)):
+        page = open_page()
+        asked: list[str] = []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.goto(server.link(document))
+        frame = Screen(page)
+        until(lambda frame=frame: frame.ask("doc.is_idle"))
+        assert any("mathjax" in url for url in asked) == used
+        expect(page.frame_locator("#frame").locator("svg[role=img], mjx-container").first).to_have_count(int(used))
+
+
+def test_links_out_of_a_document_are_asked_about_by_the_shell(server: Server, open_page: OpenPage) -> None:
+    away = Div(text='<a href="https://example.org/there">away</a> <a href="javascript:alert(1)">script</a>')
+    opener = Button(label="Open")
+    opener.js_on_click(CustomJS(code="window.open('https://example.net/opened')"))
+    plot = figure(width=300, height=300, tools="tap")
+    plot.scatter([1], [1], size=200)
+    plot.select_one(TapTool).callback = OpenURL(url="https://example.com/tapped")  # type: ignore[union-attr]
+    page = open_page(server.link(server.put("links", column(away, opener, plot))))
+    frame, dialog = page.frame_locator("#frame"), page.get_by_role("dialog")
+    for act, host in (
+        (lambda: frame.get_by_text("away").click(), "example.org"),
+        (lambda: frame.get_by_role("button", name="Open").click(), "example.net"),
+        (lambda: frame.locator(".bk-Figure").click(), "example.com"),
+    ):
+        act()
+        expect(dialog.get_by_role("heading")).to_have_text(f"Open {host}?")
+        dialog.get_by_role("button", name="Cancel").click()
+    with page.context.expect_page() as opened:
+        frame.get_by_text("away").click()
+        dialog.get_by_role("button", name="Open in a new tab").click()
+    assert opened.value.evaluate("window.opener") is None
+
+
+def test_a_thousand_patches_a_second_do_not_stop_a_page(example: Example, watch: Watch, produce: Produce) -> None:
+    screen, program = watch(example.id), produce(example.id)
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        sent = pool.submit(
+            lambda: [program.stream(example.source.id, {"x": [float(i)], "y": [1.0]}, rollover=50) for i in range(500)]
+        )
+        sent.result()
+    until(lambda: screen.column(example.source.id, "x")[-1], lambda x: x == 499.0, seconds=20)
+    assert time.monotonic() - began < 20
