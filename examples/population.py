@@ -11,7 +11,7 @@ AGES = list(data.sort_values("AgeGrpStart").Age.unique())
 
 year = Select(title="Year", value="2010", options=[str(y) for y in sorted(data.Year.unique())], name="year")
 country = Select(title="Country", value="World", options=sorted(data.Location.unique()), name="country")
-ages = ColumnDataSource(dict(age=[], men=[], women=[]))
+ages = ColumnDataSource(dict(age=[], men=[], women=[]), name="ages")
 years = ColumnDataSource(dict(year=[], known=[], forecast=[]))
 
 output_server("population")

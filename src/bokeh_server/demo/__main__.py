@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 import threading
@@ -9,19 +11,27 @@ import threading
 from bokeh_server.demo.program import main
 from bokeh_server.errors import BokehServerError
 
+STOP = threading.Event()
 
-def wait_for_end(stop: threading.Event) -> None:
-    """Set ``stop`` when whoever started this closes the pipe, or is gone."""
-    sys.stdin.read()
-    stop.set()
+
+def end(*_: object) -> None:
+    """Stop, and say nothing of the last rows: the server is ending as well, they need not be stored."""
+    logging.getLogger("bokeh_server.client").setLevel(logging.CRITICAL)
+    STOP.set()
+
+
+def end_with_input() -> None:
+    """End when whoever started this closes the pipe, or is gone."""
+    while os.read(0, 4096):  # not sys.stdin: a thread that waits in it is in the way of the interpreter's end
+        pass
+    end()
 
 
 if __name__ == "__main__":
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=wait_for_end, args=(stop,), daemon=True).start()
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=end_with_input, daemon=True).start()
     try:
-        main(sys.argv[1], stop)
+        main(sys.argv[1], STOP)
     except BokehServerError as error:
         sys.exit(str(error))

@@ -25,10 +25,10 @@ CORES = ("#3f7fd6", "#1f9e89", "#d99a2b", "#d9606e", "#8a73cf", "#5fa8b8", "#b08
 
 SKIN = """
 :host {
-  --ink: #1c2733; --soft: #66727f; --hair: #e3e7ec; --card: #ffffff; --field: #ffffff; --shade: #f4f6f9;
+  --ink: #211e1a; --soft: #655f55; --hair: #e4ded2; --card: #ffffff; --field: #ffffff; --shade: #f5f2ec;
 }
 @media (prefers-color-scheme: dark) {
-  :host { --ink: #e4e9ef; --soft: #94a1af; --hair: #2c343e; --card: #1a2027; --field: #11161c; --shade: #232b34; }
+  :host { --ink: #edeae3; --soft: #a9a398; --hair: #32363e; --card: #1e2127; --field: #15171b; --shade: #282c33; }
 }
 :host {
   --bokeh-base-font: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; --bokeh-font-size: 13px;
@@ -54,12 +54,10 @@ select:not([multiple]).bk-input { appearance: auto; background-image: none; colo
 .slick-header-column.ui-state-default { border-color: var(--hair) }
 """
 
-BODY = """
-html, body { background: #f4f6f9 }
-@media (prefers-color-scheme: dark) { html, body { background: #12171d } }
-"""
+SHEET = ".layer { background: none; box-shadow: none; padding: 0; border-radius: 0; color-scheme: light dark }"
+"""The sheet that the server's page lays under a document goes: the cards lie on the page itself."""
 
-PAGE = ":host { max-width: 1320px; margin: 0 auto; padding: 18px clamp(8px, 2vw, 24px) 28px; gap: 14px }"
+PAGE = ":host { max-width: 1320px; margin: 0 auto; gap: 14px }"
 
 GRID = """
 :host { display: grid !important; grid-template-columns: repeat(12, minmax(0, 1fr)); gap: 14px }
@@ -76,7 +74,6 @@ CARD = """
 
 HEAD = """
 .bk-clearfix { width: 100% }
-h1 { font-size: 21px; font-weight: 650; letter-spacing: -0.01em; margin: 0 0 2px }
 h2 { font-size: 14px; font-weight: 600; margin: 0 }
 p { margin: 0; color: var(--soft); max-width: 80ch; line-height: 1.45 }
 b { color: var(--ink); font-weight: 600 }
@@ -91,10 +88,6 @@ th { color: var(--soft) } td:first-child, th:first-child { text-align: left; pad
 def text(content: str = "", **options: Any) -> Div:
     """A piece of HTML of ours in the demo's type."""
     return Div(text=content, stylesheets=[HEAD], sizing_mode="stretch_width", disable_math=True, **options)
-
-
-def heading(title: str, about: str) -> Div:
-    return text(f"<h1>{title}</h1><p>{about}</p>")
 
 
 def card(*children: UIElement, wide: int = 4, narrow: int = 6, phone: int = 12) -> Column:
@@ -151,7 +144,7 @@ def legend(plot: figure) -> None:
 
 def page(*children: UIElement) -> Column:
     """The root of a demo document: its children below each other, in the demo's colours."""
-    sheets: list[Any] = [PAGE, GlobalInlineStyleSheet(css=BODY)]
+    sheets: list[Any] = [PAGE, GlobalInlineStyleSheet(css=SHEET)]
     root = Column(children=list(children), stylesheets=sheets, sizing_mode="stretch_width")
     dress(root)
     return root

@@ -24,7 +24,6 @@ from bokeh.plotting import figure
 
 from . import look
 
-TITLE = "This machine"
 KEPT = 600
 """Rows in the source: one minute."""
 SMOOTH = 0.2
@@ -67,34 +66,40 @@ class Sampler:
         self.cores: list[float] = [0.0] * (psutil.cpu_count() or 1)
         self.counted, self.at = counters(), time.monotonic()
         self.rates = dict.fromkeys(RATES, 0.0)
+        self.weight = 1.0
         psutil.cpu_percent(percpu=True)
+
+    def columns(self) -> list[str]:
+        """The names of what ``sample`` gives."""
+        return ["time", "cpu", *(f"core{i}" for i in range(len(self.cores[: len(look.CORES)]))), "memory", *RATES]
 
     def sample(self) -> dict[str, float]:
         for i, load in enumerate(psutil.cpu_percent(percpu=True)[: len(self.cores)]):
-            self.cores[i] += SMOOTH * (load - self.cores[i])
+            self.cores[i] += self.weight * (load - self.cores[i])
         counted, at = counters(), time.monotonic()
         for name in self.rates:
             rate = max(0, counted[name] - self.counted[name]) / max(at - self.at, 1e-3)
-            self.rates[name] += SMOOTH * (rate - self.rates[name])
-        self.counted, self.at = counted, at
+            self.rates[name] += self.weight * (rate - self.rates[name])
+        self.counted, self.at, self.weight = counted, at, SMOOTH
         memory = psutil.virtual_memory()
-        row = {"time": local_time(), "cpu": sum(self.cores) / len(self.cores)}
-        row |= {f"core{i}": load for i, load in enumerate(self.cores[: len(look.CORES)])}
-        return row | {"memory": (memory.total - memory.available) / GIB} | self.rates
+        cores = self.cores[: len(look.CORES)]
+        used = (memory.total - memory.available) / GIB
+        values = [local_time(), sum(self.cores) / len(self.cores), *cores, used, *self.rates.values()]
+        return dict(zip(self.columns(), values, strict=True))
 
 
 class Machine:
     """The document: ``root`` is its page, ``step`` one tick."""
 
-    title = TITLE
+    title = "This machine"
 
     def __init__(self) -> None:
         self.sampler = Sampler()
         self.memory = psutil.virtual_memory().total / GIB
         self.ticks = 0
-        self.source = ColumnDataSource({name: [value] for name, value in self.sampler.sample().items()}, name="machine")
+        self.source = ColumnDataSource({name: [] for name in self.sampler.columns()}, name="machine")
         cores = [f"core {i}" for i in range(len(self.sampler.cores))]
-        self.bars = ColumnDataSource({"core": cores, "load": self.sampler.cores}, name="cores")
+        self.bars = ColumnDataSource({"core": cores, "load": list(self.sampler.cores)}, name="cores")
         self.x_range = DataRange1d(follow="end", follow_interval=60_000, range_padding=0)
         self.tiles = {name: look.text(name=name) for name in ("cpu", "memory", "disk", "network")}
         self.root = self.build()
@@ -127,7 +132,7 @@ class Machine:
             "second and appends one row to a source; every open page follows."
         )
         return look.page(
-            look.heading(TITLE, about),
+            look.text(f"<p>{about}</p>"),
             look.grid(
                 *(look.card(tile, wide=3, phone=6) for tile in self.tiles.values()),
                 look.card(look.text("<h2>Processors, the last minute</h2>"), self.processors(), wide=8, narrow=12),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import ExitStack
@@ -53,7 +52,6 @@ def main(url: str, stop: threading.Event) -> None:
         for page in (machine, Stocks(), Widgets()):
             stack.callback(partial(show(page, url).close, LAST))
         run(machine, stop)
-        logging.getLogger("bokeh_server.client").setLevel(logging.CRITICAL)  # the last rows need not be stored
 
 
 def run(machine: Machine, stop: threading.Event) -> None:

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from . import look
 
-TITLE = "Stocks, 2000–2013"
 NAMES = {"AAPL": "Apple", "GOOG": "Google", "IBM": "IBM", "MSFT": "Microsoft"}
 CHOICES: list[Any] = list(NAMES.items())
 BINS = 40
@@ -54,7 +53,7 @@ def together(first: str, second: str) -> dict[str, Column]:
 class Stocks:
     """The document: ``root`` is its page; its callbacks run where it was made."""
 
-    title = TITLE
+    title = "Stocks, 2000–2013"
 
     def __init__(self) -> None:
         self.first = Select(title="One stock", options=CHOICES, value="AAPL", name="first", width=180)
@@ -137,7 +136,9 @@ class Stocks:
         plot = look.chart(height=470, tools=[box, lasso, "reset"], active_drag=box, toolbar_location="right")
         plot.toolbar.logo = None
         dots: look.Options = {"alpha": 0.45, "selection_alpha": 0.7, "nonselection_alpha": 0.08, "line_color": None}
-        plot.scatter("first_change", "second_change", source=self.source, size=5, color=look.TEAL, **dots)
+        plot.scatter(
+            "first_change", "second_change", source=self.source, size=5, color=look.TEAL, name="changes", **dots
+        )
         plot.xgrid.visible = True
         return plot
 
@@ -158,7 +159,7 @@ class Stocks:
         )
         choices = look.across(self.first, self.second)
         return look.page(
-            look.heading(TITLE, about),
+            look.text(f"<p>{about}</p>"),
             look.grid(
                 look.card(choices, self.said, self.table, *self.histograms.values(), wide=6, narrow=12),
                 look.card(look.text("<h2>One against the other, day by day</h2>"), self.cloud, wide=6, narrow=12),

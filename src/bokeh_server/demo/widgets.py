@@ -27,7 +27,6 @@ from bokeh_sampledata.sea_surface_temperature import sea_surface_temperature
 
 from . import look
 
-TITLE = "Widgets"
 WAVES: dict[str, Callable[[Any], Any]] = {
     "Sine": np.sin,
     "Square": lambda t: np.sign(np.sin(t)),
@@ -43,7 +42,7 @@ SUMMER = (date(2016, 6, 1), date(2016, 8, 31))
 class Widgets:
     """The document: four cards, each with its widgets and what the program answers."""
 
-    title = TITLE
+    title = "Widgets"
 
     def __init__(self) -> None:
         about = (
@@ -51,7 +50,7 @@ class Widgets:
             "answer. Open the page twice and both follow. End the program and the page stays, without answers."
         )
         self.root = look.page(
-            look.heading(TITLE, about),
+            look.text(f"<p>{about}</p>"),
             look.grid(
                 *(look.card(*part, wide=6, narrow=12) for part in (wave(), table(), season(), fit())),
             ),
