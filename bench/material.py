@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.document.events import ColumnsStreamedEvent, ModelChangedEvent
+from bokeh.document.events import ColumnsStreamedEvent, ModelChangedEvent, TitleChangedEvent
 from bokeh.layouts import column
 from bokeh.models import ColumnDataSource
 from bokeh.models.widgets import Slider
@@ -20,6 +20,7 @@ from bokeh.protocol.message import Message
 from bokeh.protocol.messages.patch_doc import patch_doc
 from bokeh.protocol.messages.pull_doc_req import pull_doc_req
 from bokeh.protocol.messages.push_doc import push_doc
+from bokeh.protocol.messages.server_info_req import server_info_req
 
 Fragments = tuple[str | bytes, ...]
 
@@ -93,6 +94,16 @@ def slide(shown: Plot, value: float) -> Fragments:
 def push(document: Document) -> Fragments:
     """The PUSH-DOC of a document."""
     return fragments(push_doc.create(document))
+
+
+def retitle(title: str) -> Fragments:
+    """A PATCH-DOC of one TitleChanged event."""
+    return fragments(patch_doc.create([TitleChangedEvent(Document(), title)]))
+
+
+def ask_version() -> Fragments:
+    """A SERVER-INFO-REQ: its answer says that all before it has been done."""
+    return fragments(server_info_req.create())
 
 
 def pull() -> Fragments:

@@ -1,5 +1,6 @@
 """Cell ``open``: a document of 8 MB columns and 675 models is pushed (PUSH-DOC to OK) and opened (PULL-DOC-REQ to the
-last byte of the reply) by a fresh socket. Ours answers the push when the document is flushed to disk.
+last byte of the reply) by a fresh socket: just after a change of the document, and once more unchanged. Ours answers
+the push when the document is flushed to disk.
 
 No other client is connected: bokeh sends a pushed document to each, and stops where one does not read. Beyond bokeh,
 which has nothing of the kind, ours is also opened *cold*: by the first client after a new start.
@@ -11,17 +12,23 @@ import time
 from collections.abc import Iterator
 
 from bench.client import Address, Client
-from bench.material import BIG_POINTS, Fragments, big, pull, push
+from bench.material import BIG_POINTS, Fragments, ask_version, big, pull, push, retitle
 from bench.servers import Bokeh, Ours, Server
 
 COLUMNS = 2 * 8 * BIG_POINTS  # bytes
 PULLS = 3  # in each round
 
 
-def timed_pull(address: Address) -> float:
-    """Milliseconds from PULL-DOC-REQ to the whole reply, on a socket that is open already."""
+def timed_pull(address: Address, title: str | None = None) -> float:
+    """Milliseconds from PULL-DOC-REQ to the whole reply, on a socket that is open already.
+
+    The document is given a new ``title`` first, so that no copy of it made earlier will do; None leaves it as it is.
+    """
     request = pull()
     with Client(address) as client:
+        if title is not None:
+            client.send(retitle(title))
+            client.answer(ask_version())
         begin = time.perf_counter()
         header, fragments = client.answer(request)
         spent = time.perf_counter() - begin
@@ -53,8 +60,9 @@ class Opening:
             with kind() as server:
                 address = server.address("big")
                 yield row("push 8 MB", server, timed_push(address, self.content))
-                for _ in range(PULLS):
-                    yield row("open 8 MB", server, timed_pull(address))
+                for number in range(PULLS):
+                    yield row("open 8 MB", server, timed_pull(address, f"title {number}"))
+                    yield row("open 8 MB, unchanged", server, timed_pull(address))
                 if isinstance(server, Ours):
                     server.stop()
                     server.start()
