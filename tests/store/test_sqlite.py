@@ -68,6 +68,17 @@ def test_a_new_data_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
+def test_a_data_folder_holds_one_file_and_its_lock(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with SqlStore(tmp_path) as store:
+            await store.create(line())
+            names = {file.name.removeprefix(FILE) for file in tmp_path.iterdir()}
+            assert names == {"", "-wal", "-shm", "-lock"}
+        assert {file.name.removeprefix(FILE) for file in tmp_path.iterdir()} == {"", "-lock"}
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("name", ["a file", "a file/folder", "folder"])
 def test_a_folder_that_can_not_be_used_is_refused_with_a_clear_line(name: str, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("hello")

@@ -3,9 +3,10 @@
 The promises, which ``tests/store/contract.py`` holds every store to:
 
 1. *Acked means durable.* When ``append`` returns, every record of the batch is flushed to disk (or, with
-   ``durability="process"``, written, so that it survives a killed process). When it raises ``StoreFailed``, none of
-   the batch was kept.
-2. *One order.* ``(document, seq)`` is unique; an append whose seq is taken, or leaves a gap, raises ``StoreFailed``.
+   ``durability="process"``, written, so that it survives a killed process). When it raises ``StoreFailed`` (or
+   ``StoreFull``), none of the batch was kept, and the same batch may be given again.
+2. *One order.* ``(document, seq)`` is unique; an append whose seq is taken or leaves a gap, or whose epoch is older
+   than the document's, raises ``StoreFailed``.
 3. *All or nothing.* A batch, a snapshot, a delete happens whole or not at all, also under kill -9 and a power cut.
 4. *Nothing is invented.* ``load`` gives the newest snapshot and every record after it, in order, exactly as appended.
 
@@ -53,7 +54,8 @@ class Store(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def create(self, info: Info) -> None:
-        """Add a document without records; ``Conflict`` where the id, or (owner, title), is taken."""
+        """Add a document without records (seq and size start at 0); ``Conflict`` where the id, or (owner, title), is
+        taken."""
 
     async def info(self, document: str) -> Info | None:
         """The document of this id."""
@@ -68,18 +70,21 @@ class Store(Protocol):
         """``NotFound`` without such a document, ``Conflict`` where the owner has another of that title."""
 
     async def delete(self, document: str) -> None:
-        """Really delete: the entry, its records and snapshot. ``NotFound`` without such a document."""
+        """Really delete: the entry, its records and snapshot, so that no file holds their bytes any more.
+        ``NotFound`` without such a document."""
 
     async def append(self, records: Sequence[Record], *, now: float) -> None:
         """Keep a batch of records of one or several documents, in order; see promises 1 to 3.
 
-        ``now`` becomes the ``changed`` time of their documents.
+        ``now`` becomes the ``changed`` time of their documents, the epoch of their last record that of each. A batch
+        with a record of no document raises ``StoreFailed``, like one with a gap.
         """
 
     async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
         """Keep a ``replace`` record as the newest snapshot and let go of the records up to its seq.
 
-        ``kind`` becomes the document's ``kind``. An older snapshot than the one it has is ignored.
+        ``kind`` becomes the document's ``kind``. ``clients`` keeps its order. An older snapshot than the one it has is
+        ignored; one beyond the last record raises ``StoreFailed``, one of no document ``NotFound``.
         """
 
     async def load(self, document: str) -> Stored | None:

@@ -63,7 +63,7 @@ class Step:
 
 
 class Many:
-    """A statement for ``executemany``: its text, and its parameters, by name, in the order the driver wants."""
+    """A statement for ``executemany``: its text, and its parameters, by name, in the driver's (positional) order."""
 
     def __init__(self, statement: UpdateBase, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -118,7 +118,7 @@ class SqlStore:
     async def __aenter__(self) -> Self:
         try:
             await self._write(self._open)
-        except BaseException:
+        except BaseException:  # whatever it is, threads and lock must not stay behind
             await self.__aexit__()
             raise
         return self

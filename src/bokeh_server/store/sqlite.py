@@ -31,8 +31,8 @@ PRAGMAS: Final = (
     f"journal_size_limit = {16 * MIB}",  # what stays of the WAL after a large transaction
 )
 SYNCHRONOUS: Final[dict[Durability, str]] = {"disk": "FULL", "process": "NORMAL"}
-CHECKED: Final = 256 * MIB
-"""A file up to this size is checked as a whole when it is opened (0.1 s); of a larger one, each page as it is read."""
+CHECKED: Final = 64 * MIB
+"""A file up to this size is checked as a whole when it is opened (0.02 s); of a larger one, each page as it is read."""
 PATIENCE: Final = 1.0
 """Seconds to wait for somebody who looks into the file with another tool."""
 
@@ -82,6 +82,7 @@ class Sqlite:
         except (OSError, sqlite3.Error) as error:
             raise BadSetting(f"The data folder {self.file.parent} can't be used ({error}); choose another.") from error
         try:
+            lock.execute("PRAGMA journal_mode = MEMORY")  # nothing is ever written, on a full disk neither
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             lock.close()
@@ -132,7 +133,7 @@ class Sqlite:
             return StoreFull()
         if code & 0xFF in DAMAGED:
             return self._damaged(error)
-        return StoreFailed(f"The store could not keep this ({error}); nothing was acknowledged, try again.")
+        return StoreFailed(f"The store could not do this ({error}); nothing was acknowledged, try again.")
 
     def _beside(self, what: str) -> Path:
         return self.file.with_name(f"{self.file.name}-{what}")
