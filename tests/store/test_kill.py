@@ -27,7 +27,7 @@ async def seqs_of(folder: Path) -> dict[str, int]:
         return found
 
 
-@pytest.mark.timeout(30 + 3 * KILLS)
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     chance, acknowledged = Random(), 0
     for _ in range(KILLS):

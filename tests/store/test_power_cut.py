@@ -10,12 +10,15 @@ import os
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.store.disk import Acknowledged, cuts
 from tests.store.power_cut import lost_operations, record, reopened
 
 POWER_CUTS = int(os.environ.get("POWER_CUTS", "60"))
 
 
+@pytest.mark.timeout(60 + POWER_CUTS)
 def test_a_power_cut_loses_nothing_that_was_acknowledged() -> None:
     seed = Random().randrange(2**32)
     print("seed", seed)
