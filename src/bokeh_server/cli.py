@@ -50,7 +50,7 @@ OPTIONS = (
     ),
     click.option("--ssl-certfile", type=click.Path(path_type=Path), help="Certificate for https."),
     click.option("--ssl-keyfile", type=click.Path(path_type=Path), help="Its key."),
-    click.option("--open", "show", is_flag=True, help="Open the board in a browser."),
+    click.option("--show", is_flag=True, help="Open the board in a browser."),
     click.option("-d", "--debug", is_flag=True, help="More log lines."),
     click.option("-m", "--multi-user", is_flag=True, hidden=True),
     click.option("--script", hidden=True),

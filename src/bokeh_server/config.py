@@ -44,6 +44,8 @@ class Config:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", canonical_prefix(self.prefix))
+        if self.address != "localhost":
+            object.__setattr__(self, "address", canonical_address(self.address) or self.address)
         if self.address != "localhost" and not is_loopback(self.address):
             raise BadSetting(
                 f"Without accounts the server listens on this machine only, not on {self.address!r}: "
@@ -56,6 +58,11 @@ class Config:
         for file in (self.ssl_certfile, self.ssl_keyfile):
             if file is not None and not file.is_file():
                 raise BadSetting(f"There is no file {file}.")
+
+    @property
+    def host(self) -> str:
+        """The address as a URL has it."""
+        return f"[{self.address}]" if ":" in self.address else self.address
 
     @property
     def tls(self) -> bool:
@@ -78,11 +85,17 @@ def canonical_prefix(prefix: str) -> str:
 
 def is_loopback(address: str) -> bool:
     """Whether this is an IP address that only this machine can reach."""
+    found = canonical_address(address)
+    return found is not None and ipaddress.ip_address(found).is_loopback
+
+
+def canonical_address(address: str) -> str | None:
+    """An IP address in the one way that URLs and sockets have it, without brackets or zone; None where it is none."""
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:
-        return False
-    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+        return None
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
 def default_data() -> Path:

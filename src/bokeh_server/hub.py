@@ -146,6 +146,10 @@ class OpenRoom:
         """The document as it is now; only to be read, and before the next ``await``."""
         return self._live.room.document
 
+    async def durable(self, actor: Actor) -> int:
+        """Wait until the store has all that the document holds now: before it is shown to ``actor``."""
+        return await self._hub.submit(self._live, "nothing", b"", (), actor)
+
     def join(self, connection: Connection, actor: Actor, kind: Kind) -> Seat:
         """Take a seat; the first message (ACK) leaves at once."""
         live = self._live
@@ -288,11 +292,22 @@ class Hub:
         self, document: str, what: Literal["patch", "replace"], content: bytes, buffers: Buffers, actor: Actor
     ) -> int:
         live = (await self.open(document))._live
+        return await self.submit(live, what, content, buffers, actor)
+
+    async def submit(
+        self, live: Live, what: Literal["patch", "replace", "nothing"], content: bytes, buffers: Buffers, actor: Actor
+    ) -> int:
+        """Ask a room for something, and wait until it is durable; returns the seq."""
+        if live.dead:
+            raise StoreFailed
         token = live.key()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         live.waiting[token] = future
-        self.tell(live, Submitted(token, what, content, buffers, actor, time.time()))
-        return await future
+        try:
+            self.tell(live, Submitted(token, what, content, buffers, actor, time.time()))
+            return await future
+        finally:
+            live.waiting.pop(token, None)
 
     def tell(self, live: Live, event: Event) -> None:
         """Let a room know what happened, and do what it wants done."""

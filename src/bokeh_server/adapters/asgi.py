@@ -18,7 +18,7 @@ from urllib.parse import quote
 import structlog
 
 from bokeh_server.accounts.tickets import Tickets
-from bokeh_server.adapters.websocket import EXTENSION
+from bokeh_server.adapters.websocket import EXTENSION, shortened
 from bokeh_server.config import Config
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import BadMessage, BokehServerError, TooLarge
@@ -35,6 +35,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 log = structlog.get_logger("bokeh_server.access")
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
+FAREWELL = 5.0
+"""Seconds for what waits to leave before the close."""
 
 
 def make_site(config: Config, port: int | None = None) -> Site:
@@ -112,44 +114,67 @@ class Application:
 
 
 class Writer:
-    """A ``Connection`` over plain ASGI ``send``: one task writes what waits, and what waits is bounded."""
+    """A ``Connection`` over plain ASGI ``send``: one task writes what waits, and what waits is bounded.
+
+    It reads only while what waits is little and the room wants more. The first of its two tasks that ends (the peer
+    has gone, our close has left, sending failed or takes too long) ends the connection.
+    """
 
     def __init__(self, endpoint: Endpoint, send: Send) -> None:
         self._endpoint = endpoint
         self._send = send
         self._waiting: deque[MutableMapping[str, Any]] = deque()
         self._size = 0
-        self._full = False
         self._there = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._reading = asyncio.Event()
         self._reading.set()
         self._closed = False
+        self._writer: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     async def run(self, receive: Receive) -> None:
-        """Drive the endpoint until the socket is closed."""
-        writer = asyncio.create_task(self._write())
+        """Drive the endpoint until the socket is closed, by whomever."""
+        self._writer = asyncio.create_task(self._write())
+        reader = asyncio.create_task(self._read(receive))
         self._endpoint.connected(self)
         try:
-            while True:
-                await self._reading.wait()
-                event = await receive()
-                if event["type"] == "websocket.disconnect":
-                    return
-                fragment = event.get("text")
-                self._endpoint.received(fragment if fragment is not None else event["bytes"])
+            await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._closed = True
-            writer.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
+            for task in (reader, self._writer):
+                task.cancel()
+            outcomes = await asyncio.gather(reader, self._writer, return_exceptions=True)
+        for error in outcomes:
+            if isinstance(error, Exception):
+                log.debug("a socket ended", error=repr(error)[:200])
+
+    async def _read(self, receive: Receive) -> None:
+        while True:
+            await self._reading.wait()
+            await self._writable.wait()
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            if not self._closed:
+                fragment = event.get("text")
+                self._endpoint.received(fragment if fragment is not None else event["bytes"])
 
     async def _write(self) -> None:
+        """Send what waits, until something can't be sent or the close has been."""
         while True:
             await self._there.wait()
             while self._waiting:
                 event = self._waiting.popleft()
                 await self._send(event)
+                if event["type"] == "websocket.close":
+                    return
                 self._size -= len(event.get("text") or event.get("bytes") or b"")
-                if self._full and self._size <= LOW_WATER:
-                    self._full = False
+                if self._size <= LOW_WATER and not self._writable.is_set():
+                    self._writable.set()
                     self._endpoint.resumed()
             self._there.clear()
 
@@ -161,16 +186,18 @@ class Writer:
             self._waiting.append({"type": "websocket.send", "text" if isinstance(part, str) else "bytes": part})
             self._size += len(part)
         self._there.set()
-        if self._size > HIGH_WATER and not self._full:
-            self._full = True
+        if self._size > HIGH_WATER and self._writable.is_set():
+            self._writable.clear()
             self._endpoint.paused()
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what waits."""
+        """Close after what waits; a peer that does not take that in time is cut off."""
         if not self._closed:
             self._closed = True
-            self._waiting.append({"type": "websocket.close", "code": code, "reason": reason[:120]})
+            self._waiting.append({"type": "websocket.close", "code": code, "reason": shortened(reason)})
             self._there.set()
+            if self._writer is not None:
+                self._deadline = asyncio.get_running_loop().call_later(FAREWELL, self._writer.cancel)
 
     def pause_reading(self) -> None:
         """Ask for no more events."""
@@ -182,13 +209,17 @@ class Writer:
 
 
 def request_of(scope: Scope, method: str, read: Callable[[int], Awaitable[bytes]] | None = None) -> Request:
-    """The request of a scope. A header that comes twice counts once, with the last value."""
+    """The request of a scope. The values of a header that comes twice are joined, so that no check sees only one."""
+    headers: dict[str, str] = {}
+    for raw, text in scope["headers"]:
+        name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     path = scope.get("raw_path") or quote(scope["path"]).encode()
     request = Request(
         method,
         path.decode("latin-1").partition("?")[0],
         scope.get("query_string", b"").decode("latin-1"),
-        {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        headers,
         scope.get("scheme", "http"),
         (scope.get("client") or ("", 0))[0],
         tuple(scope.get("subprotocols", ())),

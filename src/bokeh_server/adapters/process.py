@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from bokeh_server.errors import BadSetting
 from bokeh_server.limits import LIMITS
 
 BACKLOG = 4096
+ATTEMPTS = 20
+NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 GRACE = 3
 """Seconds for requests under way when the server stops."""
 
@@ -91,30 +94,48 @@ class Server(uvicorn.Server):
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
-    """Listening sockets; for "localhost" on 127.0.0.1 and, where there is one, on ::1."""
-    if address != "localhost":
-        return [listen(address.strip("[]"), port)]
-    first = listen("127.0.0.1", port)
-    with contextlib.suppress(OSError, BadSetting):
-        return [first, listen("::1", first.getsockname()[1])]
-    return [first]
+    """Listening sockets; for "localhost" on 127.0.0.1 and, where there is one, on ::1.
+
+    Both or none: a browser that is told "localhost" may take either, and must not find another program there. With
+    port 0 another one is tried. Raises ``BadSetting`` where it can't listen.
+    """
+    for attempt in range(ATTEMPTS):
+        first = None
+        try:
+            if address != "localhost":
+                return [listen(address, port)]
+            first = listen("127.0.0.1", port)
+            return [first, listen("::1", first.getsockname()[1])]
+        except OSError as error:
+            if first is not None and error.errno in NO_IPV6:
+                return [first]
+            if first is not None:
+                first.close()
+            if port or first is None or attempt == ATTEMPTS - 1:
+                raise BadSetting(refusal(address, port, error)) from None
+    raise AssertionError("the last attempt returns or raises")
 
 
 def listen(address: str, port: int) -> socket.socket:
     """One listening socket."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
+        if os.name == "posix":  # elsewhere it would let two programs share a port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((address, port))
-    except OSError as error:
+        found.listen(BACKLOG)
+    except OSError:
         found.close()
-        if error.errno == errno.EADDRINUSE:
-            raise BadSetting(
-                f"Port {port} is in use: another bokeh-server runs already, or another program has it; "
-                "choose one with --port."
-            ) from None
-        raise BadSetting(f"Can't listen on {address}, port {port}: {error.strerror}.") from None
-    found.listen(BACKLOG)
+        raise
     found.setblocking(False)
     return found
+
+
+def refusal(address: str, port: int, error: OSError) -> str:
+    """What the user is told who can't have this port."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} is in use: another bokeh-server runs already, or another program has it; "
+            "choose one with --port."
+        )
+    return f"Can't listen on {address}, port {port}: {error.strerror}."

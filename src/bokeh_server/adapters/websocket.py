@@ -3,7 +3,8 @@
 A subclass of uvicorn's sans-IO protocol, which does the handshake and parses frames (``websockets``' sans-IO core).
 It offers itself in ``scope["extensions"]["bokeh.frames"]``; an application that calls ``attach`` has from then on a
 ``Connection`` whose ``send`` writes bytes that were made once for all receivers, with no task, queue or encoding per
-message, and that says when the socket is full and when it has drained. One timer pings all sockets of the process.
+message, and that says when the socket is full and when it has drained. A peer that does not read is not read from
+either. One timer pings all sockets of the process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import socket
 import weakref
 from asyncio.transports import BaseTransport, Transport
+from enum import Flag, auto
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -26,6 +28,18 @@ EXTENSION = "bokeh.frames"
 SEND_BUFFER = 64 * 1024
 """Bytes in the kernel for one viewer: a slow one is then a second behind, not half a minute."""
 HIGH_WATER = 64 * 1024
+FAREWELL = 2.0
+"""Seconds for the peer to hear that the server ends; other farewells may take uvicorn's 10 s."""
+
+
+class Hold(Flag):
+    """Why nothing is read from a socket just now. Each reason comes and goes on its own."""
+
+    NONE = 0
+    ROOM = auto()
+    """Too much of what it sent waits for the store."""
+    FULL = auto()
+    """It does not read what we send: it must not ask for more."""
 
 
 class FramesProtocol(WebSocketsSansIOProtocol):
@@ -33,7 +47,10 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     endpoint: Endpoint | None = None
     connection: FramesConnection
-    pinged = False
+    heard = True
+    """Whether anything came since the last ping."""
+    held = Hold.NONE
+    failed = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep little in the kernel and in the transport, so that back-pressure is felt early."""
@@ -51,12 +68,33 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def attach(self, endpoint: Endpoint) -> None:
         """From now on this endpoint gets what comes; to be called right after the accept."""
+        early = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
         self.endpoint = endpoint
         self.connection = FramesConnection(self)
         Pinger.of(self.loop).add(self)
         endpoint.connected(self.connection)
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+        for event in early:  # sent before the handshake was over
+            if event["type"] == "websocket.receive":
+                fragment = event.get("text")
+                endpoint.received(fragment if fragment is not None else cast(bytes, event.get("bytes")))
+            else:
+                self.queue.put_nowait(event)
 
     # What comes
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: first what they complete counts, then what is wrong with the rest."""
+        self.heard = True
+        self.conn.receive_data(data)
+        self.handle_events()
+        if self.conn.parser_exc is not None and not self.failed:
+            self.failed = True
+            self.handle_parser_exception()
+        elif self.conn.writes and self.handshake_complete:
+            self.transport.write(b"".join(self.conn.data_to_send()))
 
     def send_receive_event_to_app(self) -> None:
         """A whole message is here: hand it to the endpoint at once."""
@@ -65,7 +103,6 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
-        self.pinged = False
         if self.close_sent:
             return
         if self.curr_msg_data_type == "bytes":
@@ -78,21 +115,64 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             return
         self.endpoint.received(text)
 
+    def handle_ping(self) -> None:
+        """The pong leaves after the last event of the chunk: a close frame may lie behind it."""
+
     def handle_pong(self, event: Frame) -> None:
-        """The peer is alive."""
-        self.pinged = False
+        """The peer is alive, as any bytes show."""
+
+    def handle_close(self, event: Frame) -> None:
+        """The peer closes: answer, and do not wait for ever until it has read that."""
+        super().handle_close(event)
+        self.end_within(self.close_timeout)
+
+    def handle_parser_exception(self) -> None:
+        """Say why, and go on reading (and dropping) for a while: a reset would overtake the close frame."""
+        close = self.conn.close_sent
+        code, reason = (close.code, close.reason) if close is not None else (1006, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.close_sent = True
+        if not self.handshake_complete:
+            self.transport.close()
+            return
+        self.hold(self.held, False)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.end_within(self.close_timeout)
+
+    def eof_received(self) -> None:
+        """The peer says no more: nor do we."""
+        self.close_sent = True
+        self.end_within(self.close_timeout)
+
+    # What goes
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
         super().pause_writing()
         if self.endpoint is not None:
+            self.hold(Hold.FULL, True)
             self.endpoint.paused()
 
     def resume_writing(self) -> None:
         """The transport takes more."""
         super().resume_writing()
         if self.endpoint is not None:
+            self.hold(Hold.FULL, False)
             self.endpoint.resumed()
+
+    def hold(self, reason: Hold, on: bool) -> None:
+        """Read no more for this reason, or no longer not. After our close frame all is read: its answer must come."""
+        before = self.held
+        self.held = before | reason if on and not self.close_sent else before & ~reason
+        if bool(before) == bool(self.held) or self.transport.is_closing():
+            return
+        self.heard = True
+        if self.held:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -100,14 +180,29 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         if self.endpoint is not None:
             self.endpoint.disconnected()
 
+    def shutdown(self) -> None:
+        """The server ends: say so, and give the peer a moment to hear it."""
+        if self.endpoint is None:
+            super().shutdown()
+        else:
+            self.connection.close(1012, "restart")
+            self.end_within(FAREWELL)
+
+    def end_within(self, seconds: float) -> None:
+        """Cut the socket off then, if the peer has not closed it before."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        if not self.disconnected:
+            self.close_timer = self.loop.call_later(seconds, self.transport.abort)
+
     def ping(self) -> None:
-        """Send a ping; close who has been silent since the last one."""
-        if self.close_sent or self.transport.is_closing():
+        """Send a ping; cut off who has been silent since the last one, unless we would not have heard it."""
+        if self.close_sent or self.transport.is_closing() or self.held:
             return
-        if self.pinged:
+        if not self.heard:
             self.transport.abort()
             return
-        self.pinged = True
+        self.heard = False
         self.conn.send_ping(b"")
         self.transport.write(b"".join(self.conn.data_to_send()))
 
@@ -133,22 +228,26 @@ class FramesConnection:
             return
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         try:
-            protocol.conn.send_close(code, reason[:120])
+            protocol.conn.send_close(code, shortened(reason))
         except InvalidState:  # the peer is closing just now
             return
-        self._transport.write(b"".join(protocol.conn.data_to_send()))
         protocol.close_sent = True
-        protocol.close_timer = protocol.loop.call_later(protocol.close_timeout, self._transport.close)
+        protocol.hold(protocol.held, False)
+        self._transport.write(b"".join(protocol.conn.data_to_send()))
+        protocol.end_within(protocol.close_timeout)
 
     def pause_reading(self) -> None:
         """Let the sender wait."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        self._protocol.hold(Hold.ROOM, True)
 
     def resume_reading(self) -> None:
         """Read again."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._protocol.hold(Hold.ROOM, False)
+
+
+def shortened(reason: str) -> str:
+    """What fits into a close frame: 123 bytes."""
+    return reason.encode()[:123].decode(errors="ignore")
 
 
 class Pinger:

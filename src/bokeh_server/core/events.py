@@ -39,10 +39,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A request without a socket wants a patch applied, or the document replaced; answered by ``Answer``."""
+    """A request without a socket wants a patch applied, or the document replaced, or nothing but to know when all
+    that the document holds now is durable; answered by ``Answer``."""
 
     token: int
-    what: Literal["patch", "replace"]
+    what: Literal["patch", "replace", "nothing"]
     content: bytes
     buffers: Buffers
     actor: Actor

@@ -373,11 +373,13 @@ class Room:
 
     def _submitted(self, event: Submitted) -> list[Effect]:
         try:
-            if not isinstance(may(event.actor, Action.EDIT, self.owner), Allowed):
+            action = Action.VIEW if event.what == "nothing" else Action.EDIT
+            if not isinstance(may(event.actor, action, self.owner), Allowed):
                 raise Forbidden
+            effects: list[Effect] = []
             if event.what == "replace":
                 effects = self._replace(event.content, event.buffers, event.actor)
-            else:
+            elif event.what == "patch":
                 effects = self._apply(event.content, event.buffers, "program", event.actor, event.now)
         except ClientError as error:
             return [Answer(event.token, error)]

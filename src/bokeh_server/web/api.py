@@ -5,6 +5,11 @@ Everything it changes goes the way of a patch, as ordinary Bokeh events through 
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import gzip
+import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,7 +20,7 @@ from bokeh_server.core.authorise import Action, Allowed, may
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.errors import BadMessage, Conflict, NotFound, UnknownModel
-from bokeh_server.hub import Listing
+from bokeh_server.hub import Listing, OpenRoom
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.rows import Rows, parse_rows
@@ -83,7 +88,10 @@ async def put(site: Site, request: Request) -> Response:
     try:
         info = await site.hub.find(request.actor.name, name)
     except NotFound:
-        info, status = await site.hub.create(request.actor.name, name), 201
+        try:
+            info, status = await site.hub.create(request.actor.name, name), 201
+        except Conflict:  # somebody was faster
+            info = await site.hub.find(request.actor.name, name)
     if not isinstance(may(request.actor, Action.EDIT, info.owner), Allowed):
         raise NotFound
     await site.hub.replace(info.id, content, (), request.actor)
@@ -92,9 +100,10 @@ async def put(site: Site, request: Request) -> Response:
 
 async def get(site: Site, request: Request) -> Response:
     """The document as Bokeh's JSON, with binary data inline."""
-    document = (await site.hub.open(request.document.id)).document
-    content, _ = document.encode(inline=True)
-    return Response(200, content, headers=headers.data())
+    room = await site.hub.open(request.document.id)
+    content, buffers = room.document.encode()
+    await room.durable(request.actor)
+    return await bokeh_json(content, buffers)
 
 
 async def info(site: Site, request: Request) -> Response:
@@ -115,30 +124,57 @@ async def delete(site: Site, request: Request) -> Response:
     return Response(204, headers=headers.data())
 
 
-async def _model(site: Site, request: Request, part: str) -> tuple[str, Model]:
-    document = (await site.hub.open(request.document.id)).document
+async def bokeh_json(content: bytes, buffers: Sequence[tuple[str, bytes]]) -> Response:
+    """An answer with what ``core.document`` wrote; only packing it takes long, and that is done in a thread."""
+    body = await asyncio.to_thread(inlined, content, buffers) if buffers else content
+    return Response(200, body, headers=headers.data())
+
+
+def inlined(content: bytes, buffers: Sequence[tuple[str, bytes]]) -> bytes:
+    """JSON with its binary buffers in it, as base64 of gzip.
+
+    The quotes of what is replaced can't be part of a text (there they are escaped), and a plain object that looks so
+    would have been read as binary data when it came.
+    """
+    packed = {name.encode(): base64.b64encode(gzip.compress(payload, 1, mtime=0)) for name, payload in buffers}
+    return REFERENCE.sub(lambda found: found[1] + b'"' + packed[found[2]] + b'"', content)
+
+
+REFERENCE = re.compile(rb'(\{"type":"bytes","data":)\{"id":"(\d+)"\}')
+
+
+def model_of(room: OpenRoom, request: Request, part: str) -> tuple[str, Model]:
+    """Id and model that the path names by id or name; ``NotFound`` where the document has none."""
     try:
-        return document.model(unquote(request.parameters[part]))
+        return room.document.model(unquote(request.parameters[part]))
     except UnknownModel as error:
         raise NotFound(str(error)) from None
 
 
 async def get_property(site: Site, request: Request) -> Response:
     """The value of a property of the model with this id or name, as Bokeh's JSON."""
-    key, model = await _model(site, request, "model")
+    room = await site.hub.open(request.document.id)
+    key, model = model_of(room, request, "model")
     name = unquote(request.parameters["property"])
-    if name not in model.attributes:
-        raise NotFound(f"{model.name} {key!r} has no property {name[:100]!r}, or it has its default value.")
-    writer = Writer({}, inline=True)
-    return Response(200, writer.write(model.attributes[name]), headers=headers.data())
+    writer = Writer({})
+    content = writer.write(model.attributes[name]) if name in model.attributes else None
+    await room.durable(request.actor)
+    if content is not None:
+        return await bokeh_json(content, writer.buffers)
+    default = await site.schema.default(model, name)
+    if default is None:
+        raise NotFound(f"{model.name} {key!r} has the default value of {name[:100]!r}, or no such property.")
+    return await bokeh_json(bytes(default), ())
 
 
 async def put_property(site: Site, request: Request) -> Response:
     """Set a property of the model with this id or name; the body is its value as Bokeh's JSON."""
-    key, _ = await _model(site, request, "model")
     value = msgspec.Raw(await request.read(site.limits.body))
     parse_json(bytes(value))
+    key, model = model_of(await site.hub.open(request.document.id), request, "model")
     name = unquote(request.parameters["property"])
+    if name not in model.attributes:
+        await site.schema.default(model, name)
     event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
@@ -146,14 +182,18 @@ async def put_property(site: Site, request: Request) -> Response:
 
 async def post_rows(site: Site, request: Request) -> Response:
     """Append rows to the source with this id or name: JSON, NDJSON or CSV by Content-Type."""
-    rows = parse_rows(await request.read(site.limits.body), request.content_type)
-    key, model = await _model(site, request, "source")
+    body = await request.read(site.limits.body)
+    key, model = model_of(await site.hub.open(request.document.id), request, "source")
     columns = model.attributes.get("data")
     if not isinstance(columns, Columns):
         raise Conflict(f"{model.name} {key!r} is no source with columns.")
+    rows = parse_rows(body, request.content_type, columns)
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
-    content = orjson.dumps({"events": [streamed(key, rows, rollover(request))]})
+    try:
+        content = orjson.dumps({"events": [streamed(key, rows, rollover(request))]})
+    except orjson.JSONEncodeError as error:
+        raise BadMessage(f"A value of the rows can't be kept: {error}.") from None
     seq = await site.hub.patch(request.document.id, content, (), request.actor)
     return answer({"seq": seq, "rows": len(next(iter(rows.values())))})
 

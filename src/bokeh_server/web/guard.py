@@ -1,17 +1,20 @@
 """The guard: every request passes it, on the route that it matched and nowhere else.
 
-In this order: the Host must be one of ours (another name that points here is an attack: DNS rebinding), the origin
-must be what the route asks for, then who is asking, then whether he may. What he may not see does not exist.
+In this order: the client must be on this machine (there are no accounts yet), the Host must be one of ours (another
+name that points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking,
+then whether he may. What he may not see does not exist.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import unquote
 
 import structlog
 
+from bokeh_server.config import is_loopback
 from bokeh_server.core.authorise import DEFAULT_USER, ON_DOCUMENTS, Actor, Allowed, may
-from bokeh_server.errors import BokehServerError, Forbidden, NotFound, ServerFault
+from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault
 from bokeh_server.web import pages
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.routes import Route, Table
@@ -31,6 +34,7 @@ class Guard:
         """The answer to a request, or the endpoint of its socket. Raises nothing."""
         route: Route | None = None
         try:
+            self._check_client(request)
             self._check_host(request)
             route, request.parameters = self._table.match(request.method, self._below_prefix(request.path))
             check_origin(route, request, self.site.origins)
@@ -41,6 +45,14 @@ class Guard:
             if isinstance(error, ServerFault):
                 log.error("a request failed", path=request.path[:200], error=str(error))
             return self._refusal(route, request, error)
+        except Exception as error:
+            log.error("a request failed", path=request.path[:200], exc_info=error)
+            return self._refusal(route, request, ServerFault())
+
+    def _check_client(self, request: Request) -> None:
+        """Without accounts only this machine gets in, also where another ASGI server listens elsewhere."""
+        if request.client and not is_loopback(request.client):
+            raise Forbidden("Without accounts this server answers only to the machine that it runs on.")
 
     def _check_host(self, request: Request) -> None:
         if request.host not in self.site.hosts:
@@ -68,9 +80,12 @@ class Guard:
 
     def _refusal(self, route: Route | None, request: Request, error: BokehServerError) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "")
-        if route.kind in ("page", "frame") if route else wants_page:
-            return pages.error_page(self.site, error)
-        return pages.problem(error)
+        as_page = route.kind in ("page", "frame") if route else wants_page
+        answer = pages.error_page(self.site, error) if as_page else pages.problem(error)
+        if isinstance(error, MethodNotAllowed):
+            allow = ("Allow", self._table.methods(self._below_prefix(request.path)))
+            return replace(answer, headers=(*answer.headers, allow))
+        return answer
 
 
 def check_origin(route: Route, request: Request, origins: frozenset[str]) -> None:

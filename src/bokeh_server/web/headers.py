@@ -18,7 +18,7 @@ COMMON: Headers = (
     ("Origin-Agent-Cluster", "?1"),
 )
 FEATURES = (
-    "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), "
+    "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), "
     "gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), screen-wake-lock=(), serial=(), usb=()"
 )
 NO_STORE = ("Cache-Control", "no-store")

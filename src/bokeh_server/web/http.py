@@ -110,6 +110,6 @@ class Endpoint(Protocol):
 def parse_json(body: bytes, type_: Any = Any) -> Any:
     """A JSON body as ``type_`` (a msgspec type); ``BadMessage`` says what is wrong with it."""
     try:
-        return msgspec.json.decode(body, type=type_)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        return orjson.loads(body) if type_ is Any else msgspec.json.decode(body, type=type_)
+    except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadMessage(f"The body is not what is expected here: {error}.") from None

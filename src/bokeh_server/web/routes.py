@@ -126,13 +126,23 @@ class Table:
             there = there or route.method != "WEBSOCKET"
         raise MethodNotAllowed if there else NotFound
 
+    def methods(self, path: str) -> str:
+        """The methods that a path takes, as an ``Allow`` header has them."""
+        found = {route.method for pattern, route in self._routes if pattern.fullmatch(path)} - {"WEBSOCKET"}
+        return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
+
 
 def canonical(path: str) -> bool:
-    """Whether a quoted path means the same to everybody: no empty or dotted parts, no hidden slash."""
-    parts = [unquote(part) for part in path.split("/")[1:]]
-    return (
-        path.startswith("/")
-        and not any(part in (".", "..") or "/" in part or "\\" in part or not part.isprintable() for part in parts)
-        and "" not in parts[:-1]
-        and (path == "/" or parts[-1] != "")
-    )
+    """Whether a quoted path means the same to everybody: one spelling, no empty or dotted parts, no hidden slash."""
+    if not path.startswith("/") or not WELL_QUOTED.fullmatch(path):
+        return False
+    try:
+        parts = [unquote(part, errors="strict") for part in path.split("/")[1:]]
+    except UnicodeDecodeError:
+        return False
+    hidden = any(part in (".", "..") or "/" in part or "\\" in part or not part.isprintable() for part in parts)
+    return not hidden and "" not in parts[:-1] and (path == "/" or parts[-1] != "")
+
+
+WELL_QUOTED = re.compile(r"(?:[!$&-;=@A-Z_a-z~]|%(?!2[DE]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)[\dA-F]{2})*", re.I | re.A)
+"""What RFC 3986 allows in a path, without an escape where none is needed (its "unreserved" characters)."""

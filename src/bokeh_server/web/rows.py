@@ -1,27 +1,41 @@
-"""Rows for a source, as ``curl`` and other languages send them: JSON, NDJSON or CSV become columns of equal length."""
+"""Rows for a source, as ``curl`` and other languages send them: JSON, NDJSON or CSV become columns of equal length.
+
+A column is one of numbers or one of text, as what the source has in it, or else as all of what came: a cell is never
+looked at alone. Nothing in a column of numbers is NaN; text among numbers is refused, since it would turn a typed array
+of every viewer into a list.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bokeh_server.errors import BadMessage
+import numpy as np
+
+from bokeh_server.core.column import Column
+from bokeh_server.errors import BadMessage, TypeClash
 from bokeh_server.web.http import parse_json
 
 NAN = {"type": "number", "value": "nan"}
 Rows = dict[str, list[Any]]
+NUMBER = re.compile(r"[+-]?(?:\d+(?P<fraction>\.\d*)?|(?P<point>\.\d+))(?P<power>e[+-]?\d+)?", re.I | re.A)
+ENDLESS = {"nan": "nan", "inf": "+inf", "+inf": "+inf", "-inf": "-inf", "infinity": "+inf", "-infinity": "-inf"}
+EXACT = 2**53
+"""The whole numbers that a float, and so a browser, tells apart."""
+SAMPLE = 100
 
 
-def parse_rows(body: bytes, content_type: str) -> Rows:
-    """The columns of a body; a missing or empty value is NaN. Raises ``BadMessage`` where it is no table."""
+def parse_rows(body: bytes, content_type: str, columns: Mapping[str, Column]) -> Rows:
+    """The columns of a body, to be appended to ``columns``. Raises ``BadMessage`` where it is no table."""
     if content_type == "text/csv":
-        return from_csv(body)
+        return from_csv(body, columns)
     if content_type in ("application/x-ndjson", "application/jsonl"):
-        return from_records(parse_json(line) for line in body.splitlines() if line.strip())
+        return settled(from_records(parse_json(line) for line in body.splitlines() if line.strip()), columns)
     if content_type in ("application/json", ""):
-        return from_json(parse_json(body))
+        return settled(from_json(parse_json(body)), columns)
     raise BadMessage(f"Rows come as application/json, application/x-ndjson or text/csv, not as {content_type[:100]!r}.")
 
 
@@ -35,47 +49,93 @@ def from_json(value: Any) -> Rows:
         return from_records([value])
     if len({len(values) for values in value.values()}) != 1:
         raise BadMessage("The columns of the rows have different lengths.")
-    return {name: [NAN if item is None else item for item in values] for name, values in value.items()}
+    return value
 
 
 def from_records(records: Iterable[Any]) -> Rows:
     """A list of rows that all have the same columns."""
     rows: Rows = {}
     for at, record in enumerate(records):
-        if not isinstance(record, dict) or (at and record.keys() != rows.keys()):
+        if not isinstance(record, dict) or not record or (at and record.keys() != rows.keys()):
             raise BadMessage(f"Row {at + 1} is not an object with the same columns as the first.")
         for name, value in record.items():
-            rows.setdefault(name, []).append(NAN if value is None else value)
+            rows.setdefault(name, []).append(value)
     if not rows:
         raise BadMessage("There are no rows.")
     return rows
 
 
-def from_csv(body: bytes) -> Rows:
-    """A table with a line of column names; what looks like a number is one."""
+def settled(rows: Rows, columns: Mapping[str, Column]) -> Rows:
+    """JSON's ``null`` is NaN among numbers, and stays what it is elsewhere."""
+    return {name: filled(name, values, columns.get(name)) for name, values in rows.items()}
+
+
+def filled(name: str, values: list[Any], column: Column | None) -> list[Any]:
+    """The values of one column; ``TypeClash`` for text in a column of numbers."""
+    numeric = of_numbers(column)
+    if numeric:
+        text = next((value for value in values if isinstance(value, str)), None)
+        if text is not None:
+            raise TypeClash(f"The column {name[:100]!r} holds numbers; {text[:100]!r} is none.")
+    if None not in values or not (all(map(is_number, values)) if numeric is None else numeric):
+        return values
+    return [NAN if value is None else value for value in values]
+
+
+def of_numbers(column: Column | None) -> bool | None:
+    """Whether a column of the source holds numbers (True) or other things; None where it is empty or not there."""
+    if column is None or not len(column):
+        return None
+    if isinstance(column.values, np.ndarray):
+        return True
+    sample = [value for value in column.values[max(column.start, column.stop - SAMPLE) : column.stop]]
+    return all(map(is_number, sample)) if any(value is not None for value in sample) else None
+
+
+def is_number(value: Any) -> bool:
+    """Whether this may stand in a column of numbers."""
+    return value is None or type(value) in (int, float) or (type(value) is dict and value.get("type") == "number")
+
+
+def from_csv(body: bytes, columns: Mapping[str, Column]) -> Rows:
+    """A table with a line of column names."""
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True))
+        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadMessage(f"The CSV can't be read: {error}.") from None
     table = [line for line in lines if line]
     if len(table) < 2:
         raise BadMessage("The CSV needs a line of column names, and rows.")
     names = [name.strip() for name in table[0]]
+    if len(set(names)) != len(names):
+        raise BadMessage("The CSV has two columns of one name.")
     for at, line in enumerate(table[1:], 2):
         if len(line) != len(names):
-            raise BadMessage(f"Line {at} of the CSV has {len(line)} values, the line of names has {len(names)}.")
-    return {name: [number(value) for value in values] for name, *values in zip(names, *table[1:], strict=True)}
+            raise BadMessage(f"Row {at} of the CSV has {len(line)} values, the line of names has {len(names)}.")
+    return {name: cells(name, list(texts), columns.get(name)) for name, *texts in zip(names, *table[1:], strict=True)}
+
+
+def cells(name: str, texts: list[str], column: Column | None) -> list[Any]:
+    """One column of a CSV: numbers, or else every cell as it stands there."""
+    numeric = of_numbers(column)
+    if numeric is False:
+        return texts
+    numbers = [number(text) for text in texts]
+    if None not in numbers:
+        return numbers
+    if numeric:
+        raise TypeClash(f"The column {name[:100]!r} holds numbers; {texts[numbers.index(None)][:100]!r} is none.")
+    return texts
 
 
 def number(text: str) -> Any:
-    """An int, a float, NaN for nothing, or the text itself."""
+    """An int, a float, NaN for nothing, or None where the text is no number."""
     text = text.strip()
-    if not text or text.lower() == "nan":
-        return NAN
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        return value if abs(value) < float("inf") else {"type": "number", "value": "+inf" if value > 0 else "-inf"}
-    return text
+    found = NUMBER.fullmatch(text)
+    if found is None:
+        endless = ENDLESS.get(text.lower()) if text else "nan"
+        return {"type": "number", "value": endless} if endless else None
+    value = float(text)
+    if abs(value) == float("inf"):
+        return {"type": "number", "value": "+inf" if value > 0 else "-inf"}
+    return value if any(found.groups()) or abs(value) > EXACT else int(text)

@@ -20,6 +20,7 @@ from bokeh_server.errors import NotFound
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.web.http import Request
+from bokeh_server.web.schema import Schema
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -45,7 +46,7 @@ class Site:
     def hosts(self) -> frozenset[str]:
         """The exact Host headers that are ours: everything else is somebody who points a name of theirs here."""
         default = {"http": 80, "https": 443}[self.config.scheme]
-        names = {*LOOPBACK_NAMES, self.config.address}
+        names = {*LOOPBACK_NAMES, self.config.host}
         return frozenset(
             host for name in names for host in (f"{name}:{self.port}", *([name] if self.port == default else []))
         )
@@ -62,8 +63,7 @@ class Site:
     @property
     def url(self) -> str:
         """The link that is printed when the server is ready."""
-        name = "localhost" if self.config.address in LOOPBACK_NAMES else self.config.address
-        return f"{self.config.scheme}://{name}:{self.port}{self.config.prefix}/"
+        return f"{self.config.scheme}://{self.config.host}:{self.port}{self.config.prefix}/"
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -86,6 +86,11 @@ class Site:
         assert spec is not None, "bokeh is a dependency"
         assert spec.submodule_search_locations, "bokeh is a package"
         return StaticFiles(Path(spec.submodule_search_locations[0]) / "server" / "static", version("bokeh"))
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The properties of bokeh's models."""
+        return Schema(version("bokeh"), self.config.data)
 
     @cached_property
     def _templates(self) -> jinja2.Environment:

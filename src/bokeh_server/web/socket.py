@@ -22,6 +22,7 @@ from bokeh_server.web.http import Request
 from bokeh_server.web.site import Site
 
 SUBPROTOCOL = "bokeh"
+TRY_AGAIN = 1013
 
 
 class Token(msgspec.Struct):
@@ -97,7 +98,9 @@ class BoardEndpoint:
         """The page has nothing to say."""
 
     def paused(self) -> None:
-        """The messages are tiny; a page that does not read for long is closed by the pinger."""
+        """A page that does not read these tiny messages comes back by itself."""
+        if self.connection is not None:
+            self.connection.close(TRY_AGAIN, "too slow")
 
     def resumed(self) -> None:
         """See ``paused``."""
