@@ -87,7 +87,7 @@ class Canon:
             case None if isinstance(value.get("id"), str):
                 return ("ref", value["id"])
             case "slice":
-                return ("slice", value["start"], value["stop"], value["step"])
+                return ("slice", *(self.value(value.get(part)) for part in ("start", "stop", "step")))
         return ("struct", *sorted(((key, self.value(item)) for key, item in value.items()), key=repr))
 
     def _bytes(self, data: Any) -> bytes:
@@ -104,7 +104,8 @@ class Canon:
             return listed if len(value["shape"]) == 1 else ("objects", tuple(value["shape"]), listed)
         if isinstance(source, list):
             plain = [item["value"] if isinstance(item, dict) else item for item in source]
-            array = np.array(plain, np.float64).astype(dtype)
+            floats = np.array(plain, np.float64)
+            array = (floats if dtype.startswith("float") else np.nan_to_num(floats)).astype(dtype)
         else:
             raw = np.frombuffer(self._bytes(source["data"]), dtype)
             array = raw.byteswap() if value["order"] == "big" else raw
@@ -118,6 +119,8 @@ def number(value: float) -> Any:
 
 def packed(array: Any) -> Any:
     """The canonical form of an array of numbers."""
+    if array.dtype.kind == "b":
+        array = array.view(np.uint8) != 0
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), np.array(np.nan, array.dtype), array)
     return ("array", array.dtype.name, array.shape, array.astype(array.dtype.newbyteorder("<")).tobytes())
@@ -128,6 +131,7 @@ def wire_flat(content: bytes, buffers: Buffers) -> Flat:
     doc = orjson.loads(content)
     doc = doc.get("doc", doc)
     canon = Canon(dict(buffers))
+    canon.value(doc.get("models"))  # only in snapshots, where models stand side by side
     config = canon.value(doc.get("config"))
     callbacks = (config, canon.value(doc.get("callbacks")), canon.value(doc.get("defs")))
     roots = [canon.value(root)[1] for root in doc["roots"]]
@@ -152,7 +156,7 @@ def closure(flat: Flat, value: Any) -> set[str]:
 
 def server_flat(document: Document) -> Flat:
     """The canonical form of the server's document, through its wire form."""
-    return wire_flat(*document.encode())
+    return wire_flat(*document.encode(flat=True))
 
 
 def compare(ours: Flat, browser: Flat) -> list[str]:
