@@ -245,6 +245,7 @@ def test_a_slice_is_set() -> None:
         [1, 8.0, {"type": "number", "value": "+inf"}],
     )
     assert patched([1, 2], slice(1, 1), []) == ("list", [1, 2])
+    assert patched([[1], [2]], slice(0, 2), [[3], []]) == ("list", [[3], []])
 
 
 def test_an_index_counts_from_the_oldest_value_that_is_left() -> None:
@@ -317,13 +318,12 @@ IMAGE, LINE = [[0, 1, 2], [3, 4, 5]], [7, 8, 9]
 @pytest.mark.parametrize(
     ("index", "value", "image"),
     [
-        ([0, 1, 2], [50], [[0, 1, 2], [3, 4, 50]]),
         ([0, slice(None), 1], [8, 9], [[0, 8, 2], [3, 9, 5]]),
         ([0, 1, slice(0, None, 2)], array([8, 9]), [[0, 1, 2], [8, 4, 9]]),
-        ([0, slice(0, 2), slice(1, 3)], [1, 2, 3, 4.5], [[0, 1, 2], [3, 3, 4.5]]),
+        ([0, 0, slice(0, 2)], [True, False], [[1, 0, 2], [3, 4, 5]]),
     ],
 )
-def test_a_part_of_an_image_is_set(index: Any, value: Any, image: list[Any]) -> None:
+def test_a_row_of_an_image_is_set(index: Any, value: Any, image: list[Any]) -> None:
     column = images()
     undo, faithful = column.patch(index, value)
     assert faithful
@@ -338,12 +338,23 @@ def test_a_part_of_a_line_is_set_and_cut_to_its_type() -> None:
     assert shown(column) == [IMAGE, [7, 44, 0], "no image"]
 
 
-def test_a_single_pixel_may_be_a_plain_number_which_browsers_do_not_understand() -> None:
+@pytest.mark.parametrize(
+    ("index", "value", "image"),
+    [
+        ([0, 1, 2], 50, [[0, 1, 2], [3, 4, 50]]),
+        ([0, 1, 2], [50], [[0, 1, 2], [3, 4, 50]]),
+        ([0, slice(0, 2), slice(1, 3)], [1, 2, 3, 4.5], [[0, 1, 2], [3, 3, 4.5]]),
+        ([0, slice(0, 2), slice(1, 3)], [[1, 2], [3, 4.5]], [[0, 1, 2], [3, 3, 4.5]]),
+        ([0, slice(0, 2), slice(1, 3)], array([1, 2, 3, 4.5]).reshape(2, 2), [[0, 1, 2], [3, 3, 4.5]]),
+        ([0, 0, slice(0, 2)], array([5, 6]).reshape(1, 2), [[5, 6, 2], [3, 4, 5]]),
+    ],
+)
+def test_a_part_that_browsers_and_numpy_take_in_different_forms_is_set_but_not_passed_on_as_it_is(
+    index: Any, value: Any, image: list[Any]
+) -> None:
     column = images()
-    assert column.patch([0, 0, 0], 9)[1] is False
-    assert shown(column)[0] == [[9, 1, 2], [3, 4, 5]]
-    assert column.patch([0, 0, slice(0, 2)], array([5, 6]).reshape(1, 2))[1] is False
-    assert shown(column)[0] == [[5, 6, 2], [3, 4, 5]]
+    assert column.patch(index, value)[1] is False
+    assert shown(column) == [image, LINE, "no image"]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +385,7 @@ def test_indices_that_lead_to_no_pixel_are_refused(index: Any, error: type[Excep
     assert shown(column) == [IMAGE, LINE, "no image"]
 
 
-@pytest.mark.parametrize("value", [[], [1], [1, "a"], [[1, 2]], 5, None, array([1, 2, 3])])
+@pytest.mark.parametrize("value", [[], [1], [1, "a"], [[1], 2], [[1, 2, 3]], 5, None, array([1, 2, 3])])
 def test_a_part_of_an_image_takes_as_many_numbers_as_it_has(value: Any) -> None:
     with pytest.raises(TypeClash):
         images().patch([0, slice(0, 2), 0], value)

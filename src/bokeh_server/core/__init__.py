@@ -1,9 +1,9 @@
 """The sans-IO core: one live document, from the bytes of a patch to the bytes that every viewer gets.
 
-Read in this order: ``wire`` (bytes to message), ``authorise``, ``document`` and ``column`` (plain JSON and columns),
-``apply`` (a patch on a document), ``log`` (records and replay), ``fanout`` (who gets which bytes) and ``room``, the
-state machine that runs the five steps in order. Nothing here waits, reads a clock, draws a random number, opens a
-file or knows a framework.
+Read in this order: ``wire`` (bytes to message), ``authorise``, ``document``, ``values`` and ``column`` (plain JSON and
+columns), ``apply`` (a patch on a document), ``log`` (records and replay), ``fanout`` (who gets which bytes) and
+``room``, the state machine that runs the five steps in order. Nothing here waits, reads a clock, draws a random
+number, opens a file or knows a framework.
 """
 
 from __future__ import annotations

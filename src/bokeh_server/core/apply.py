@@ -17,7 +17,8 @@ import numpy as np
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.column import Column, Columns
-from bokeh_server.core.document import Document, Flattener, Model, Writer, load_json, pairs, unchanged
+from bokeh_server.core.document import Document, Flattener, Model, Writer
+from bokeh_server.core.values import load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge
 
 Origin = Literal["viewer", "program"]
@@ -95,13 +96,14 @@ Outcome = Literal["kept", "nothing", "message"] | dict[str, Any]
 """What became of an event: kept as it is, of no effect, a message, or another event in its place."""
 
 CARRIER = "bokeh_server_definitions"
-"""Type of the message that keeps what an event defined which itself is not kept: it does nothing else."""
+"""Type of the message that keeps definitions which no event of the normal patch holds; it does nothing else."""
 
 
 def _step(patch: _Patch, event: Any) -> Outcome:
     before = patch.flattener.defined
+    patch.flattener.made.clear()
     outcome = _event(patch, event)
-    if patch.flattener.defined > before and outcome in ("nothing", "message"):
+    if patch.flattener.defined > before and outcome != "kept":
         patch.carried.add(id(event))
     return outcome
 
@@ -118,9 +120,11 @@ def _event(patch: _Patch, event: Any) -> Outcome:
 
 def _model(patch: _Patch, event: dict[str, Any]) -> tuple[str, Model, str]:
     key = patch.flattener.reference(event.get("model"))
-    attribute = event.get("attr", "data")
+    attribute = event.get("attr")
     if type(attribute) is not str:
         raise BadMessage("The attribute of an event is a string.")
+    if event["kind"] != "ModelChanged" and attribute != "data":
+        raise BadMessage('Columns are in the attribute "data": browsers look nowhere else.')
     return key, patch.document.models[key], attribute
 
 
@@ -168,6 +172,8 @@ def _entries(event: dict[str, Any], key: str) -> list[Any]:
     entries = pairs(event.get(key))
     if entries is None or not all(type(name) is str for name, _ in entries):
         raise BadMessage(f"The {key} of the event is a map of columns by name.")
+    if len({name for name, _ in entries}) < len(entries):
+        raise BadMessage(f"The {key} of the event names a column twice; what that means differs from reader to reader.")
     return entries
 
 
@@ -325,12 +331,14 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
         carried = id(event) in patch.carried
         if outcome == "message":
             messages.append(_by_id(event) if carried else _rewritten(flattener, event, kept))
-        if isinstance(outcome, dict):
-            kept.append(outcome)
-        elif outcome == "kept" or carried:
-            carrier = {"kind": "MessageSent", "msg_type": CARRIER, "msg_data": list(event.values())}
-            rewritten = _rewritten(flattener, event if outcome == "kept" else carrier, kept)
+        if carried:
+            definitions = _rewritten(flattener, list(event.values()), kept)
+            kept.append({"kind": "MessageSent", "msg_type": CARRIER, "msg_data": definitions})
+        if outcome == "kept":
+            rewritten = _rewritten(flattener, event, kept)
             kept.append(rewritten)
+        elif isinstance(outcome, dict):
+            kept.append(outcome)
     writer = Writer({}, prefix="normal-")
     return Applied(
         writer.write({"events": kept}) if kept else None,
@@ -340,10 +348,11 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
 
 
 def _rewritten(flattener: Flattener, value: Any, before: list[Any]) -> Any:
-    """``value`` with models that the others have by id only, and those they have forgotten in full (once).
+    """``value`` with models that the others have by id only.
 
-    A definition that sets a model anew becomes events of its own in ``before``: browsers read the definitions of all
-    events before they carry out the first one.
+    What must happen first goes into ``before``: those that the others have forgotten, in full (once); and a definition
+    that sets a model anew, as events of its own, since browsers read the definitions of all events before they carry
+    out the first one.
     """
     if type(value) is list:
         return [_rewritten(flattener, item, before) for item in value]
@@ -356,10 +365,11 @@ def _rewritten(flattener: Flattener, value: Any, before: list[Any]) -> Any:
                 new = _rewritten(flattener, item, before)
                 before.append({"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": new})
             return {"id": key}
-        if value.get("type") == "object" and key in flattener.kept:
+        if id(value) in flattener.kept:
             return {"id": key}
         if value.get("type") in (None, "ref") and key in flattener.definitions:
-            return flattener.definitions.pop(key)
+            before.append({"kind": "MessageSent", "msg_type": CARRIER, "msg_data": flattener.definitions.pop(key)})
+            return {"id": key}
     return {name: _rewritten(flattener, item, before) for name, item in value.items()}
 
 

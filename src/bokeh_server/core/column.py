@@ -155,7 +155,8 @@ class Column:
         values = self.values
         if isinstance(where, slice):
             count = len(range(*where.indices(len(values))))
-            if not is_row(value) or len(value) != count:
+            shape = value.shape if isinstance(value, np.ndarray) else (len(value),) if isinstance(value, list) else ()
+            if shape != (count,):
                 raise RefusedPatch(f"A slice of {count} values was patched with something of another length.")
         if isinstance(values, list):
             return self._patch_list(values, where, value), True
@@ -192,7 +193,7 @@ class Column:
         item = old.copy()
         inner = tuple(inner_index(part, size) for part, size in zip(index[1:], item.shape, strict=True))
         size = item[inner].size
-        new = value if isinstance(value, np.ndarray) else as_numbers(value if isinstance(value, list) else [value])
+        new = value if isinstance(value, np.ndarray) else as_numbers(flattened([value]))
         if new is None or new.size != size:
             raise TypeClash("The part of an image must be patched with as many numbers as it has.")
         item[inner] = cut(new, item.dtype).reshape(item[inner].shape)
@@ -201,12 +202,22 @@ class Column:
         def undo() -> None:
             values[where] = old
 
-        return undo, isinstance(value, list) or is_row(value)
+        # BokehJS takes nothing but a row of numbers, NumPy takes that for one slice only
+        return undo, is_row(value) and [type(part) for part in inner].count(slice) == 1
 
 
 def is_row(value: Any) -> bool:
-    """Whether ``value`` is a list, or an array of one dimension."""
-    return isinstance(value, list) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    """Whether ``value`` is a list without lists in it, or an array of one dimension."""
+    if isinstance(value, list):
+        return list not in map(type, value)
+    return isinstance(value, np.ndarray) and value.ndim == 1
+
+
+def flattened(values: list[Any]) -> list[Any]:
+    """The values of a list of lists of lists … one after the other."""
+    while values and all(type(row) is list for row in values):
+        values = [item for row in values for item in row]
+    return values
 
 
 class Columns(dict[str, Column]):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import gzip
 import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -22,13 +21,14 @@ import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.column import Array, Column, Columns, Undo, as_numbers, cut
+from bokeh_server.core.column import Column, Columns, Undo
+from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS, Limits
 
-DTYPES = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", "bool"})
 SCALARS = {str, int, float, bool, type(None)}
 CONTAINERS = {"map", "set", "array"}
+UNWRITABLE = ("nan", "+inf", "-inf")
 
 
 class Model:
@@ -45,23 +45,20 @@ class Model:
         """Set an attribute whose value names the models ``refs``; return how to take it back."""
         attributes, all_refs = self.attributes, self.refs
         missing = attribute not in attributes
-        old, old_refs = attributes.get(attribute), all_refs.get(attribute)
+        old = attributes.get(attribute)
         attributes[attribute] = value
         found = frozenset(refs)
         if found:
-            all_refs[attribute] = found
-        elif old_refs:
-            del all_refs[attribute]
+            self.refs = {**all_refs, attribute: found}
+        elif attribute in all_refs:
+            self.refs = {name: named for name, named in all_refs.items() if name != attribute}
 
         def undo() -> None:
             if missing:
                 del attributes[attribute]
             else:
                 attributes[attribute] = old
-            if old_refs:
-                all_refs[attribute] = old_refs
-            else:
-                all_refs.pop(attribute, None)
+            self.refs = all_refs  # as it was, in the same order: it is the order in which models are written
 
         return undo
 
@@ -76,7 +73,7 @@ class Document:
         self.models: dict[str, Model] = {}
         self.roots: list[str] = []
         self.title = ""
-        self.version: Any = None
+        self.version: str | None = None
         self.parts = Model("")
         """Config, definitions of data models and document callbacks, held like the attributes of a model."""
         self.grave: dict[str, tuple[float, Model]] = {}
@@ -96,6 +93,8 @@ class Document:
             raise BadMessage('A document is a JSON object with "roots": a list of models.')
         document = cls(limits)
         flattener = Flattener(document, buffers)
+        for model in doc.get("models") or ():
+            flattener.definition(model)
         for part in PARTS:
             if part == "roots":
                 roots = map(flattener.reference, doc["roots"])
@@ -104,7 +103,8 @@ class Document:
                 document.parts.set(part, *flattener.value(value))
         title = doc.get("title")
         document.title = title if isinstance(title, str) else ""
-        document.version = doc.get("version")
+        version = doc.get("version")
+        document.version = version if isinstance(version, str) else None
         document.sweep(0.0)
         document.grave.clear()
         return document
@@ -114,7 +114,7 @@ class Document:
         found = self.models.get(name)
         if found is not None:
             return name, found
-        named = [(key, model) for key, model in self.models.items() if model.attributes.get("name") == name]
+        named = [(key, model) for key, model in self.models.items() if unchanged(model.attributes.get("name"), name)]
         if len(named) != 1:
             count = f"{len(named)} models are" if named else "no model is"
             raise UnknownModel(f"In this document {count} named {name!r}; name it by its id.")
@@ -150,11 +150,12 @@ class Document:
         ``flat`` is for our own snapshots: the models stand side by side instead of one in the other, so that a chain
         of any length is read again without a limit to its depth.
         """
-        writer = Writer({} if flat else self.models, inline=inline)
+        writer = Writer(self.models, inline=inline)
         out = [b'{"version":', orjson.dumps(self.version), b',"title":', orjson.dumps(self.title)]
         if flat:
             names = [{"type": "object", "name": model.name, "id": key} for key, model in self.models.items()]
-            out += (b',"models":', orjson.dumps(names)[:-1], *writer.definitions(self.models), b"]")
+            out += (b',"models":', orjson.dumps(names)[:-1], *writer.definitions(), b"]")
+            writer = Writer({}, inline=inline, buffers=writer.buffers)
         values = {**self.parts.attributes, "roots": [{"id": root} for root in self.roots]}
         for part in PARTS:
             if part in values:
@@ -171,6 +172,8 @@ class Document:
         return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
 
 
+OBJECTS = {"type": "ndarray", "dtype": "object", "order": "little"}
+NO_MODEL = "A model is defined by an id, a name and its attributes."
 CONFIG = {"type": "object", "name": "DocumentConfig", "id": "config"}
 """What a document pushed by bokeh <= 3.7 lacks, and the Python of 3.9 can't load one without."""
 PARTS = ("defs", "config", "roots", "callbacks")
@@ -198,11 +201,13 @@ class Flattener:
         "_document",
         "_found",
         "_limits",
+        "_room",
         "buffers",
         "defined",
         "definitions",
         "keep",
         "kept",
+        "made",
         "redefined",
         "undo",
     )
@@ -211,6 +216,7 @@ class Flattener:
         self._document = document
         self._buffers = buffers
         self._limits = document.limits
+        self._room = document.limits.message
         self._found: set[str] = set()
         self.keep = keep
         self.undo: list[Undo] = []
@@ -218,20 +224,25 @@ class Flattener:
         """How often a model was made, set anew or brought back: something may be left that nothing refers to."""
         self.redefined: set[int] = set()
         """The definitions (by their identity in Python) that set a model anew that was there already."""
-        self.kept: set[str] = set()
-        """Models whose definition was ignored by this rule."""
+        self.made: set[str] = set()
+        """The models that the event at hand made."""
+        self.kept: set[int] = set()
+        """The definitions (by their identity in Python) that were ignored by this rule."""
         self.definitions: dict[str, Any] = {}
         """Models that came back from the grave, with all that came with them, as they were there."""
         self.buffers: list[tuple[str, bytes]] = []
         """The binary buffers of ``definitions``."""
 
-    def value(self, value: Any) -> tuple[Any, set[str]]:
-        """A value of an attribute, taken apart, and the ids of the models that it names."""
+    def value(self, value: Any, depth: int = 1) -> tuple[Any, set[str]]:
+        """A value of an attribute, taken apart, and the ids of the models that it names.
+
+        ``depth`` is how deep in an attribute it stands: what is accepted here must be so in a snapshot.
+        """
         if type(value) is not dict and type(value) is not list:
             return value, set()
         outer, self._found = self._found, set()
         try:
-            return self._flatten(value, 1), self._found
+            return self._flatten(value, depth), self._found
         finally:
             self._found = outer
 
@@ -240,21 +251,27 @@ class Flattener:
         flat, _ = self.value(value)
         if type(flat) is not dict or flat.keys() != {"id"}:
             raise BadMessage("A model was expected, by its definition or its id.")
-        key: str = flat["id"]
+        key: str = flat["id"]  # `_flatten` lets no other pass
         return key
 
-    def data(self, value: Any) -> tuple[Any, set[str]]:
+    def definition(self, value: Any) -> None:
+        """A model of a flat document (``Document.encode``)."""
+        if type(value) is not dict:
+            raise BadMessage(NO_MODEL)
+        self._definition(value, -1)
+
+    def data(self, value: Any, depth: int = 1) -> tuple[Any, set[str]]:
         """The ``data`` of a source: ``Columns`` where it is a map of columns, otherwise as any value."""
         entries = pairs(value)
         if entries is None:
-            return self.value(value)
+            return self.value(value, depth)
         outer, self._found = self._found, set()
         try:
             columns = Columns()
             for name, values in entries:
-                flat = self._flatten(values, 2)
+                flat = self._flatten(values, depth + 1)
                 if not isinstance(name, str) or not isinstance(flat, list | np.ndarray):
-                    return self._flatten(value, 1), self._found
+                    return self._flatten(value, depth), self._found
                 own = flat[:] if flat is values else flat  # what came may have to be written again as it is
                 columns[name] = Column(own)
             return columns, self._found
@@ -274,17 +291,29 @@ class Flattener:
         match value.get("type"):
             case "object" if "id" in value:
                 return self._definition(value, depth)
+            case "model":
+                return self._class(value, depth)
             case "bytes":
                 return self._bytes(value)
+            case "number" if value.get("value") not in UNWRITABLE and type(value.get("value")) not in (int, float):
+                raise BadMessage("A number that JSON can't write is nan, +inf or -inf.")
             case "ndarray" | "typed_array":
                 return self._array(value, depth)
             case str() as container if container in CONTAINERS:
                 return self._container(value, depth)
             case "ref":
                 return self._named(value.get("id"))
-            case None if type(value.get("id")) is str:
+            case None if "id" in value:
                 return self._named(value["id"])
         return {key: self._flatten(item, depth + 1) for key, item in value.items()}
+
+    def _class(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
+        """The definition of a data model's class; it names the class that it extends like a model, but it is none."""
+        base = value.get("extends")
+        plain = type(base) is dict and base.keys() == {"id"} and type(base["id"]) is str
+        return {
+            key: item if plain and key == "extends" else self._flatten(item, depth + 1) for key, item in value.items()
+        }
 
     def _container(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         entries = value.get("entries", [])
@@ -292,7 +321,8 @@ class Flattener:
             raise BadMessage("The entries of a map, set or array are a list.")
         if value["type"] == "map" and pairs(value) is None:
             raise BadMessage("The entries of a map are pairs.")
-        return {**value, "entries": self._flatten(entries, depth + 1)} if "entries" in value else value
+        flat = {"type": value["type"]}
+        return {**flat, "entries": self._flatten(entries, depth + 1)} if "entries" in value else flat
 
     def _named(self, key: Any) -> dict[str, str]:
         if not isinstance(key, str):
@@ -329,18 +359,20 @@ class Flattener:
         return buried[1]
 
     def _definition(self, value: dict[str, Any], depth: int) -> dict[str, str]:
-        key, name, attributes = value["id"], value.get("name"), value.get("attributes", {})
+        key, name, attributes = value.get("id"), value.get("name"), value.get("attributes", {})
         if not isinstance(key, str) or not isinstance(name, str) or not isinstance(attributes, dict):
-            raise BadMessage("A model is defined by an id, a name and its attributes.")
+            raise BadMessage(NO_MODEL)
         document = self._document
         model = document.models.get(key)
         if model is not None and model.name != name:
             raise TypeClash(f"Model {key[:40]!r} exists as {model.name[:40]}, not {name[:40]}.")
         if model is not None and self.keep:
-            self.kept.add(key)
+            self.kept.add(id(value))
         else:
             self.defined += 1
-            if model is not None:
+            if model is None:
+                self.made.add(key)
+            elif key not in self.made:
                 self.redefined.add(id(value))
             model = model or self._new(key, name)
             outer = self._found
@@ -354,7 +386,7 @@ class Flattener:
 
     def _attribute(self, attribute: str, item: Any, depth: int) -> Any:
         if attribute == "data":
-            flat, refs = self.data(item)
+            flat, refs = self.data(item, depth)
             self._found |= refs
             return flat
         return self._flatten(item, depth)
@@ -377,28 +409,29 @@ class Flattener:
     def _bytes(self, value: dict[str, Any]) -> bytes:
         data = value.get("data")
         if isinstance(data, str):
-            return inflate(data, self._limits.message)
-        if isinstance(data, dict) and isinstance(data.get("id"), str):
-            payload = self._buffers.get(data["id"])
-            if payload is not None:
-                return payload
+            payload = inflate(data, self._room)
+            self._room -= len(payload)
+            return payload
+        if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] in self._buffers:
+            return self._buffers[data["id"]]
         raise BadMessage("A binary value names a buffer that the message does not have.")
 
     def _array(self, value: dict[str, Any], depth: int) -> Any:
-        dtype, source, order = value.get("dtype"), value.get("array"), value.get("order", "little")
+        dtype, source, order, shape = (value.get(key) for key in ("dtype", "array", "order", "shape"))
         data = self._flatten(source, depth + 1) if isinstance(source, dict | list) else None
-        if dtype == "object" and isinstance(data, list):
-            return data if len(value.get("shape", [0])) == 1 else {**value, "array": data}
-        if dtype not in DTYPES or order not in ("little", "big") or not isinstance(data, bytes | list):
-            raise BadMessage("An array needs a dtype and an order that Bokeh has on its wire, and its values.")
-        if isinstance(data, bytes):
-            array = from_bytes(data, np.dtype(dtype), order)
-        else:
-            array = from_list(data, np.dtype(dtype))
-        shape = value.get("shape", [array.size])
-        if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
+        if shape is not None and not is_shape(shape):
             raise BadMessage("The shape of an array is a list of at most 8 whole numbers.")
-        if math.prod(shape) != array.size:
+        if dtype == "object" and isinstance(data, list):
+            return data if shape is None or len(shape) == 1 else {**OBJECTS, "array": data, "shape": shape}
+        if not isinstance(dtype, str) or dtype not in DTYPES or order not in ("little", "big", None):
+            raise BadMessage("An array needs a dtype and an order that Bokeh has on its wire.")
+        if isinstance(data, bytes):
+            array = from_bytes(data, np.dtype(dtype), order or "little")
+        elif isinstance(data, list):
+            array = from_list(data, np.dtype(dtype))
+        else:
+            raise BadMessage("An array needs its values.")
+        if shape and math.prod(shape) != array.size:
             raise BadMessage(f"An array of {array.size} values can't have the shape {shape}.")
         return array.reshape(shape) if shape else array
 
@@ -408,13 +441,20 @@ class Writer:
 
     __slots__ = ("_inline", "_models", "_prefix", "_seen", "buffers")
 
-    def __init__(self, models: dict[str, Model], *, inline: bool = False, prefix: str = "") -> None:
+    def __init__(
+        self,
+        models: dict[str, Model],
+        *,
+        inline: bool = False,
+        prefix: str = "",
+        buffers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         """``models`` are those that may be written in full; the reader is taken to have all others."""
         self._models = models
         self._inline = inline
         self._prefix = prefix
         self._seen: set[str] = set()
-        self.buffers: list[tuple[str, bytes]] = []
+        self.buffers = [] if buffers is None else buffers
 
     def write(self, value: Any) -> bytes:
         """The JSON of ``value``. Works from a stack of its own: a long chain of models is no recursion."""
@@ -431,6 +471,11 @@ class Writer:
             else:
                 todo.append(self._pieces(item))
         return b"".join(out)
+
+    def definitions(self) -> Iterator[bytes]:
+        """Each model by itself, all others in it by their ids; a comma in front."""
+        for key, model in self._models.items():
+            yield b"," + Writer({key: model}, inline=self._inline, buffers=self.buffers).write({"id": key})
 
     def _pieces(self, value: Any) -> Iterator[Any]:
         """JSON text as bytes, ``Part`` for values without models in them, and other values to be taken apart."""
@@ -512,76 +557,3 @@ def joined(start: bytes, items: Iterable[Any], pieces: Callable[[Any], tuple[Any
 def as_map(columns: Columns) -> dict[str, Any]:
     """Columns as Bokeh writes a dict (``{"type": "map"}``)."""
     return {"type": "map", "entries": [[name, column.live] for name, column in columns.items()]}
-
-
-def pairs(value: Any) -> list[Any] | None:
-    """The entries of a map, or of a plain JSON object; None where ``value`` is none of them."""
-    if type(value) is not dict:
-        return None
-    if "type" not in value:
-        return None if type(value.get("id")) is str else list(value.items())
-    entries = value.get("entries", [])
-    if value["type"] != "map" or type(entries) is not list:
-        return None
-    if not all(type(entry) is list and len(entry) == 2 for entry in entries):
-        return None
-    return entries
-
-
-def load_json(content: bytes) -> Any:
-    """The value of a JSON text; ``BadMessage`` where it is not strict JSON or nested too deep."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise BadMessage(f"The content is not valid JSON: {error}.") from None
-
-
-def from_bytes(data: bytes, dtype: np.dtype[Any], order: str) -> Array:
-    """An array over the bytes that came; ``BadMessage`` where their number does not fit the type."""
-    if len(data) % dtype.itemsize:
-        raise BadMessage(f"{len(data)} bytes are no array of {dtype.name}.")
-    if order == "big":
-        return np.frombuffer(data, dtype.newbyteorder(">")).astype(dtype)
-    if dtype.kind == "b":
-        return np.frombuffer(data, np.uint8).astype(np.bool_)
-    array: Array = np.frombuffer(data, dtype)
-    return array
-
-
-def from_list(data: list[Any], dtype: np.dtype[Any]) -> Array:
-    """An array of plain values; ``BadMessage`` where they are no numbers."""
-    flat = data
-    while flat and type(flat[0]) is list:
-        flat = [item for row in flat if type(row) is list for item in row]
-    numbers = as_numbers(flat) if flat else np.empty(0, dtype)
-    if numbers is None:
-        raise BadMessage("The values of an array are numbers.")
-    return cut(numbers, dtype)
-
-
-def inflate(data: str, limit: int) -> bytes:
-    """The bytes of base64 of gzip (how bokeh writes buffers into JSON), bounded."""
-    try:
-        packed = base64.b64decode(data, validate=True)
-        stream = zlib.decompressobj(wbits=31)
-        out = stream.decompress(packed, limit)
-    except (ValueError, zlib.error):
-        raise BadMessage("A binary value is not base64 of gzip.") from None
-    if stream.unconsumed_tail:
-        raise TooLarge(f"A binary value is larger than {limit} bytes.")
-    if not stream.eof:
-        raise BadMessage("A binary value is cut off.")
-    return out
-
-
-def unchanged(old: Any, new: Any) -> bool:
-    """Whether two taken-apart values are the same (arrays by their numbers; 1, 1.0 and True are different)."""
-    if type(old) is not type(new):
-        return False
-    if isinstance(old, np.ndarray):
-        return bool(old.dtype == new.dtype and old.shape == new.shape and old.tobytes() == new.tobytes())
-    if isinstance(old, dict):
-        return old.keys() == new.keys() and all(unchanged(item, new[key]) for key, item in old.items())
-    if isinstance(old, list):
-        return len(old) == len(new) and all(map(unchanged, old, new))
-    return bool(old == new)

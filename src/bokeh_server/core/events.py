@@ -21,7 +21,7 @@ Kind = Literal["viewer", "program"]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A socket is open. ``client`` is any number that is not in use in this room."""
+    """A socket is open. ``client`` is any number that was never used in this room."""
 
     client: int
     kind: Kind

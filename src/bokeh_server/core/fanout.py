@@ -77,12 +77,15 @@ class Ring(Generic[Message]):
         return [e.message for e in self._entries if e.seq > seq and (not name or e.sender != name)]
 
 
-def receivers(cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None) -> list[Key]:
-    """Those who are due for patch ``seq``, all but its sender; the cursors of all who have it now move on."""
+def receivers(cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None, name: str = "") -> list[Key]:
+    """Those who are due for patch ``seq``, all but its sender; the cursors of all who have it now move on.
+
+    ``name`` is the sender's own id, which it may have on a newer socket as well.
+    """
     due = []
     for key, cursor in cursors:
         if cursor.seq == seq - 1 and cursor.subscribed:
-            if key == sender:
+            if key == sender or (name and cursor.name == name):
                 cursor.seq = seq
             elif not cursor.paused:
                 cursor.seq = seq

@@ -90,7 +90,8 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 _decode_resume = msgspec.json.Decoder(Resume).decode
-GOING_AWAY, POLICY, RESTART, TRY_AGAIN = 1001, 1008, 1012, 1013
+RESTART, TRY_AGAIN = 1012, 1013
+ON_DATA = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
 
 
 class Room:
@@ -194,8 +195,8 @@ class Room:
                 return self._presence()
             case Failed(error):
                 return self._failed(error)
-            case Tick(now):
-                return self._tick(now)
+            case _:
+                return self._tick(event.now)
 
     def _received(self, key: int, message: Message, now: float) -> list[Effect]:
         header = message.header
@@ -228,6 +229,8 @@ class Room:
         if not 8 <= len(resume.client) <= 64:
             raise BadMessage("The id of a client has 8 to 64 characters.")
         client = self.clients[key]
+        if not self._may(client, Action.VIEW):
+            raise Forbidden
         again = client.ours
         client.ours, client.answers = True, resume.answers
         client.cursor.name = resume.client
@@ -252,11 +255,14 @@ class Room:
             }
             yield from self._reply(key, "RESUMED", orjson.dumps(content), message.header.msgid)()
             yield from (Send((key,), missing) for missing in missed or ())
+            yield from self._presence()
 
-        return [*self._when_durable(resumed), *self._presence()]
+        return self._when_durable(resumed)
 
     def _pull(self, key: int, reqid: str) -> list[Effect]:
         client = self.clients[key]
+        if not self._may(client, Action.VIEW):
+            raise Forbidden
         if self._copy is None or self._copy[0] != self.seq:
             self._copy = (self.seq, *self.document.encode())
         seq, content, buffers = self._copy
@@ -276,7 +282,7 @@ class Room:
         effects = self._replace(message.content, message.buffers, client.actor, key, number if client.ours else None)
         client.cursor.seq, client.cursor.subscribed = self.seq, True
         self._later.append((self.seq, self._ok(key, message, self.seq)))
-        return effects
+        return [*effects, *self._throttle(key, client, message.size), *self._presence()]
 
     def _replace(
         self, content: bytes, buffers: Buffers, actor: Actor, key: int | None = None, number: int | None = None
@@ -286,13 +292,14 @@ class Room:
         self.document = document
         record = self._record("replace", content, buffers, actor, self._name(key), number)
         self._since_snapshot = [0, 0]
-        snapshot = TakeSnapshot(record, dict(self.numbers), document.census())
-        stale = [other for other, client in self.clients.items() if client.cursor.subscribed and other != key]
-        for other in stale:
-            self.clients[other].cursor.subscribed = False
+        snapshot, seq = TakeSnapshot(record, dict(self.numbers), document.census()), self.seq
 
         def tell() -> Iterable[Effect]:
             self._ring.clear()
+            cursors = ((other, client.cursor) for other, client in self.clients.items())
+            stale = [other for other, cursor in cursors if cursor.subscribed and cursor.seq < seq]
+            for other in stale:
+                self.clients[other].cursor.subscribed = False
             yield from (snapshot, *self._resync(stale, "replaced"), Noticed())
 
         self._later.append((self.seq, tell))
@@ -337,10 +344,10 @@ class Room:
             def fan_out() -> Iterable[Effect]:
                 self._ring.push(seq, sender, message)
                 cursors = ((other, client.cursor) for other, client in self.clients.items())
-                due = receivers(cursors, seq, key)
-                if stock is not None:
-                    plain = [other for other in due if self.clients[other].stock_program]
-                    due = [other for other in due if other not in plain]
+                due = receivers(cursors, seq, key, sender)
+                plain = [other for other in due if stock is not None and self.clients[other].stock_program]
+                due = [other for other in due if other not in plain] if plain else due
+                if stock is not None and plain:
                     yield Send(tuple(plain), stock)
                 if due:
                     yield Send(tuple(due), message)
@@ -350,26 +357,33 @@ class Room:
         if applied.messages is not None:
             relayed = self._message("PATCH-DOC", applied.messages, buffers)
             to: Kind = "program" if origin == "viewer" else "viewer"
-            effects += self._when_durable(lambda: self._relay(relayed, to))
+            there = [other for other, client in self.clients.items() if client.kind == to and client.cursor.subscribed]
+            effects += self._when_durable(lambda: self._relay(relayed, there))
         return effects
 
-    def _relay(self, message: Outgoing, to: Kind) -> Iterable[Effect]:
-        """A message that is not kept: to those on the other side that keep up."""
-        due = [k for k, c in self.clients.items() if c.kind == to and c.cursor.subscribed and not c.cursor.paused]
+    def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
+        """A message that is not kept: to those who had the document when it came, and keep up."""
+        clients = ((key, self.clients.get(key)) for key in to)
+        due = [key for key, client in clients if client and client.cursor.subscribed and not client.cursor.paused]
         return [Send(tuple(due), message)] if due else []
 
     def _for_stock_programs(self, content: bytes, buffers: Buffers) -> Outgoing | None:
         """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""
         if b'"cols"' not in content or not any(client.stock_program for client in self.clients.values()):
             return None
-        value = orjson.loads(content)
-        for event in value["events"]:
-            if event["kind"] == "ColumnDataChanged" and event.get("cols"):
-                event.pop("cols")
-                event["data"] = self.document.models[event["model"]["id"]].attributes[event.get("attr", "data")]
+        events, whole = [], set()
+        for event in orjson.loads(content)["events"]:
+            source = (event["model"]["id"], event.get("attr", "data")) if event["kind"] in ON_DATA else ("", "")
+            if source in whole:
+                continue
+            model = self.document.models.get(source[0])
+            if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
+                whole.add(source)
+                event = {**event, "cols": None, "data": model.attributes[source[1]]}
+            events.append(event)
         writer = Writer({}, prefix="whole-")
-        whole = writer.write(value)
-        return self._message("PATCH-DOC", whole, (*buffers, *writer.buffers), seq=self.seq)
+        content = writer.write({"events": events})
+        return self._message("PATCH-DOC", content, (*buffers, *writer.buffers), seq=self.seq)
 
     def _submitted(self, event: Submitted) -> list[Effect]:
         try:
@@ -382,9 +396,10 @@ class Room:
             elif event.what == "patch":
                 effects = self._apply(event.content, event.buffers, "program", event.actor, event.now)
         except ClientError as error:
-            return [Answer(event.token, error)]
-        seq = self.seq
-        return effects + self._when_durable(lambda: [Answer(event.token, seq)])
+            refused = Answer(event.token, error)
+            return self._when_durable(lambda: [refused])
+        done = Answer(event.token, self.seq)
+        return effects + self._when_durable(lambda: [done])
 
     def _appended(self, seq: int) -> list[Effect]:
         self.durable = max(self.durable, seq)
@@ -491,7 +506,8 @@ class Room:
         if records < self._limits.snapshot_records and size < self._limits.snapshot_bytes:
             return []
         self._since_snapshot = [0, 0]
-        record = Record.make(self.name, self.epoch, self.seq, "replace", *self.document.encode(), author="server")
+        copy = self.document.encode(flat=True)
+        record = Record.make(self.name, self.epoch, self.seq, "replace", *copy, author="server")
         effect = TakeSnapshot(record, dict(self.numbers), self.document.census())
         self._later.append((self.seq, lambda: [effect]))
         return []
@@ -523,14 +539,16 @@ class Room:
 
     def _refuse(self, key: int, message: Message, error: ClientError) -> list[Effect]:
         """Tell the sender what was wrong; a client that has already changed its own copy must pull again."""
-        client = self.clients[key]
+        client, header = self.clients[key], message.header
         content = orjson.dumps({"text": str(error), "code": error.code, "traceback": None})
-        header = message.header
-        effects = list(self._reply(key, "ERROR", content, header.msgid, number=header.number)())
-        if header.msgtype == "PATCH-DOC" and (client.ours or client.kind == "viewer"):
-            client.cursor.subscribed = False
-            effects += self._resync([key], error.code)
-        return effects
+        stale = header.msgtype == "PATCH-DOC" and (client.ours or client.kind == "viewer")
+        client.cursor.subscribed = client.cursor.subscribed and not stale
+
+        def tell() -> Iterable[Effect]:
+            yield from self._reply(key, "ERROR", content, header.msgid, number=header.number)()
+            yield from self._resync([key] if stale else [], error.code)
+
+        return self._when_durable(tell)
 
     def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
         """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off."""
