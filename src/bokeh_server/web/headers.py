@@ -15,7 +15,6 @@ COMMON: Headers = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Origin-Agent-Cluster", "?1"),
 )
 FEATURES = (
     "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), "
@@ -32,10 +31,15 @@ def policy(**directives: str) -> tuple[str, str]:
 
 
 def page(*, frame: str | None = None) -> Headers:
-    """Our own pages: our files only, no inline script or style, no evaluation; ``frame`` is the only page within."""
+    """Our own pages: our files only, no inline script or style, no evaluation; ``frame`` is the only page within.
+
+    They alone ask for an agent cluster of their own: the frame has one as it is sandboxed, and Chromium warns on every
+    page where it asks as well.
+    """
     return (
         *COMMON,
         NO_STORE,
+        ("Origin-Agent-Cluster", "?1"),
         ("Permissions-Policy", FEATURES),
         ("Cross-Origin-Resource-Policy", "same-origin"),
         ("X-Frame-Options", "DENY"),
