@@ -50,7 +50,7 @@ class Row {
     this.words = fold(`${info.title} ${info.kind}`);
     const { glyph: use, name, kind, size: bytes, live, rename: edit, remove: trash } = this.parts;
     put(name, info.title);
-    name.href = info.link;
+    name.href = `${prefix}/bokeh/doc/${info.id}`;
     put(kind, info.kind || "empty");
     put(bytes, size(info.size));
     use.setAttribute("href", `#glyph-${glyph(info.kind)}`);

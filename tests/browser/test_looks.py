@@ -1,0 +1,187 @@
+"""How our pages look: readable, usable on a phone and by keyboard alone, light and dark, calm for those who want it.
+
+``SCREENSHOTS=DIR`` keeps the pictures that these tests take.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bokeh.layouts import column, row
+from bokeh.models import Button, ColumnDataSource, DataTable, Select, Slider, TableColumn
+from bokeh.plotting import figure
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage, Screen, until
+from tests.browser.producer import Producer
+from tests.browser.server import Server
+
+PAGES = ("board", "empty", "document", "hint", "question", "error")
+SIZES = {"desk": {"width": 1200, "height": 820}, "phone": {"width": 360, "height": 740}}
+SMALLEST_TARGET = 24  # CSS pixels, WCAG 2.2 AA 2.5.8
+
+CONTRASTS = """() => {
+  const parse = (text) => {
+    const [kind, ...rest] = text.match(/[a-z]+|-?[\\d.]+(e-?\\d+)?/g);
+    const numbers = (kind === "color" ? rest.slice(1) : rest).map(Number);
+    const [r, g, b, a = 1] = numbers;
+    return kind === "color" ? [r * 255, g * 255, b * 255, a] : [r, g, b, a];
+  };
+  const over = ([r, g, b, a], under) => [r, g, b].map((v, i) => v * a + under[i] * (1 - a));
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    const above = [];
+    for (let at = element; at; at = at.parentElement) above.unshift(parse(getComputedStyle(at).backgroundColor));
+    return above.reduce((under, layer) => over(layer, under), [255, 255, 255]);
+  };
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement;
+    const text = texts.currentNode.textContent.trim();
+    if (text === "" || element.closest("script, style, template, noscript") || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const back = ground(element);
+    const [a, b] = [light(over(parse(style.color), back)), light(back)].sort((x, y) => y - x);
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    found.push([text.slice(0, 40), (a + 0.05) / (b + 0.05), large ? 3 : 4.5]);
+  }
+  return found;
+}"""
+CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")]
+  .filter((element) => element.checkVisibility() && element.tabIndex >= 0)
+  .map((element) => {
+    const {width, height} = element.getBoundingClientRect();
+    const label = element.getAttribute("aria-label") ?? element.labels?.[0]?.textContent ?? element.textContent;
+    return [element.outerHTML.slice(0, 80), label.trim(), Math.round(width), Math.round(height)];
+  })"""
+STRUCTURE = """() => ({
+  lang: document.documentElement.lang,
+  title: document.title,
+  mains: document.querySelectorAll("main").length,
+  firsts: document.querySelectorAll("h1").length,
+  doubles: [...document.querySelectorAll("[id]")].map(({id}) => id).filter((id, i, all) => all.indexOf(id) !== i),
+  pictures: [...document.querySelectorAll("svg:not([aria-hidden=true], [aria-hidden=true] *), img:not([alt])")].length,
+  styled: [...document.querySelectorAll("[style]:not(iframe, [style=''])")].map((e) => e.outerHTML.slice(0, 90)),
+  inline: [...document.querySelectorAll("script")].filter((s) => !s.src && s.type !== "application/json").length,
+})"""
+
+
+def walk() -> column:
+    """A page with something of everything."""
+    dice = np.random.default_rng(7)
+    source = ColumnDataSource({"x": np.arange(120), "y": np.cumsum(dice.normal(size=120))})
+    plot = figure(height=320, width=640, title="A walk at random")
+    plot.line("x", "y", source=source, line_width=2, color="#0b666d")
+    go = Button(label="Step", subscribed_events={"button_click"}, button_type="primary")
+    controls = row(Slider(start=0, end=10, value=4, title="Speed"), Select(options=["calm", "wild"], value="calm"), go)
+    return column(plot, controls)
+
+
+@pytest.fixture
+def fill(server: Server, produce: Callable[..., Producer]) -> str:
+    """A few documents of different kinds, two of them fed by programs; returns the id of one with widgets."""
+    table = DataTable(source=ColumnDataSource({"a": [1, 2]}), columns=[TableColumn(field="a")])
+    for title, roots in {
+        "Census 2020 by county": [table],
+        "Nothing yet": [],
+        "Weather in Reykjavík, ten stations, since 1949, with a very long name that has no end": [figure(), figure()],
+        "Panel of sliders": [Slider(start=0, end=1, value=0), Slider(start=0, end=1, value=0)],
+        "Training run 0417": [figure(), figure(), figure()],
+    }.items():
+        server.put(title, *roots)
+    produce(server.put("Machine metrics", walk()))
+    document = server.put("A walk at random", walk())
+    produce(server.put("Stocks", figure()), answers=True)
+    return document
+
+
+@pytest.fixture
+def show(server: Server, open_page: OpenPage, expected_errors: list[str], request: pytest.FixtureRequest) -> Callable[..., Page]:
+    """Open one of PAGES, as far as it must be."""
+
+    def shown(name: str, **options: object) -> Page:
+        expected_errors.append("status of 404")
+        if name == "empty":
+            return open_page(server.url, **options)
+        if name == "error":
+            return open_page(f"{server.url}/no-such-page", **options)
+        document = request.getfixturevalue("fill")
+        if name in ("board", "question"):
+            page = open_page(server.url, **options)
+            expect(page.locator(".live:visible").first).to_be_visible()
+            if name == "question":
+                page.get_by_role("button", name="Delete “Stocks”").click()
+            return page
+        page = Screen(open_page(server.link(document), **options)).page
+        expect(page.locator("#status")).to_have_text("Live")
+        expect(page.locator("#hint")).to_be_visible()
+        if name == "hint":
+            page.locator("#hint").click()
+        return page
+
+    return shown
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of the page where the user asked for it."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(400)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_readable_and_fits(show: Callable[..., Page], name: str, size: str, scheme: str) -> None:
+    scale = 2 if size == "phone" else 1
+    page = show(name, viewport=SIZES[size], color_scheme=scheme, device_scale_factor=scale)
+    keep(page, f"{name}-{size}-{scheme}")
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 2
+    assert [entry for entry in contrasts if entry[1] < entry[2]] == []
+    controls = page.evaluate(CONTROLS)
+    assert [html for html, label, _, _ in controls if not label] == []
+    assert [c for c in controls if min(c[2:]) < SMALLEST_TARGET and "<a" not in c[0] and "<pre" not in c[0]] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    structure = page.evaluate(STRUCTURE)
+    assert structure.pop("title")
+    assert structure == {
+        "lang": "en", "mains": 1, "firsts": 1, "doubles": [], "pictures": 0, "styled": [], "inline": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["board", "document"])
+def test_the_keyboard_reaches_every_control_and_shows_where_it_is(show: Callable[..., Page], name: str) -> None:
+    page = show(name)
+    wanted = len(page.evaluate(CONTROLS))
+    seen: set[str] = set()
+    for _ in range(wanted):
+        page.keyboard.press("Tab")
+        here = page.evaluate(
+            """() => {
+              const element = document.activeElement;
+              const outlined = [null, "::after"].some((part) => getComputedStyle(element, part).outlineStyle !== "none");
+              return [element.outerHTML.slice(0, 200), outlined || element.tagName === "IFRAME"];
+            }"""
+        )
+        assert here[1], f"no visible focus: {here[0]}"
+        seen.add(here[0])
+    assert len(seen) >= min(wanted, 8)
+
+
+def test_who_wants_less_motion_gets_none(show: Callable[..., Page]) -> None:
+    page = show("board", reduced_motion="reduce")
+    assert page.evaluate("document.getAnimations().length") == 0
+    moving = show("board", reduced_motion="no-preference")
+    until(lambda: moving.evaluate("document.getAnimations().length"))

@@ -1,0 +1,177 @@
+"""The shell: what our page around a document tells, what it does, and what it does not let the document do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from bokeh.models import Button, Div, Slider
+from bokeh.plotting import figure
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import LOST, OpenPage, Screen, until
+from tests.browser.producer import Producer
+from tests.browser.server import Server
+
+Watch = Callable[..., Screen]
+Produce = Callable[..., Producer]
+
+
+def line() -> figure:
+    plot = figure(width=400, height=300)
+    plot.line([1, 2], [3, 4])
+    return plot
+
+
+@pytest.fixture
+def document(server: Server) -> str:
+    return server.put("Machine metrics", line())
+
+
+def test_the_shell_names_the_document_and_its_owner_as_text(server: Server, watch: Watch) -> None:
+    title = "<img src=x onerror=alert(1)> & \"quoted\" 'too'"
+    page = watch(server.put(title, line())).page
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    expect(page.locator(".by")).to_have_text("content by defaultuser")
+    assert title in page.title()
+
+
+def test_viewers_are_counted(document: str, watch: Watch) -> None:
+    here = watch(document).page
+    expect(here.locator("#status")).to_have_text("Live")
+    expect(here.locator("#viewers")).to_be_hidden()
+    there = watch(document).page
+    expect(here.locator("#viewers")).to_have_text("2 viewing")
+    there.close()
+    expect(here.locator("#viewers")).to_be_hidden()
+
+
+def test_widgets_without_a_program_say_so_until_one_answers(server: Server, watch: Watch, produce: Produce) -> None:
+    plain = watch(server.put("plain", line(), Div(text="no widget"))).page
+    document = server.put("asks", Button(label="Go", subscribed_events={"button_click"}), Slider(start=0, end=1, value=0))
+    page = watch(document).page
+    hint = page.get_by_role("button", name="No program answers")
+    expect(hint).to_be_visible()
+    hint.click()
+    expect(page.locator("#why")).to_contain_text("Run the program again")
+    produce(document, answers=True)
+    expect(hint).to_be_hidden()
+    expect(plain.locator("#hint")).to_be_hidden()
+
+
+def test_copy_link_puts_the_link_into_the_clipboard(document: str, server: Server, watch: Watch) -> None:
+    page = watch(document, permissions=["clipboard-write"]).page
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#toasts")).to_contain_text("copied")
+    page.get_by_role("button", name="Rename").click()
+    page.keyboard.press("Control+V")
+    expect(page.get_by_role("dialog").get_by_role("textbox")).to_have_value(server.link(document))
+
+
+def test_a_document_is_renamed_and_a_taken_name_is_refused(
+    document: str, server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors.append("status of 409")
+    server.put("taken", line())
+    page = watch(document).page
+    dialog = page.get_by_role("dialog")
+    for name in ("taken", "Better name"):
+        page.get_by_role("button", name="Rename").click()
+        dialog.get_by_role("textbox").fill(name)
+        dialog.get_by_role("textbox").press("Enter")
+        if name == "taken":
+            expect(page.get_by_role("alert")).to_be_visible()
+            expect(page.get_by_role("heading", level=1)).to_have_text("Machine metrics")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Better name")
+    assert server.request("GET", f"/api/v1/documents/{document}/info")["title"] == "Better name"
+
+
+def test_delete_asks_first_and_other_pages_learn_of_it(
+    document: str, server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors += [*LOST, "status of 404"]
+    here, there = watch(document).page, watch(document).page
+    dialog = here.get_by_role("dialog")
+    here.get_by_role("button", name="Delete").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Delete “Machine metrics”?")
+    here.keyboard.press("Escape")
+    assert server.request("GET", "/api/v1/documents")
+    here.get_by_role("button", name="Delete").click()
+    dialog.get_by_role("button", name="Delete").click()
+    here.wait_for_url(f"{server.url}/")
+    assert server.request("GET", "/api/v1/documents") == []
+    expect(there.locator("#notice")).to_contain_text("deleted")
+    expect(there.locator("#status")).to_have_text("Deleted")
+
+
+def test_the_frame_is_as_high_as_its_content_and_fills_the_page_where_the_document_wants_that(
+    server: Server, watch: Watch
+) -> None:
+    def height(page: Page) -> float:
+        return float(page.locator("#frame").evaluate("(frame) => frame.offsetHeight"))
+
+    tall = watch(server.put("tall", *(line() for _ in range(5)))).page
+    until(lambda: height(tall), lambda high: 1500 < high < 1700)
+    filling = figure(sizing_mode="stretch_both")
+    filling.line([1, 2], [3, 4])
+    full = watch(server.put("full", filling)).page
+    full.set_viewport_size({"width": 1000, "height": 900})
+    until(lambda: full.evaluate("document.documentElement.scrollHeight"), lambda high: high <= 900)
+    full.set_viewport_size({"width": 1000, "height": 600})
+    until(lambda: full.evaluate("document.documentElement.scrollHeight"), lambda high: high <= 600)
+    assert height(full) > 450
+
+
+def test_unacknowledged_edits_are_asked_about_before_a_page_is_left(
+    server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    slider = Slider(start=0, end=10, value=0)
+    screen = watch(server.put("edited", slider))
+    asked: list[str] = []
+    screen.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    box = screen.page.frame_locator("#frame").locator(".noUi-handle").bounding_box()
+    assert box is not None
+    screen.page.mouse.click(box["x"] + 60, box["y"] + 5)  # a real gesture, without which no browser asks
+    with screen.cut_off():
+        screen.set(slider.id, "value", 7)
+        screen.page.wait_for_timeout(300)
+        screen.page.goto("about:blank")
+    assert asked == ["beforeunload"]
+
+
+def test_what_a_frame_says_is_checked_and_shown_as_text_only(document: str, watch: Watch) -> None:
+    screen = watch(document)
+    page = screen.page
+    screen.do("""
+        addEventListener("message", ({data, ports}) => {
+          if (data.kind !== "port") return;
+          const say = (message) => ports[0].postMessage(message);
+          for (const junk of [null, 1, "x", [], {}, {kind: "nothing"}, {kind: "__proto__"}, {kind: "constructor"},
+              {kind: "resize", height: "1px; background: red"}, {kind: "resize", height: -5}, {kind: "resize"},
+              {kind: "status", state: "<b>", retry: 0, pending: 0}, {kind: "presence", viewers: 1e99},
+              {kind: "open-link", url: "javascript:alert(1)"}, {kind: "open-link", url: "/relative"},
+              {kind: "toast", level: "error", text: {}}]) say(junk);
+          say({kind: "toast", level: "info", text: "<img src=x onerror=alert(1)>"});
+          for (let i = 0; i < 50; i++) say({kind: "toast", level: "error", text: `flood ${i}`});
+          say({kind: "resize", height: 999999});
+        });
+        parent.postMessage({kind: "hello"}, "*");
+    """)
+    expect(page.locator("#toasts")).to_have_text("<img src=x onerror=alert(1)>")
+    expect(page.locator("#toasts img")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.locator("#frame").evaluate("(frame) => frame.offsetHeight") <= 50_000
+
+
+def test_a_page_that_is_not_the_frame_can_not_get_a_ticket(document: str, server: Server, open_page: OpenPage) -> None:
+    page = open_page(server.link(document))
+    expect(page.locator("#status")).to_have_text("Live")
+    got = page.evaluate("""async () => {
+        const ports = [];
+        addEventListener("message", ({ports: found}) => ports.push(...found));
+        postMessage({kind: "hello"}, "*");
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return ports.length;
+    }""")
+    assert got == 0
