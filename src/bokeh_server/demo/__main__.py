@@ -15,8 +15,7 @@ STOP = threading.Event()
 
 
 def end(*_: object) -> None:
-    """Stop, and say nothing of the last rows: the server is ending as well, they need not be stored."""
-    logging.getLogger("bokeh_server.client").setLevel(logging.CRITICAL)
+    """Stop after this row."""
     STOP.set()
 
 
@@ -28,6 +27,7 @@ def end_with_input() -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("bokeh_server.client").setLevel(logging.ERROR)  # whoever ends the server knows that it ends
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=end_with_input, daemon=True).start()

@@ -57,7 +57,7 @@ select:not([multiple]).bk-input { appearance: auto; background-image: none; colo
 SHEET = ".layer { background: none; box-shadow: none; padding: 0; border-radius: 0; color-scheme: light dark }"
 """The sheet that the server's page lays under a document goes: the cards lie on the page itself."""
 
-PAGE = ":host { max-width: 1320px; margin: 0 auto; gap: 14px }"
+PAGE = ":host { max-width: 1320px; margin: 0 auto; gap: 14px } @media (max-width: 640px) { :host { padding: 0 8px } }"
 
 GRID = """
 :host { display: grid !important; grid-template-columns: repeat(12, minmax(0, 1fr)); gap: 14px }

@@ -135,7 +135,7 @@ class Stocks:
         box, lasso = BoxSelectTool(), LassoSelectTool()
         plot = look.chart(height=470, tools=[box, lasso, "reset"], active_drag=box, toolbar_location="right")
         plot.toolbar.logo = None
-        dots: look.Options = {"alpha": 0.45, "selection_alpha": 0.7, "nonselection_alpha": 0.08, "line_color": None}
+        dots: look.Options = {"alpha": 0.45, "selection_alpha": 0.7, "nonselection_alpha": 0.14, "line_color": None}
         plot.scatter(
             "first_change", "second_change", source=self.source, size=5, color=look.TEAL, name="changes", **dots
         )
