@@ -9,7 +9,7 @@ forgotten, or a column that BokehJS would cut to another type.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,11 +17,12 @@ import numpy as np
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.column import Column, Columns
-from bokeh_server.core.document import Document, Flattener, Model, Writer
+from bokeh_server.core.document import SCALARS, Document, Flattener, Model, Writer, as_map
 from bokeh_server.core.values import load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge
 
 Origin = Literal["viewer", "program"]
+Event = dict[str, Any]
 
 VIEW_STATE = {
     "Range1d": {"start", "end"},
@@ -36,8 +37,8 @@ SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"}
 class Applied:
     """What a patch came to.
 
-    ``content`` and ``buffers`` are the normal patch, None and empty where nothing changed. ``messages`` is the content
-    of a patch of its events that are not kept (``MessageSent``), to go with the message's own buffers, or None.
+    ``content`` is the normal patch, or None where nothing changed; ``messages`` the content of a patch of its events
+    that are not kept (``MessageSent``), or None; ``buffers`` go with both.
     """
 
     content: bytes | None
@@ -48,7 +49,7 @@ class Applied:
 class _Patch:
     """One patch on its way into a document."""
 
-    __slots__ = ("carried", "document", "dropped", "flattener", "origin", "touched", "undo")
+    __slots__ = ("document", "dropped", "flattener", "origin", "touched", "undo")
 
     def __init__(self, document: Document, buffers: Buffers, origin: Origin) -> None:
         self.document = document
@@ -58,8 +59,6 @@ class _Patch:
         self.touched: list[Column] = []
         self.dropped = False
         """Whether something was let go of that named other models."""
-        self.carried: set[int] = set()
-        """The events (by their identity in Python) that define models, but are not kept."""
 
 
 def apply(
@@ -79,15 +78,15 @@ def apply(
         raise TooLarge(f"A patch may have at most {document.limits.events} events.")
     patch = _Patch(document, buffers, origin)
     try:
-        outcomes = [_step(patch, event) for event in events]
-    except (ClientError, RecursionError) as error:
+        outcomes = [_event(patch, event) for event in events]
+        normal = _normal(patch, content, buffers, events, outcomes)
+    except ClientError:
         for undo in reversed(patch.undo):
             undo()
-        raise error if isinstance(error, ClientError) else TooLarge("The content is nested too deep.") from None
-    normal = _normal(patch, content, buffers, events, outcomes)
+        raise
     for column in patch.touched:
         column.settle()
-    if patch.dropped or patch.flattener.defined:
+    if patch.dropped or patch.flattener.definitions or patch.flattener.redefined:
         document.sweep(now)
     return normal
 
@@ -95,26 +94,16 @@ def apply(
 Outcome = Literal["kept", "nothing", "message"] | dict[str, Any]
 """What became of an event: kept as it is, of no effect, a message, or another event in its place."""
 
-CARRIER = "bokeh_server_definitions"
-"""Type of the message that keeps definitions which no event of the normal patch holds; it does nothing else."""
-
-
-def _step(patch: _Patch, event: Any) -> Outcome:
-    before = patch.flattener.defined
-    patch.flattener.made.clear()
-    outcome = _event(patch, event)
-    if patch.flattener.defined > before and outcome != "kept":
-        patch.carried.add(id(event))
-    return outcome
-
 
 def _event(patch: _Patch, event: Any) -> Outcome:
     if type(event) is not dict:
         raise BadMessage("An event of a patch is a JSON object.")
     kind = event.get("kind")
-    handler = KINDS.get(kind) if type(kind) is str else None
-    if handler is None:
+    if type(kind) is not str or kind not in KINDS:
         raise BadMessage(f"There is no event of kind {str(kind)[:40]!r}.")
+    handler, fields = KINDS[kind]
+    for name in event.keys() - fields:
+        patch.flattener.value(event[name])  # browsers read all there is, and throw the patch away where they can't
     return handler(patch, event)
 
 
@@ -156,7 +145,7 @@ def is_view_state(document: Document, name: str, attribute: str) -> bool:
     if attribute not in SIZES and attribute not in VIEW_STATE.get(name, ()):
         return False
     roots = (document.models[root].attributes.get("tags") for root in document.roots)
-    return not any(type(tags) is list and "share_view" in tags for tags in roots)
+    return not any(type(tags) is list and any(unchanged(tag, "share_view") for tag in tags) for tags in roots)
 
 
 def _columns(model: Model, attribute: str) -> Columns:
@@ -183,7 +172,10 @@ def _column_data_changed(patch: _Patch, event: dict[str, Any]) -> Outcome:
     value, refs = patch.flattener.data(event["data"])
     if type(value) is not Columns:
         raise BadMessage("The data of a source is a map of columns: lists or arrays.")
-    if event.get("cols") is not None:
+    cols = event.get("cols")
+    if cols is not None:
+        if type(cols) is not list or not all(type(name) is str for name in cols):
+            raise BadMessage("The cols of the event are names of columns.")
         kept = _columns(model, attribute)
         value = Columns({**kept, **value})
         refs = value.refs() if refs or attribute in model.refs else refs
@@ -205,7 +197,7 @@ def _columns_streamed(patch: _Patch, event: dict[str, Any]) -> Outcome:
         column = columns.get(name)
         if column is None:
             raise RefusedPatch(f"The source has no column {name[:40]!r}; it has {', '.join(columns)[:200]}.")
-        values, refs = patch.flattener.value(item)
+        values, refs = patch.flattener.value(item, 2)
         if not isinstance(values, list | np.ndarray):
             raise BadMessage("The data of a stream is a map of lists or arrays.")
         undo, same = column.stream(values, rollover)
@@ -225,7 +217,7 @@ def _first_columns(patch: _Patch, model: Model, attribute: str, entries: list[An
 
 def _replacement(key: str, attribute: str, columns: dict[str, Column]) -> dict[str, Any]:
     """The event that sets ``columns`` to what they are now."""
-    data = Columns({name: _frozen(column) for name, column in columns.items()})
+    data = as_map(Columns({name: _frozen(column) for name, column in columns.items()}))
     return {"kind": "ColumnDataChanged", "model": {"id": key}, "attr": attribute, "data": data, "cols": list(columns)}
 
 
@@ -247,7 +239,7 @@ def _columns_patched(patch: _Patch, event: dict[str, Any]) -> Outcome:
         for change in changes:
             if type(change) is not list or len(change) != 2:
                 raise BadMessage("The patches of a column are a list of index and value.")
-            value, refs = patch.flattener.value(change[1])
+            value, refs = patch.flattener.value(change[1], 3)
             undo, same = column.patch(_index(change[0]), value)
             patch.undo.append(undo)
             faithful = faithful and same
@@ -308,77 +300,86 @@ def _message_sent(patch: _Patch, event: dict[str, Any]) -> Outcome:
     return "message"
 
 
-KINDS: dict[str, Callable[[_Patch, dict[str, Any]], Outcome]] = {
-    "ModelChanged": _model_changed,
-    "ColumnDataChanged": _column_data_changed,
-    "ColumnsStreamed": _columns_streamed,
-    "ColumnsPatched": _columns_patched,
-    "RootAdded": _root_added,
-    "RootRemoved": _root_removed,
-    "TitleChanged": _title_changed,
-    "MessageSent": _message_sent,
+KINDS: dict[str, tuple[Callable[[_Patch, dict[str, Any]], Outcome], frozenset[str]]] = {
+    "ModelChanged": (_model_changed, frozenset({"kind", "model", "attr", "new"})),
+    "ColumnDataChanged": (_column_data_changed, frozenset({"kind", "model", "attr", "data", "cols"})),
+    "ColumnsStreamed": (_columns_streamed, frozenset({"kind", "model", "attr", "data", "rollover"})),
+    "ColumnsPatched": (_columns_patched, frozenset({"kind", "model", "attr", "patches"})),
+    "RootAdded": (_root_added, frozenset({"kind", "model"})),
+    "RootRemoved": (_root_removed, frozenset({"kind", "model"})),
+    "TitleChanged": (_title_changed, frozenset({"kind", "title"})),
+    "MessageSent": (_message_sent, frozenset({"kind", "msg_type", "msg_data"})),
 }
 
 
 def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], outcomes: list[Outcome]) -> Applied:
+    """The patch as it came, or written anew; raises ``TooLarge`` where it would not be read again."""
     flattener = patch.flattener
-    as_it_came = not flattener.kept and not flattener.definitions and (len(events) == 1 or not flattener.redefined)
+    as_it_came = not flattener.kept and not flattener.redefined and not flattener.revived
     if as_it_came and all(outcome == "kept" for outcome in outcomes):
         return Applied(content if events else None, buffers if events else (), None)
-    kept: list[Any] = []
-    messages: list[Any] = []
+    rewriter = _Rewriter(flattener, patch.document.limits.depth)
+    kept: list[Event] = []
     for event, outcome in zip(events, outcomes, strict=True):
-        carried = id(event) in patch.carried
-        if outcome == "message":
-            messages.append(_by_id(event) if carried else _rewritten(flattener, event, kept))
-        if carried:
-            definitions = _rewritten(flattener, list(event.values()), kept)
-            kept.append({"kind": "MessageSent", "msg_type": CARRIER, "msg_data": definitions})
+        kept += rewriter.redefinitions(event, 0)
         if outcome == "kept":
-            rewritten = _rewritten(flattener, event, kept)
-            kept.append(rewritten)
+            kept.append(rewriter.event(event))
         elif isinstance(outcome, dict):
-            kept.append(outcome)
-    writer = Writer({}, prefix="normal-")
-    return Applied(
-        writer.write({"events": kept}) if kept else None,
-        (*buffers, *flattener.buffers, *writer.buffers) if kept else (),
-        writer.write({"events": messages}) if messages else None,
-    )
+            kept.append(rewriter.event(outcome))
+    messages = [rewriter.event(event) for event, outcome in zip(events, outcomes, strict=True) if outcome == "message"]
+    writer = Writer({}, taken=(name for name, _ in (*buffers, *flattener.buffers)))
+    texts = [writer.write({"events": some}) if some else None for some in (kept, messages)]
+    return Applied(texts[0], (*buffers, *flattener.buffers, *writer.buffers) if any(texts) else (), texts[1])
 
 
-def _rewritten(flattener: Flattener, value: Any, before: list[Any]) -> Any:
-    """``value`` with models that the others have by id only.
+class _Rewriter:
+    """Writes events anew, so that each model which the others lack is defined where they first meet it."""
 
-    What must happen first goes into ``before``: those that the others have forgotten, in full (once); and a definition
-    that sets a model anew, as events of its own, since browsers read the definitions of all events before they carry
-    out the first one.
-    """
-    if type(value) is list:
-        return [_rewritten(flattener, item, before) for item in value]
-    if type(value) is not dict:
-        return value
-    key = value.get("id")
-    if type(key) is str:
-        if value.get("type") == "object" and id(value) in flattener.redefined:
+    __slots__ = ("_lacking", "_limit", "_redefined")
+
+    def __init__(self, flattener: Flattener, limit: int) -> None:
+        self._lacking = dict(flattener.definitions)
+        self._redefined = flattener.redefined
+        self._limit = limit
+
+    def event(self, event: Event) -> Event:
+        """The event, with all other models by their ids."""
+        return {name: self._value(item, 1) for name, item in event.items()}
+
+    def redefinitions(self, value: Any, depth: int) -> Iterator[Event]:
+        """The definitions in ``value`` that set a model anew, as events of their own.
+
+        Browsers read the definitions of all events before they carry out the first one, and programs ignore them.
+        """
+        if not self._redefined or type(value) not in (dict, list):
+            return
+        if depth > self._limit:
+            raise TooLarge(f"The content is nested deeper than {self._limit} levels.")
+        if type(value) is list:
+            for item in value:
+                yield from self.redefinitions(item, depth + 1)
+        elif id(value) in self._redefined:
             for name, item in value.get("attributes", {}).items():
-                new = _rewritten(flattener, item, before)
-                before.append({"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": new})
-            return {"id": key}
-        if id(value) in flattener.kept:
-            return {"id": key}
-        if value.get("type") in (None, "ref") and key in flattener.definitions:
-            before.append({"kind": "MessageSent", "msg_type": CARRIER, "msg_data": flattener.definitions.pop(key)})
-            return {"id": key}
-    return {name: _rewritten(flattener, item, before) for name, item in value.items()}
+                yield from self.redefinitions(item, depth + 2)
+                yield self.event({"kind": "ModelChanged", "model": {"id": value["id"]}, "attr": name, "new": item})
+        else:
+            for item in value.values():
+                yield from self.redefinitions(item, depth + 1)
 
-
-def _by_id(value: Any) -> Any:
-    """``value`` with every model by its id only."""
-    if type(value) is list:
-        return [_by_id(item) for item in value]
-    if type(value) is not dict:
-        return value
-    if value.get("type") == "object" and type(value.get("id")) is str:
-        return {"id": value["id"]}
-    return {name: _by_id(item) for name, item in value.items()}
+    def _value(self, value: Any, depth: int) -> Any:
+        if depth > self._limit:
+            raise TooLarge(f"The content is nested deeper than {self._limit} levels.")
+        if type(value) is list:
+            return value if set(map(type, value)) <= SCALARS else [self._value(item, depth + 1) for item in value]
+        if type(value) is not dict:
+            return value
+        key, kind = value.get("id"), value.get("type")
+        if kind == "bytes":
+            data = value["data"]
+            return {"type": "bytes", "data": data if type(data) is str else {"id": data["id"]}}
+        if type(key) is str and kind in ("object", "ref", None):
+            definition = self._lacking.pop(key, None)
+            if definition is None:
+                return {"id": key}
+            value = definition
+        return {name: self._value(item, depth + 1) for name, item in value.items()}

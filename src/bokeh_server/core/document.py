@@ -93,7 +93,8 @@ class Document:
             raise BadMessage('A document is a JSON object with "roots": a list of models.')
         document = cls(limits)
         flattener = Flattener(document, buffers)
-        for model in doc.get("models") or ():
+        models = doc.get("models", [])
+        for model in models if isinstance(models, list) else ():
             flattener.definition(model)
         for part in PARTS:
             if part == "roots":
@@ -203,12 +204,11 @@ class Flattener:
         "_limits",
         "_room",
         "buffers",
-        "defined",
         "definitions",
         "keep",
         "kept",
-        "made",
         "redefined",
+        "revived",
         "undo",
     )
 
@@ -220,16 +220,14 @@ class Flattener:
         self._found: set[str] = set()
         self.keep = keep
         self.undo: list[Undo] = []
-        self.defined = 0
-        """How often a model was made, set anew or brought back: something may be left that nothing refers to."""
+        self.revived = False
+        """Whether any model was brought back from the grave."""
         self.redefined: set[int] = set()
         """The definitions (by their identity in Python) that set a model anew that was there already."""
-        self.made: set[str] = set()
-        """The models that the event at hand made."""
         self.kept: set[int] = set()
         """The definitions (by their identity in Python) that were ignored by this rule."""
         self.definitions: dict[str, Any] = {}
-        """Models that came back from the grave, with all that came with them, as they were there."""
+        """The models that were made or brought back, each defined as it was then, the latter with the others by id."""
         self.buffers: list[tuple[str, bytes]] = []
         """The binary buffers of ``definitions``."""
 
@@ -333,19 +331,19 @@ class Flattener:
         return {"id": key}
 
     def _revive(self, key: str) -> None:
-        self.defined += 1
-        document, revived, todo = self._document, dict[str, Model](), [key]
+        self.revived = True
+        document, todo = self._document, [key]
         while todo:
             name = todo.pop()
             if name in document.models:
                 continue
             if name not in document.grave:
                 raise UnknownModel(f"The document has no model {name[:40]!r}; pull it again.")
-            revived[name] = document.models[name] = self._unbury(name)
-            todo.extend(other for refs in revived[name].refs.values() for other in refs)
-        writer = Writer(revived, prefix=f"revived-{len(self.buffers)}-")
-        self.definitions[key] = orjson.loads(writer.write({"id": key}))
-        self.buffers += writer.buffers
+            model = document.models[name] = self._unbury(name)
+            todo.extend(other for refs in model.refs.values() for other in refs)
+            writer = Writer({name: model}, taken=(*self._buffers, *(buffer for buffer, _ in self.buffers)))
+            self.definitions[name] = orjson.loads(writer.write({"id": name}))
+            self.buffers += writer.buffers
 
     def _unbury(self, key: str) -> Model:
         models, grave = self._document.models, self._document.grave
@@ -369,12 +367,11 @@ class Flattener:
         if model is not None and self.keep:
             self.kept.add(id(value))
         else:
-            self.defined += 1
             if model is None:
-                self.made.add(key)
-            elif key not in self.made:
+                model = self._new(key, name)
+                self.definitions[key] = value
+            else:
                 self.redefined.add(id(value))
-            model = model or self._new(key, name)
             outer = self._found
             for attribute, item in attributes.items():
                 self._found = set()
@@ -439,22 +436,26 @@ class Flattener:
 class Writer:
     """Writes values as Bokeh's JSON; a model is written in full the first time it is met."""
 
-    __slots__ = ("_inline", "_models", "_prefix", "_seen", "buffers")
+    __slots__ = ("_inline", "_models", "_number", "_seen", "_taken", "buffers")
 
     def __init__(
         self,
         models: dict[str, Model],
         *,
         inline: bool = False,
-        prefix: str = "",
+        taken: Iterable[str] = (),
         buffers: list[tuple[str, bytes]] | None = None,
     ) -> None:
-        """``models`` are those that may be written in full; the reader is taken to have all others."""
+        """``models`` are those that may be written in full; the reader is taken to have all others.
+
+        ``taken`` are the names of buffers that go with the same message.
+        """
         self._models = models
         self._inline = inline
-        self._prefix = prefix
+        self._taken = frozenset(taken)
         self._seen: set[str] = set()
         self.buffers = [] if buffers is None else buffers
+        self._number = len(self.buffers)
 
     def write(self, value: Any) -> bytes:
         """The JSON of ``value``. Works from a stack of its own: a long chain of models is no recursion."""
@@ -525,7 +526,9 @@ class Writer:
     def _payload(self, payload: bytes) -> Any:
         if self._inline:
             return base64.b64encode(gzip.compress(payload, 1, mtime=0)).decode()
-        name = f"{self._prefix}{len(self.buffers)}"
+        while (name := str(self._number)) in self._taken:
+            self._number += 1
+        self._number += 1
         self.buffers.append((name, payload))
         return {"id": name}
 
@@ -541,7 +544,8 @@ class Part:
 
 def nested(value: Any) -> Any:
     """``value`` itself where it may name models, a ``Part`` otherwise."""
-    return value if type(value) in (dict, list) and value else Part(value)
+    plain = type(value) is list and set(map(type, value)) <= SCALARS
+    return value if type(value) in (dict, list) and value and not plain else Part(value)
 
 
 def joined(start: bytes, items: Iterable[Any], pieces: Callable[[Any], tuple[Any, ...]], end: bytes) -> Iterator[Any]:

@@ -77,11 +77,8 @@ class Stored:
 
 def pack(content: bytes, buffers: Buffers) -> bytes:
     """The body of a record: content, then id and payload of each buffer, each with its length in front."""
-    out = bytearray()
-    for fragment in (content, *(part for name, payload in buffers for part in (name.encode(), payload))):
-        out += len(fragment).to_bytes(8, "little")
-        out += fragment
-    return bytes(out)
+    fragments = (content, *(part for name, payload in buffers for part in (name.encode(), payload)))
+    return b"".join([piece for part in fragments for piece in (len(part).to_bytes(8, "little"), part)])
 
 
 def unpack(body: bytes) -> tuple[bytes, Buffers]:

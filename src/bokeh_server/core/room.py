@@ -43,7 +43,6 @@ from bokeh_server.core.events import (
     Send,
     Submitted,
     TakeSnapshot,
-    Tick,
     Wake,
 )
 from bokeh_server.core.fanout import Cursor, Ring, receivers
@@ -355,7 +354,7 @@ class Room:
             self._later.append((seq, fan_out))
             effects += [Append(record), *self._snapshot()]
         if applied.messages is not None:
-            relayed = self._message("PATCH-DOC", applied.messages, buffers)
+            relayed = self._message("PATCH-DOC", applied.messages, applied.buffers)
             to: Kind = "program" if origin == "viewer" else "viewer"
             there = [other for other, client in self.clients.items() if client.kind == to and client.cursor.subscribed]
             effects += self._when_durable(lambda: self._relay(relayed, there))
@@ -381,7 +380,7 @@ class Room:
                 whole.add(source)
                 event = {**event, "cols": None, "data": model.attributes[source[1]]}
             events.append(event)
-        writer = Writer({}, prefix="whole-")
+        writer = Writer({}, taken=(name for name, _ in buffers))
         content = writer.write({"events": events})
         return self._message("PATCH-DOC", content, (*buffers, *writer.buffers), seq=self.seq)
 

@@ -9,7 +9,7 @@ made once for all receivers. The content is kept as the bytes that came: whoever
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -38,8 +38,7 @@ class BufferHeader(msgspec.Struct, frozen=True):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One message as it came in: its header, the JSON bytes of its content, and its buffers."""
 
     header: Header
@@ -90,36 +89,44 @@ class Assembler:
             raise
 
     def _receive(self, fragment: str | bytes) -> Message | None:
-        self._count(len(fragment))
+        size = len(fragment)
+        if self._size + size > self._limits.message:
+            raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
+        self._size += size
         if self._id is not None:
             return self._payload(fragment)
         if not isinstance(fragment, str):
             raise BadMessage("A binary fragment came where text was expected.")
+        if self._content is None and self._metadata:
+            return self._take_content(fragment)
+        if size > self._limits.header:
+            what = "header of a buffer" if self._metadata else "metadata of a message" if self._header else None
+            raise TooLarge(f"The {what or 'header of a message'} is too large.")
         if self._header is None:
             self._header = self._parse_header(fragment)
         elif not self._metadata:
-            if len(fragment) > self._limits.header:
-                raise TooLarge("The metadata of a message is too large.")
             self._metadata = True
-        elif self._content is None:
-            self._content = encode_text(fragment)
-            self._count(len(self._content) - len(fragment))
-            return self._complete()
         else:
             self._id = self._parse_buffer_header(fragment)
         return None
 
-    def _count(self, size: int) -> None:
-        self._size += size
+    def _take_content(self, fragment: str) -> Message | None:
+        header = self._header
+        assert header is not None
+        content = encode_text(fragment)
+        self._size += len(content) - len(fragment)
         if self._size > self._limits.message:
             raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
+        if header.num_buffers:
+            self._content = content
+            return None
+        self._header, self._metadata, self._size = None, False, 0
+        return Message(header, content)
 
     def _parse_header(self, fragment: str) -> Header:
-        if len(fragment) > self._limits.header:
-            raise TooLarge("The header of a message is too large.")
         try:
-            header = _decode_header(encode_text(fragment))
-        except (msgspec.MsgspecError, RecursionError) as error:
+            header = _decode_header(fragment)
+        except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
             raise BadMessage(f"The header of a message is not valid: {error}.") from None
         if header.num_buffers < 0:
             raise BadMessage("A message can't have fewer than no buffers.")
@@ -128,24 +135,19 @@ class Assembler:
         return header
 
     def _parse_buffer_header(self, fragment: str) -> str:
-        if len(fragment) > self._limits.header:
-            raise TooLarge("The header of a buffer is too large.")
         try:
-            return _decode_buffer_header(encode_text(fragment)).id
-        except (msgspec.MsgspecError, RecursionError) as error:
+            return _decode_buffer_header(fragment).id
+        except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
             raise BadMessage(f"The header of a buffer is not valid: {error}.") from None
 
     def _payload(self, fragment: str | bytes) -> Message | None:
         if isinstance(fragment, str):
             raise BadMessage("A text fragment came where the payload of a buffer was expected.")
         assert self._id is not None
-        self._buffers.append((self._id, bytes(fragment)))
-        self._id = None
-        return self._complete()
-
-    def _complete(self) -> Message | None:
         assert self._header is not None
         assert self._content is not None
+        self._buffers.append((self._id, bytes(fragment)))
+        self._id = None
         if len(self._buffers) < self._header.num_buffers:
             return None
         message = Message(self._header, self._content, tuple(self._buffers))
@@ -162,36 +164,44 @@ def encode_text(text: str) -> bytes:
 
 
 class Outgoing:
-    """A message ready to leave: its fragments, and its websocket frames made once for all receivers."""
+    """A message ready to leave, or several in a row: the fragments, and their frames made once for all receivers."""
 
-    __slots__ = ("_binary", "_frames", "_texts")
+    __slots__ = ("_frames", "_pieces", "size")
 
     def __init__(self, texts: tuple[bytes, ...], buffers: Buffers = ()) -> None:
-        self._texts = texts
-        self._binary = buffers
+        pairs = [pair for name, payload in buffers for pair in ((True, orjson.dumps({"id": name})), (False, payload))]
+        self._pieces: list[tuple[bool, bytes]] = [*((True, text) for text in texts), *pairs]
         self._frames: bytes | None = None
+        self.size = sum([len(piece) for _, piece in self._pieces])
+        """Bytes of the fragments."""
+
+    @classmethod
+    def joined(cls, messages: Sequence[Outgoing]) -> Outgoing:
+        """Messages that go to the same receivers, one after the other, as one write."""
+        if len(messages) == 1:
+            return messages[0]
+        joined = cls(())
+        joined._pieces = [piece for message in messages for piece in message._pieces]
+        joined._frames = b"".join([message.frames for message in messages])
+        joined.size = sum([message.size for message in messages])
+        return joined
 
     @property
     def parts(self) -> tuple[str | bytes, ...]:
         """The fragments in order: ``str`` for text, ``bytes`` for payloads (for senders that make their own frames)."""
-        pairs = ((orjson.dumps({"id": name}).decode(), payload) for name, payload in self._binary)
-        return (*(text.decode() for text in self._texts), *(part for pair in pairs for part in pair))
+        return tuple(piece.decode() if text else piece for text, piece in self._pieces)
 
     @property
     def frames(self) -> bytes:
         """All fragments as unmasked, final websocket frames (RFC 6455, section 5.2), one after the other."""
         if self._frames is None:
-            out = [piece for text in self._texts for piece in (_head(0x81, len(text)), text)]
-            for name, payload in self._binary:
-                text = orjson.dumps({"id": name})
-                out += (_head(0x81, len(text)), text, _head(0x82, len(payload)), payload)
-            self._frames = b"".join(out)
+            self._frames = b"".join(self.pieces)
         return self._frames
 
     @property
-    def size(self) -> int:
-        """Bytes of the fragments."""
-        return sum(map(len, self._texts)) + sum(len(payload) for _, payload in self._binary)
+    def pieces(self) -> list[bytes]:
+        """What ``frames`` joins: for a large message it is cheaper to hand the pieces on than to copy them."""
+        return [part for text, piece in self._pieces for part in (_head(0x81 if text else 0x82, len(piece)), piece)]
 
 
 def outgoing(
