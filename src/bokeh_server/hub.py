@@ -14,7 +14,7 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
@@ -313,7 +313,7 @@ class Hub:
         """Let a room know what happened, and do what it wants done."""
         if live.dead:
             return
-        for effect in live.room.receive(event):
+        for effect in gathered(live.room.receive(event)):
             self._perform(live, effect)
 
     def _perform(self, live: Live, effect: Effect) -> None:
@@ -439,6 +439,33 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a task failed", error=repr(task.exception()), exc_info=task.exception())
+
+
+def gathered(effects: list[Effect]) -> Iterator[Effect]:
+    """The effects, with what goes to the same clients put together: one write for all patches of one commit.
+
+    Each client gets its messages in the order of the effects; that between different clients means nothing.
+    """
+    waiting: dict[tuple[int, ...], list[Outgoing]] = {}
+    members: set[int] = set()
+    for effect in effects:
+        if isinstance(effect, Send):
+            known = waiting.get(effect.clients)
+            if known is not None:
+                known.append(effect.message)
+                continue
+            if members.isdisjoint(effect.clients):
+                waiting[effect.clients] = [effect.message]
+                members.update(effect.clients)
+                continue
+        yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
+        waiting, members = {}, set()
+        if isinstance(effect, Send):
+            waiting[effect.clients] = [effect.message]
+            members.update(effect.clients)
+        else:
+            yield effect
+    yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
 
 
 def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) -> None:

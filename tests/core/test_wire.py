@@ -249,7 +249,7 @@ def test_the_frames_are_made_once_for_all_receivers() -> None:
 
 def test_the_size_is_that_of_the_fragments() -> None:
     message = Outgoing((b"12", b"{}", b"345"), (("p", b"1234"),))
-    assert message.size == 2 + 2 + 3 + 4
+    assert message.size == 2 + 2 + 3 + len('{"id":"p"}') + 4
 
 
 def test_what_goes_out_comes_in_again() -> None:
@@ -288,3 +288,17 @@ def test_bokehs_own_client_finds_the_buffers_of_what_goes_out() -> None:
     assert isinstance(message, patch_doc)
     message.apply_to_document(document)
     assert list(source.data["x"]) == [5, 6]
+
+
+def test_messages_in_a_row_leave_as_one_with_the_same_bytes() -> None:
+    first, second = Outgoing((b"a", b"{}"), (("p", b"12"),)), Outgoing((b"b",))
+    joined = Outgoing.joined([first, second])
+    assert joined.frames == first.frames + second.frames
+    assert joined.parts == (*first.parts, *second.parts)
+    assert joined.size == first.size + second.size
+    assert Outgoing.joined([first]) is first
+
+
+def test_the_pieces_of_a_message_are_its_frames() -> None:
+    message = Outgoing((b"a" * 70_000, b"{}"), (("p", b"12"),))
+    assert b"".join(message.pieces) == message.frames

@@ -27,6 +27,8 @@ from bokeh_server.web.http import Endpoint
 EXTENSION = "bokeh.frames"
 SEND_BUFFER = 64 * 1024
 """Bytes in the kernel for one viewer: a slow one is then a second behind, not half a minute."""
+LARGE = 256 * 1024
+"""Bytes from which a message goes to the transport in pieces, instead of being copied into one."""
 HIGH_WATER = 64 * 1024
 FAREWELL = 2.0
 """Seconds for the peer to hear that the server ends; other farewells may take uvicorn's 10 s."""
@@ -218,8 +220,12 @@ class FramesConnection:
 
     def send(self, message: Outgoing) -> None:
         """Write a message's frames; none follows the close frame."""
-        if not self._protocol.close_sent and not self._transport.is_closing():
+        if self._protocol.close_sent or self._transport.is_closing():
+            return
+        if message.size < LARGE:
             self._transport.write(message.frames)
+        else:
+            self._transport.writelines(message.pieces)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
