@@ -52,7 +52,7 @@ Json = dict[str, Any]
 # Documents and patches
 
 
-def model(name: str, key: str, **attributes: Any) -> Json:
+def model(name: str, key: str, /, **attributes: Any) -> Json:
     """The definition of a model."""
     return {"type": "object", "name": name, "id": key, "attributes": attributes}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bokeh_server.core.fanout import Cursor, Ring, receivers
+from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ def ring(limit: int, *senders: str) -> Ring[Letter]:
     return made
 
 
-def texts(missed: list[Letter] | None) -> str | None:
-    return None if missed is None else "".join(letter.text for letter in missed)
+def texts(missed: list[Entry[Letter]] | None) -> str | None:
+    return None if missed is None else "".join(entry.message.text for entry in missed)
 
 
 @pytest.mark.parametrize(("seen", "lacks"), [(0, "abcd"), (1, "bcd"), (3, "d"), (4, "")])

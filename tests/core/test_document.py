@@ -1,0 +1,569 @@
+"""A document as plain JSON: taken apart, kept, and written again so that Bokeh reads the same."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from bokeh.core.properties import Int
+from bokeh.document import Document as BokehDocument
+from bokeh.model import DataModel
+from bokeh.models import ColumnDataSource, CustomJS
+from bokeh.models.widgets import Slider
+from bokeh.plotting import figure
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.column import Columns
+from bokeh_server.core.document import Document, Flattener, Model, Writer
+from bokeh_server.errors import BadMessage, ClientError, TooLarge, TypeClash, UnknownModel
+from bokeh_server.limits import LIMITS
+from tests.core.playbook import SOURCE, data, doc, model, ref
+
+
+def roots(*models: Any, buffers: Buffers = (), **more: Any) -> Any:
+    """The roots of a document after it was read and written."""
+    written, _ = Document.decode(doc(*models, **more), buffers).encode()
+    return json.loads(written)["roots"]
+
+
+def value(given: Any, *, buffers: Buffers = ()) -> Any:
+    """A value after it was read and written as an attribute."""
+    [root] = roots(model("M", "m", a=given), buffers=buffers)
+    return root["attributes"]["a"]
+
+
+def nested(levels: int, inner: Any = 1) -> Any:
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
+# Whole documents
+
+
+def test_a_document_is_written_as_it_came() -> None:
+    config = model("DocumentConfig", "p1", reconnect_session=False)
+    callbacks = {"type": "map", "entries": [["document_ready", [model("CustomJS", "js", code="1", args=ref("m"))]]]}
+    came = doc(model("M", "m", x=1), ref("m"), config=config, callbacks=callbacks)
+    written = json.loads(Document.decode(came).encode()[0])
+    assert written == {**json.loads(came), "roots": [model("M", "m", x=1)]}
+    assert list(written) == ["version", "title", "config", "roots", "callbacks"]
+
+
+def test_the_content_of_a_push_is_a_document_as_well() -> None:
+    pushed = orjson.dumps({"doc": json.loads(doc(model("M", "m")))})
+    assert Document.decode(pushed).encode() == Document.decode(doc(model("M", "m"))).encode()
+
+
+def test_what_bokeh_pushes_bokeh_can_load_again_with_all_that_it_had() -> None:
+    pushed, plot = BokehDocument(title="the title"), figure(title="a plot")
+    source = ColumnDataSource({"x": np.arange(3.0), "y": [1, float("nan"), None]})
+    plot.line("x", "y", source=source)
+    pushed.add_root(plot)
+    pushed.add_root(Slider(start=0, end=9, value=1.5, tags=[source, {"a": {plot}}]))
+    came = orjson.dumps(pushed.to_json(deferred=False))
+    kept = Document.decode(came)
+    directly, pulled = (BokehDocument.from_json(json.loads(text)) for text in (came, kept.encode(inline=True)[0]))
+    assert pulled.to_json(deferred=False) == directly.to_json(deferred=False)
+    assert kept.census() == "1 plot, 1 widget"
+
+
+def test_data_models_and_the_classes_that_they_extend_are_kept() -> None:
+    class Base(DataModel):
+        number = Int(default=3)
+
+    class Derived(Base):
+        pass
+
+    pushed = BokehDocument()
+    pushed.add_root(Derived(number=5))
+    came = pushed.to_json(deferred=False)
+    assert any("extends" in each for each in came["defs"])
+    written = json.loads(Document.from_json(json.loads(json.dumps(came)), {}).encode()[0])
+    assert written["defs"] == json.loads(json.dumps(came["defs"]))
+
+
+@pytest.mark.parametrize("extends", [ref("nobody") | {"type": "ref"}, {"id": 1}, [ref("nobody")]])
+def test_a_class_extends_nothing_but_the_name_of_a_class(extends: Any) -> None:
+    with pytest.raises(ClientError):
+        Document.decode(doc(defs=[{"type": "model", "name": "D", "extends": extends}]))
+
+
+def test_callbacks_of_the_document_are_kept() -> None:
+    pushed = BokehDocument()
+    pushed.js_on_event("document_ready", CustomJS(code="1"))
+    came = orjson.dumps(pushed.to_json(deferred=False))
+    assert json.loads(Document.decode(came).encode()[0])["callbacks"] == json.loads(came)["callbacks"]
+
+
+def test_a_document_of_an_old_bokeh_gets_the_config_that_a_new_one_asks_for() -> None:
+    written = json.loads(Document.decode(doc(model("M", "m"))).encode()[0])
+    assert written["config"] == {"type": "object", "name": "DocumentConfig", "id": "config", "attributes": {}}
+
+
+def test_an_odd_title_or_version_is_left_out() -> None:
+    document = Document.decode(doc(title=5, version=[[[]]]))
+    assert (document.title, document.version) == ("", None)
+    assert json.loads(document.encode()[0])["title"] == ""
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b'{"roots":{}}', b'{"doc":{}}', b'{"roots":[1]}', b"null", b"nope"])
+def test_what_is_no_document_is_refused(content: bytes) -> None:
+    with pytest.raises(BadMessage):
+        Document.decode(content)
+
+
+def test_models_that_nothing_leads_to_are_not_kept() -> None:
+    document = Document.decode(doc(model("M", "m"), models=[model("M", "lost"), 1][:1]))
+    assert set(document.models) == {"m", "config"}
+    assert document.grave == {}
+
+
+# Models and references
+
+
+def test_a_model_is_written_in_full_where_it_is_first_met() -> None:
+    shared = model("M", "shared", x=1)
+    assert roots(model("A", "a", one=shared), model("B", "b", two={"type": "ref", "id": "shared"}, me=ref("b"))) == [
+        model("A", "a", one=shared),
+        model("B", "b", two=ref("shared"), me=ref("b")),
+    ]
+
+
+def test_models_may_name_each_other_in_a_circle() -> None:
+    circle = model("A", "a", next=model("B", "b", back=ref("a")))
+    assert roots(circle) == [circle]
+
+
+def test_models_are_found_wherever_a_value_holds_them() -> None:
+    inner = [model("M", f"m{at}") for at in range(6)]
+    given = [
+        {"type": "map", "entries": [[1, inner[0]], [inner[1], None]]},
+        {"type": "set", "entries": [inner[2]]},
+        {"type": "field", "field": "x", "transform": inner[3]},
+        {"type": "object", "name": "Instance", "attributes": {"of": inner[4]}},
+        {"plain": [inner[5]]},
+    ]
+    assert value(given) == given
+    document = Document.decode(doc(model("M", "m", a=given)))
+    assert document.models["m"].refs == {"a": {f"m{at}" for at in range(6)}}
+
+
+def test_a_model_without_attributes_has_none() -> None:
+    [root] = roots({"type": "object", "name": "M", "id": "m"})
+    assert root == model("M", "m")
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        ref("nobody"),
+        {"type": "ref", "id": "nobody"},
+        {"type": "ref"},
+        {"id": 1},
+        {"type": "object", "name": "M", "id": 1},
+        {"type": "object", "id": "m"},
+        {"type": "object", "name": "M", "id": "m", "attributes": []},
+        {"type": "object", "name": "M"},
+        {"type": "map", "entries": []},
+        [],
+        model("M", "m", a=model("Other", "m")),
+    ],
+)
+def test_a_root_that_is_no_model_is_refused(root: Any) -> None:
+    with pytest.raises(ClientError):
+        Document.decode(doc(root))
+
+
+def test_an_id_belongs_to_one_type() -> None:
+    with pytest.raises(TypeClash, match="'a' exists as A, not B"):
+        Document.decode(doc(model("A", "a"), model("B", "a")))
+
+
+def test_a_model_is_found_by_its_id_or_by_its_name() -> None:
+    document = Document.decode(
+        doc(
+            model("A", "a", name="same"),
+            model("B", "b", name="same"),
+            model("C", "c", name="one"),
+            model("D", "d", name={"type": "ndarray", "dtype": "int32", "array": [1, 2], "shape": [2]}),
+        )
+    )
+    assert document.model("a") == ("a", document.models["a"])
+    assert document.model("one") == ("c", document.models["c"])
+    with pytest.raises(UnknownModel, match="2 models are named 'same'"):
+        document.model("same")
+    with pytest.raises(UnknownModel, match="no model is named 'nobody'"):
+        document.model("nobody")
+
+
+def test_a_document_holds_so_many_models_and_no_more() -> None:
+    limits = replace(LIMITS, models=3)
+    assert len(Document.decode(doc(model("A", "a"), model("B", "b")), limits=limits).models) == 3
+    with pytest.raises(TooLarge, match="at most 3 models"):
+        Document.decode(doc(model("A", "a"), model("B", "b"), model("C", "c")), limits=limits)
+
+
+def test_a_census_counts_what_the_document_shows() -> None:
+    shown = [
+        model("Figure", "f"),
+        model("Plot", "p"),
+        model("DataTable", "t"),
+        model("Slider", "s"),
+        model("Range1d", "r"),
+    ]
+    assert Document.decode(doc(*shown)).census() == "2 plots, 1 table, 1 widget"
+    assert Document.decode(doc()).census() == ""
+
+
+# Values
+
+NO_COLUMNS = [5, [1], {"type": "map", "entries": [[1, [2]]]}, data(x=1), {"type": "value", "value": 1}]
+BYTES, PACKED = b"\x00\x01\x02\x03", base64.b64encode(gzip.compress(b"\x00\x01\x02\x03")).decode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        True,
+        1,
+        1.0,
+        -0.5,
+        2**53 + 1,
+        "text",
+        [],
+        {},
+        [1, "a", None, [2.5]],
+        {"type": "number", "value": "nan"},
+        {"type": "number", "value": "+inf"},
+        {"type": "number", "value": 1.5},
+        {"type": "map"},
+        {"type": "map", "entries": []},
+        {"type": "set", "entries": [1, 2]},
+        {"type": "array", "entries": [1]},
+        {"type": "slice", "start": 0, "stop": None, "step": 2},
+        {"type": "date", "iso": "2026-01-01"},
+        {"type": "value", "value": {"type": "number", "value": "-inf"}},
+        {"type": "ndarray", "array": ["a", None, "b", 1], "dtype": "object", "shape": [2, 2], "order": "little"},
+    ],
+)
+def test_a_value_is_written_as_it_came(given: Any) -> None:
+    assert value(given) == given
+    assert json.dumps(value(given), sort_keys=True) == json.dumps(given, sort_keys=True)
+
+
+def test_an_array_of_objects_is_a_list() -> None:
+    assert value({"type": "ndarray", "array": ["a", None], "dtype": "object", "shape": [2], "order": "little"}) == [
+        "a",
+        None,
+    ]
+
+
+def test_bytes_come_by_buffer_or_inline_and_leave_either_way() -> None:
+    by_buffer = model("M", "m", a=[{"type": "bytes", "data": ref("b7")}, {"type": "bytes", "data": PACKED}])
+    document = Document.decode(doc(by_buffer), (("b7", b"seven"),))
+    written, buffers = document.encode()
+    assert [payload for _, payload in buffers] == [b"seven", BYTES]
+    assert Document.decode(written, buffers).encode() == (written, buffers)
+    inline, none = document.encode(inline=True)
+    assert none == ()
+    assert Document.decode(inline).encode() == (written, buffers)
+
+
+@pytest.mark.parametrize(
+    "data", [ref("nobody"), {"id": 1}, {}, None, 5, "no gzip", PACKED[:-8]], ids=lambda data: str(data)[:20]
+)
+def test_bytes_that_are_not_there_are_refused(data: Any) -> None:
+    with pytest.raises(BadMessage):
+        value({"type": "bytes", "data": data}, buffers=(("b7", b""),))
+
+
+def test_all_that_a_message_unpacks_to_counts_together() -> None:
+    limits = replace(LIMITS, message=10)
+    parts = [{"type": "bytes", "data": PACKED}] * 2
+    Document.decode(doc(model("M", "m", a=parts)), limits=limits)
+    with pytest.raises(TooLarge):
+        Document.decode(doc(model("M", "m", a=[*parts, parts[0]])), limits=limits)
+
+
+@pytest.mark.parametrize("kind", ["ndarray", "typed_array"])
+@pytest.mark.parametrize(
+    "array", [{"type": "bytes", "data": ref("b")}, {"type": "bytes", "data": PACKED}, [0, 1, 2, 3]]
+)
+def test_an_array_leaves_as_an_array_of_bytes(kind: str, array: Any) -> None:
+    given = {"type": kind, "array": array, "dtype": "uint8", "order": "little"}
+    document = Document.decode(doc(model("M", "m", a=given)), (("b", BYTES),))
+    written, buffers = document.encode()
+    [root] = json.loads(written)["roots"]
+    assert root["attributes"]["a"] == {
+        "type": "ndarray",
+        "array": {"type": "bytes", "data": ref("0")},
+        "dtype": "uint8",
+        "shape": [4],
+        "order": "little",
+    }
+    assert buffers == (("0", BYTES),)
+
+
+def test_the_shape_and_the_byte_order_of_an_array_are_kept() -> None:
+    given = {"type": "ndarray", "array": [1, 2, 3, 4], "dtype": "int16", "shape": [2, 2], "order": "big"}
+    kept = Document.decode(doc(model("M", "m", a=given))).models["m"].attributes["a"]
+    assert (kept.tolist(), kept.dtype.name) == ([[1, 2], [3, 4]], "int16")
+    bare = Document.decode(doc(model("M", "m", a={**given, "array": [7], "shape": []}))).models["m"].attributes["a"]
+    assert bare.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"shape": [3]},
+        {"shape": [5]},
+        {"shape": 4},
+        {"shape": [-4]},
+        {"shape": [2**63]},
+        {"shape": [4, 0]},
+        {"shape": {}},
+        {"dtype": "int64"},
+        {"dtype": "complex128"},
+        {"dtype": "object", "shape": 4},
+        {"dtype": []},
+        {"dtype": None},
+        {"dtype": "float64", "array": [1, "a", 2, 3]},
+        {"order": "middle"},
+        {"order": []},
+        {"array": None},
+        {"array": "AAAA"},
+        {"array": {"type": "map"}},
+        {"array": {"type": "bytes", "data": PACKED}, "dtype": "float64"},
+        {"array": {"type": "bytes", "data": PACKED}, "dtype": "object"},
+    ],
+    ids=str,
+)
+def test_an_array_that_lies_about_itself_is_refused(lie: dict[str, Any]) -> None:
+    honest = {"type": "ndarray", "array": [0, 1, 2, 3], "dtype": "uint8", "shape": [4], "order": "little"}
+    value(honest)
+    with pytest.raises(BadMessage):
+        value({**honest, **lie})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"type": "map", "entries": {}},
+        {"type": "map", "entries": [1]},
+        {"type": "set", "entries": None},
+        {"type": "number", "value": "many"},
+        {"type": "number"},
+    ],
+)
+def test_a_value_that_is_malformed_is_refused(given: Any) -> None:
+    with pytest.raises(BadMessage):
+        value(given)
+
+
+def test_what_a_container_carries_besides_its_entries_is_not_kept() -> None:
+    assert value({"type": "set", "entries": [1], "more": nested(240)}) == {"type": "set", "entries": [1]}
+
+
+# Columns
+
+
+def columns(given: Any, buffers: Buffers = ()) -> Any:
+    document = Document.decode(doc(model("ColumnDataSource", "s", data=given)), buffers)
+    return document.models["s"].attributes["data"]
+
+
+@pytest.mark.parametrize("given", [data(x=[1, 2], y=["a"]), {"x": [1, 2], "y": ["a"]}])
+def test_the_data_of_a_source_is_kept_as_columns(given: Any) -> None:
+    kept = columns(given)
+    assert type(kept) is Columns
+    assert {name: column.live for name, column in kept.items()} == {"x": [1, 2], "y": ["a"]}
+    [root] = roots(model("ColumnDataSource", "s", data=given))
+    assert root["attributes"]["data"] == data(x=[1, 2], y=["a"])
+
+
+@pytest.mark.parametrize(
+    "given", [5, [1], {"type": "map", "entries": [[1, [2]]]}, data(x=1), {"type": "value", "value": 1}]
+)
+def test_data_that_is_no_map_of_columns_is_kept_as_any_value(given: Any) -> None:
+    assert columns(given) == given
+
+
+def test_columns_may_hold_models_arrays_and_images() -> None:
+    image = {"type": "ndarray", "array": [0, 1, 2, 3], "dtype": "uint8", "shape": [2, 2]}
+    source = model("ColumnDataSource", "s", data=data(m=[model("M", "m"), None], i=[image], f={**image, "shape": [4]}))
+    document = Document.decode(doc(source))
+    assert document.models["s"].refs == {"data": {"m"}}
+    written, buffers = document.encode()
+    assert Document.decode(written, buffers).encode() == (written, buffers)
+    assert [payload for _, payload in buffers] == [BYTES, BYTES]
+
+
+# Depth
+
+
+@pytest.mark.parametrize("levels", [199, 200])
+def test_a_value_may_be_nested_as_deep_as_the_limit_also_in_a_snapshot(levels: int) -> None:
+    document = Document.decode(doc(model("M", "m")))
+    flattener = Flattener(document, {})
+    document.models["m"].set("a", *flattener.value(nested(levels)))
+    snapshot = document.encode(flat=True)
+    assert Document.decode(*snapshot).encode() == document.encode()
+    with pytest.raises(TooLarge, match="deeper than 200"):
+        flattener.value(nested(201))
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("[", "]"),
+        ('{"a":', "}"),
+        ('{"type":"set","entries":[', "]}"),
+        ('{"type":"ndarray","dtype":"object","array":[', "]}"),
+        ('{"type":"object","name":"M","id":"m","attributes":{"a":', "}}"),
+        ('{"type":"object","name":"M","id":"m","attributes":{"data":{"x":[', "]}}}"),
+        ('{"type":"model","name":"D","a":', "}"),
+    ],
+)
+def test_nothing_that_is_nested_too_deep_comes_in(start: str, end: str) -> None:
+    levels = 1000 // len(end)
+    text = f'{{"roots":[{{"type":"object","name":"M","id":"m","attributes":{{"a":{start * levels}1{end * levels}}}}}]}}'
+    with pytest.raises(TooLarge, match="deeper than 200 levels"):
+        Document.decode(text.encode())
+
+
+def test_a_long_chain_of_models_is_written_and_its_snapshot_read() -> None:
+    document = Document.decode(doc(model("N", "n0")))
+    for at in range(1000):
+        document.models[f"n{at + 1}"] = Model("N")
+        document.models[f"n{at}"].set("next", ref(f"n{at + 1}"), {f"n{at + 1}"})
+    assert document.encode()[0].count(b'"next":') == 1000
+    again = Document.decode(*document.encode(flat=True))
+    assert again.encode() == document.encode()
+
+
+@pytest.mark.parametrize("models", [5, {}, None, "ab"])
+def test_models_side_by_side_are_a_list_or_nothing(models: Any) -> None:
+    assert set(Document.decode(doc(model("M", "m"), models=models)).models) == {"m", "config"}
+
+
+@pytest.mark.parametrize("models", [[5], [{}], [ref("m")], [model("M", "m", a=ref("nobody"))]])
+def test_models_side_by_side_are_definitions(models: Any) -> None:
+    with pytest.raises(ClientError):
+        Document.decode(doc(model("M", "m"), models=models))
+
+
+# The grave
+
+
+def buried(*names: str, limit: int = 100) -> Document:
+    """A document whose models of these names nothing leads to, buried one second after the other."""
+    document = Document.decode(doc(model("M", "m")), limits=replace(LIMITS, grave_models=limit))
+    for at, name in enumerate(names):
+        document.models[name] = Model("M")
+        document.sweep(float(at))
+    return document
+
+
+def test_what_nothing_leads_to_rests_for_a_while_and_is_forgotten_then() -> None:
+    document = buried("a", "b", "c")
+    assert set(document.models) == {"m", "config"}
+    assert list(document.grave) == ["a", "b", "c"]
+    document.sweep(1 + LIMITS.grave)
+    assert list(document.grave) == ["b", "c"]
+    document.sweep(1000.0)
+    assert document.grave == {}
+
+
+def test_the_grave_takes_so_many_models_and_the_oldest_go_first() -> None:
+    assert list(buried("a", "b", "c", limit=2).grave) == ["b", "c"]
+
+
+def test_a_model_that_is_named_comes_back_with_all_that_it_names() -> None:
+    document = buried("a", "b")
+    document.grave["a"][1].set("next", ref("b"), {"b"})
+    document.grave["b"][1].set("back", [ref("a"), ref("m")], {"a", "m"})
+    document.grave["b"][1].set("payload", np.arange(2, dtype="uint8"), ())
+    flattener = Flattener(document, {"0": b"taken"})
+    assert flattener.value([ref("a"), ref("b")]) == ([ref("a"), ref("b")], {"a", "b"})
+    assert flattener.revived
+    assert flattener.definitions["a"] == model("M", "a", next=ref("b"))
+    assert flattener.definitions["b"]["attributes"]["back"] == [ref("a"), ref("m")]
+    assert flattener.buffers == [("1", b"\x00\x01")]
+    assert document.grave == {}
+    for undo in reversed(flattener.undo):
+        undo()
+    assert set(document.grave) == {"a", "b"}
+    assert set(document.models) == {"m", "config"}
+
+
+def test_a_model_whose_parts_are_forgotten_can_not_come_back() -> None:
+    document = buried("a")
+    document.grave["a"][1].set("next", ref("gone"), {"gone"})
+    with pytest.raises(UnknownModel, match="'gone'"):
+        Flattener(document, {}).value(ref("a"))
+
+
+def test_a_definition_takes_the_place_of_what_is_in_the_grave_and_can_be_taken_back() -> None:
+    document = buried("a")
+    document.grave["a"][1].set("old", 1, ())
+    flattener = Flattener(document, {})
+    flattener.value(model("Other", "a", new=2))
+    flattener.value(model("M", "fresh"))
+    assert document.models["a"].attributes == {"new": 2}
+    assert document.grave == {}
+    for undo in reversed(flattener.undo):
+        undo()
+    assert document.grave["a"][1].attributes == {"old": 1}
+    assert list(document.grave) == ["a"]
+    assert set(document.models) == {"m", "config"}
+
+
+def test_what_a_browser_says_of_a_model_that_exists_is_old() -> None:
+    document = Document.decode(doc(model("M", "m", x=1)))
+    again = model("M", "m", x=2)
+    viewer, program = Flattener(document, {}, keep=True), Flattener(document, {})
+    assert viewer.value(again) == (ref("m"), {"m"})
+    assert (viewer.kept, document.models["m"].attributes) == ({id(again)}, {"x": 1})
+    program.value(again)
+    assert (program.redefined, document.models["m"].attributes) == ({id(again)}, {"x": 2})
+
+
+# Taking back
+
+
+def test_an_attribute_is_put_back_with_the_models_that_it_named_and_in_its_place() -> None:
+    changed = Model("M")
+    for attribute in ("a", "b", "c"):
+        changed.set(attribute, ref(attribute), {attribute})
+    before = (dict(changed.attributes), list(changed.refs.items()))
+    undos = [changed.set("a", 5, ()), changed.set("b", ref("x"), {"x"}), changed.set("new", ref("y"), {"y"})]
+    assert list(changed.refs) == ["b", "c", "new"]
+    for undo in reversed(undos):
+        undo()
+    assert (dict(changed.attributes), list(changed.refs.items())) == before
+
+
+# Writing
+
+
+def test_buffers_get_names_that_the_message_does_not_have() -> None:
+    writer = Writer({}, taken=["0", "2"])
+    writer.write([b"a", {"b": b"b"}])
+    assert writer.buffers == [("1", b"a"), ("3", b"b")]
+
+
+def test_what_is_no_value_of_a_document_is_a_fault_of_ours() -> None:
+    with pytest.raises(TypeError):
+        Writer({}).write([object()])
+
+
+def test_a_source_is_written_with_its_columns() -> None:
+    assert roots(SOURCE) == [SOURCE]
