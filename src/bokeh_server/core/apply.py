@@ -10,14 +10,15 @@ forgotten, or a column that BokehJS would cut to another type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.column import Column, Columns
-from bokeh_server.core.document import SCALARS, Document, Flattener, Model, Writer, as_map
+from bokeh_server.core.column import SCALARS, Column, Columns
+from bokeh_server.core.document import Document, Flattener, Model, Writer, as_map
+from bokeh_server.core.plain import apply_plain
 from bokeh_server.core.values import load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge
 
@@ -33,8 +34,7 @@ VIEW_STATE = {
 SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"})
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """What a patch came to.
 
     ``content`` is the normal patch, or None where nothing changed; ``messages`` the content of a patch of its events
@@ -76,6 +76,8 @@ def apply(
         raise BadMessage('A patch is a JSON object with "events": a list.')
     if len(events) > document.limits.events:
         raise TooLarge(f"A patch may have at most {document.limits.events} events.")
+    if len(events) == 1 and apply_plain(document, events[0], buffers, origin == "program"):
+        return Applied(content, buffers, None)
     patch = _Patch(document, buffers, origin)
     try:
         outcomes = [_event(patch, event) for event in events]

@@ -24,7 +24,8 @@ Values = list[Any] | Array
 Undo = Callable[[], None]
 
 SLACK = 1024
-NUMBERS = {int, float}
+NUMBERS = frozenset({int, float})
+SCALARS = frozenset({str, int, float, bool, type(None)})
 NO_IMAGE = "Only a column of arrays with one or two dimensions can be patched with several indices."
 SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "inf": float("inf")}
 
@@ -127,6 +128,34 @@ class Column:
         grown = np.empty(len(live) + more + max(SLACK, len(live)), values.dtype)
         grown[: len(live)] = live
         self.values, self.start, self.stop = grown, 0, len(live)
+
+    def takes(self, new: Values, rollover: int | None) -> bool:
+        """Whether ``extend`` does the same as ``stream``, and BokehJS too.
+
+        That is so for plain values and a list, for numbers and an array of floats, and for arrays of one type, where
+        the column is not longer than it may become.
+        """
+        values = self.values
+        if isinstance(values, list):
+            return type(new) is list and SCALARS.issuperset(map(type, new))
+        if values.ndim != 1 or not len(new) or (rollover is not None and len(self) > rollover):
+            return False
+        if isinstance(new, list):
+            return values.dtype == np.float64 and NUMBERS.issuperset(map(type, new))
+        return values.dtype == new.dtype
+
+    def extend(self, new: Values, rollover: int | None) -> None:
+        """Append values that it ``takes``, and keep the last ``rollover`` of 1 or more."""
+        count = len(new)
+        if isinstance(self.values, list):
+            self.values.extend(new)
+        else:
+            self._reserve(count)
+            self.values[self.stop : self.stop + count] = new
+        self.stop += count
+        if rollover is not None and self.stop - self.start > rollover:
+            self.start = self.stop - rollover
+            self.settle()
 
     def settle(self) -> None:
         """Let go of what rolled over, once it is more than what is live (after the patch holds)."""

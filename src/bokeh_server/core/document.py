@@ -21,12 +21,11 @@ import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.column import Column, Columns, Undo
+from bokeh_server.core.column import SCALARS, Column, Columns, Undo
 from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS, Limits
 
-SCALARS = {str, int, float, bool, type(None)}
 CONTAINERS = {"map", "set", "array"}
 UNWRITABLE = ("nan", "+inf", "-inf")
 

@@ -65,7 +65,7 @@ class Ring(Generic[Message]):
         self._entries.clear()
         self._bytes = 0
 
-    def after(self, seq: int, head: int, name: str) -> list[Message] | None:
+    def after(self, seq: int, head: int, name: str) -> list[Entry[Message]] | None:
         """What a client called ``name``, which has seen ``seq``, lacks up to ``head``; its own patches it has.
 
         None where the ring does not reach back that far.
@@ -74,7 +74,7 @@ class Ring(Generic[Message]):
             return []
         if not self._entries or not self._entries[0].seq - 1 <= seq <= head:
             return None
-        return [e.message for e in self._entries if e.seq > seq and (not name or e.sender != name)]
+        return [entry for entry in self._entries if entry.seq > seq and (not name or entry.sender != name)]
 
 
 def receivers(cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None, name: str = "") -> list[Key]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -45,7 +46,7 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Wake,
 )
-from bokeh_server.core.fanout import Cursor, Ring, receivers
+from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.wire import Message, Outgoing, outgoing
 from bokeh_server.errors import BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
@@ -67,6 +68,8 @@ class Client:
     """Bytes it sent that wait for the store."""
     throttled: bool = False
     paused_at: float = 0.0
+    held: list[tuple[int, Outgoing]] = field(default_factory=list)
+    """Acknowledgements that wait with the patches before them until its socket drains, and their seqs."""
 
     @property
     def name(self) -> str:
@@ -253,7 +256,7 @@ class Room:
                 "writer": self._may(client, Action.EDIT),
             }
             yield from self._reply(key, "RESUMED", orjson.dumps(content), message.header.msgid)()
-            yield from (Send((key,), missing) for missing in missed or ())
+            yield from (Send((key,), missing.message) for missing in missed or ())
             yield from self._presence()
 
         return self._when_durable(resumed)
@@ -265,11 +268,19 @@ class Room:
         if self._copy is None or self._copy[0] != self.seq:
             self._copy = (self.seq, *self.document.encode())
         seq, content, buffers = self._copy
-        client.cursor.seq, client.cursor.subscribed = seq, True
-        reply = self._reply(
+        answer = self._reply(
             key, "PULL-DOC-REPLY", b'{"doc":' + content + b"}", reqid, buffers, epoch=self.epoch, seq=seq
         )
-        return [*self._when_durable(reply), *self._presence()]
+
+        def reply() -> Iterable[Effect]:
+            if key not in self.clients:
+                return
+            yield from self._catch_up(key)
+            client.cursor.seq, client.cursor.subscribed = seq, True
+            yield from answer()
+            yield from self._presence()
+
+        return self._when_durable(reply)
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
@@ -413,19 +424,23 @@ class Room:
         return [Close(key, error.close, error.code) for key in self.clients]
 
     def _drained(self, key: int) -> list[Effect]:
+        self.clients[key].cursor.paused = False
+        return self._catch_up(key)
+
+    def _catch_up(self, key: int) -> list[Effect]:
+        """What a client whose socket was full has not been given yet, in the one order, acknowledgements included."""
         client = self.clients[key]
         cursor = client.cursor
-        cursor.paused = False
-        if not cursor.subscribed:
-            return []
-        if cursor.seq >= self._released:
-            return []
-        missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
+        held, client.held = client.held, []
+        missed: list[Entry[Outgoing]] | None = []
+        if cursor.subscribed and cursor.seq < self._released:
+            missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
         if missed is None:
             cursor.subscribed = False
-            return list(self._resync([key], "too far behind"))
-        cursor.seq = self._released
-        return [Send((key,), message) for message in missed]
+            return [*self._resync([key], "too far behind"), *(Send((key,), message) for _, message in held)]
+        cursor.seq = max(cursor.seq, self._released)
+        due = [*((entry.seq, entry.message) for entry in missed), *held]
+        return [Send((key,), message) for _, message in sorted(due, key=itemgetter(0))]
 
     def _tick(self, now: float) -> list[Effect]:
         self._woken = False
@@ -561,7 +576,18 @@ class Room:
                 yield Close(key, RESTART, reason)
 
     def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
-        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
+        """The acknowledgement of a patch. It says which patches of others came before, so it never overtakes them."""
+
+        def ok() -> Iterable[Effect]:
+            client, header = self.clients.get(key), message.header
+            if client is not None:
+                made = self._message("OK", b"{}", reqid=header.msgid, seq=seq, number=header.number)
+                if client.cursor.paused:
+                    client.held.append((seq, made))
+                else:
+                    yield Send((key,), made)
+
+        return ok
 
     def _reply(
         self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
