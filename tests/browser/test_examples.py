@@ -101,7 +101,7 @@ def test_an_edited_cell_moves_the_point_and_the_program_answers(stage: Stage) ->
         shown.until(lambda: shown.title() == f"mean of y: {np.mean(y):.2f}", "the program computes the mean")
         assert shown.column(0, "y") == y
         shown.find("button:has-text('New data')").click()
-        shown.changes(lambda: shown.column(0, "y"))
+        shown.until(lambda: shown.column(0, "y") != y, "the program makes new data")
 
 
 def test_five_filters_drive_the_table_and_the_plot(stage: Stage) -> None:
