@@ -63,4 +63,4 @@ class Tickets:
 
 def digest(ticket: str) -> bytes:
     """What is remembered of a ticket."""
-    return sha256(ticket.encode()).digest()
+    return sha256(ticket.encode(errors="surrogatepass")).digest()

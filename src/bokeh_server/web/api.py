@@ -19,7 +19,7 @@ import orjson
 from bokeh_server.core.authorise import Action, Allowed, may
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
-from bokeh_server.errors import BadMessage, Conflict, NotFound, UnknownModel
+from bokeh_server.errors import BadMessage, Conflict, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
@@ -31,7 +31,7 @@ class New(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a creation."""
 
     title: str
-    document: msgspec.Raw | None = None
+    document: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Title(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,18 +64,22 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 async def documents(site: Site, request: Request) -> Response:
-    """The user's documents, the last changed first."""
-    return answer([described(site, listing) for listing in await site.hub.documents(request.actor.name)])
+    """The user's documents, the last changed first; with ``?title=`` only the one of that title, if there is one."""
+    title = request.query.get("title")
+    found = await site.hub.documents(request.actor.name)
+    return answer([described(site, listing) for listing in found if title in (None, listing.info.title)])
 
 
 async def create(site: Site, request: Request) -> Response:
     """A new document of this title, empty or with the Bokeh document given; 409 where the title is taken."""
     new: New = parse_json(await request.read(site.limits.body), New)
-    if new.document is not None:
-        Document.decode(bytes(new.document), limits=site.limits)
+    content = bytes(new.document)
+    if content != b"null":
+        Document.decode(content, limits=site.limits)
     info = await site.hub.create(request.actor.name, new.title)
-    if new.document is not None:
-        await site.hub.replace(info.id, bytes(new.document), (), request.actor)
+    if content != b"null":
+        await site.hub.replace(info.id, content, (), request.actor)
+        info = await site.hub.find(request.actor.name, info.id)
     return answer(described(site, site.hub.listing(info)), 201)
 
 
@@ -170,11 +174,13 @@ async def get_property(site: Site, request: Request) -> Response:
 async def put_property(site: Site, request: Request) -> Response:
     """Set a property of the model with this id or name; the body is its value as Bokeh's JSON."""
     value = msgspec.Raw(await request.read(site.limits.body))
-    parse_json(bytes(value))
+    plain = parse_json(bytes(value))
     key, model = model_of(await site.hub.open(request.document.id), request, "model")
     name = unquote(request.parameters["property"])
     if name not in model.attributes:
         await site.schema.default(model, name)
+    elif isinstance(model.attributes[name], Columns) and not isinstance(plain, dict):
+        raise TypeClash(f"{model.name} {key!r} has columns as its {name}, and takes nothing else.")
     event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
@@ -209,6 +215,6 @@ def rollover(request: Request) -> int | None:
     text = request.query.get("rollover")
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 12:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
         raise BadMessage("rollover is a whole number: how many rows the source keeps.")
     return int(text)

@@ -91,6 +91,7 @@ class Guard:
 def check_origin(route: Route, request: Request, origins: frozenset[str]) -> None:
     """``Forbidden`` where the request may not come from where it comes from. Exact comparisons, no patterns."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    allowed = False
     match route.origin:
         case "anywhere" | "link":
             allowed = True
@@ -105,7 +106,7 @@ def check_origin(route: Route, request: Request, origins: frozenset[str]) -> Non
         case "board":
             allowed = origin in origins
     if not allowed:
-        raise Forbidden(REFUSALS[route.origin])
+        raise Forbidden(REFUSALS.get(route.origin))
 
 
 REFUSALS = {

@@ -96,6 +96,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "text/csv": {"schema": {"type": "string"}},
     },
 }
+QUERIES = {
+    "documents": [("title", "string", "Only the document of exactly this title, which may have any characters")],
+    "post_rows": [("rollover", "integer", "How many rows the source keeps")],
+}
 ANSWERS: dict[str, tuple[int, dict[str, Any] | None]] = {
     "documents": (200, {"type": "array", "items": ref("Document")}),
     "create": (201, ref("Document")),
@@ -148,9 +152,8 @@ def operation(name: str, path: str, summary: str) -> dict[str, Any]:
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}, "description": PARAMETERS[part]}
         for part in re.findall(r"\{(\w+)\}", path)
     ]
-    if name == "post_rows":
-        described = "How many rows the source keeps"
-        parameters.append({"name": "rollover", "in": "query", "schema": {"type": "integer"}, "description": described})
+    for query, type_, described in QUERIES.get(name, ()):
+        parameters.append({"name": query, "in": "query", "schema": {"type": type_}, "description": described})
     if name == "put":
         found["responses"]["201"] = {"description": "Created", "content": json_body(ref("Document"))}
     if parameters:

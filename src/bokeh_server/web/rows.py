@@ -138,4 +138,4 @@ def number(text: str) -> Any:
     value = float(text)
     if abs(value) == float("inf"):
         return {"type": "number", "value": "+inf" if value > 0 else "-inf"}
-    return value if any(found.groups()) or abs(value) > EXACT else int(text)
+    return value if any(found.groups()) or abs(value) >= EXACT else int(text)

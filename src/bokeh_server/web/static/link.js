@@ -86,6 +86,11 @@ export class Link extends ClientConnection {
     }
   }
 
+  /* Whether the server has said hello and still listens. */
+  get #open() {
+    return this.#live && this.socket?.readyState === WebSocket.OPEN;
+  }
+
   /* BokehJS calls this for "Try to reconnect". */
   async reconnect() {
     this.#wake();
@@ -133,7 +138,7 @@ export class Link extends ClientConnection {
   /* The device woke up, or the network is back. */
   #look() {
     this.#wake();
-    if (this.#live && performance.now() - this.#heard > PATIENCE / 2) this.#ask();
+    if (performance.now() - this.#heard > PATIENCE / 2) this.#ask();
   }
 
   #watch() {
@@ -144,7 +149,7 @@ export class Link extends ClientConnection {
 
   #ask() {
     this.#deadline = performance.now() + PATIENCE;
-    if (this.#live) this.send(Message.create("SERVER-INFO-REQ", {}, {}));
+    if (this.#open) this.send(Message.create("SERVER-INFO-REQ", {}, {}));
   }
 
   #hear() {
@@ -224,7 +229,7 @@ export class Link extends ClientConnection {
   #pull() {
     this.#stale = true;
     const asked = [...this.#requests.values()].includes(null);
-    if (this.#live && this.#queue === null && !asked) this.#request(null);
+    if (this.#open && this.#queue === null && !asked) this.#request(null);
   }
 
   /* A patch or a copy did not work here: get a fresh copy, less and less often where that does not help. */
@@ -282,7 +287,8 @@ export class Link extends ClientConnection {
     let lost = 0;
     for (const patch of this.#pending) {
       try {
-        document.apply_json_patch(JSON.parse(patch.content), new Map(patch.buffers));
+        const events = JSON.parse(patch.content).events.filter(({ kind }) => kind !== "MessageSent");
+        document.apply_json_patch({ events }, new Map(patch.buffers));
       } catch (error) {
         logger.warn(`a change of ours no longer fits: ${error}`);
         this.#pending.drop(patch);
@@ -346,7 +352,7 @@ export class Link extends ClientConnection {
   }
 
   #flush() {
-    if (this.#live && !this.#stale) {
+    if (this.#open && !this.#stale) {
       for (let patch = this.#pending.take(); patch !== null; patch = this.#pending.take()) transmit(this.socket, patch);
     }
     this.#report({});
@@ -357,7 +363,7 @@ export class Link extends ClientConnection {
     if (this.#doubts.size === 0 || this.#pending.size > 0) return;
     setTimeout(() => {
       const keys = [...this.#doubts].filter((key) => !this.#pending.touches(key));
-      if (keys.length === 0 || !this.#live || this.#stale) return;
+      if (keys.length === 0 || !this.#open || this.#stale) return;
       keys.forEach((key) => this.#doubts.delete(key));
       if (keys.includes("roots")) this.#pull();
       else this.#request(keys);

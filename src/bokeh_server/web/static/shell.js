@@ -80,11 +80,10 @@ async function give_ticket() {
   asking = true;
   const wait = asked + TICKETS - performance.now();
   if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-  const to = port;
   const answer = gone ? { gone } : await ticket();
   asked = performance.now();
   asking = false;
-  to.postMessage({ kind: "ticket", ...answer });
+  port.postMessage({ kind: "ticket", ...answer });
 }
 
 async function ticket() {

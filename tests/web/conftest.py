@@ -1,0 +1,32 @@
+"""One server for all tests of a module that leave it as they found it, with one document in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.running import RunningServer
+from tests.web.asking import ask, content
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A running server and the id of a document in it."""
+
+    server: RunningServer
+    document: str
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """The server of this module."""
+    with RunningServer(tmp_path_factory.mktemp("shared") / "data") as server:
+        stored = ask(server.port, "PUT", "/api/v1/documents/plain", body=content())
+        yield Shared(server, stored.json["id"])

@@ -1,0 +1,56 @@
+"""The description of the interface is valid OpenAPI 3.1, and it is complete."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from bokeh_server.web.openapi import description
+from bokeh_server.web.routes import ROUTES
+from tests.web.asking import ask
+from tests.web.conftest import Shared
+
+API = [route for route in ROUTES if route.kind == "api"]
+
+
+@pytest.fixture(scope="module")
+def told(shared: Shared) -> Any:
+    """What a running server tells."""
+    return ask(shared.port, "GET", "/api/v1/openapi.json").json
+
+
+def test_it_is_valid_openapi(told: Any) -> None:
+    assert list(OpenAPIV31SpecValidator(told).iter_errors()) == []
+    assert told["servers"] == [{"url": "/"}]
+    assert description("1", "/plots")["servers"] == [{"url": "/plots"}]
+
+
+def test_it_has_every_route_of_the_interface_and_no_other(told: Any) -> None:
+    has = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
+    assert has == {(route.method, route.path) for route in API}
+    names = [operation["operationId"] for methods in told["paths"].values() for operation in methods.values()]
+    assert len(set(names)) == len(names) == len(API)
+
+
+@pytest.mark.parametrize("route", API, ids=lambda route: f"{route.method} {route.path}")
+def test_every_operation_says_what_it_takes_and_gives(told: Any, route: Any) -> None:
+    operation = told["paths"][route.path][route.method.lower()]
+    assert operation["summary"] == route.summary
+    in_path = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+    assert in_path == re.findall(r"\{(\w+)\}", route.path)
+    assert ("requestBody" in operation) is (route.method in ("PUT", "PATCH", "POST") and "ticket" not in route.path)
+    assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+def test_what_the_server_says_of_a_document_is_what_is_described(told: Any, shared: Shared) -> None:
+    schema = told["components"]["schemas"]["Document"]
+    listed = ask(shared.port, "GET", f"/api/v1/documents/{shared.document}/info").json
+    assert set(listed) == set(schema["required"]) == set(schema["properties"])
+    kinds: dict[str, Any] = {"string": str, "number": (int, float), "integer": int}
+    for name, described in schema["properties"].items():
+        assert isinstance(listed[name], kinds[described["type"]]), name
+    problem = ask(shared.port, "GET", "/api/v1/documents/none").json
+    assert set(problem) == set(told["components"]["schemas"]["Problem"]["required"])
