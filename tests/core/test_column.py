@@ -484,3 +484,40 @@ def test_a_patched_array_is_put_back_by_its_old_numbers() -> None:
     assert values.tolist() == [8, 9, 2]
     undo()
     assert values.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rollover"),
+    [
+        ([1, "a"], [None, 2.5], None),
+        ([1, 2, 3], [4, 5], 3),
+        (np.array([1.0, 2.0]), [3, 4.5], None),
+        (np.array([1.0, 2.0]), [3.0] * 5000, 4),
+        (np.array([1, 2], np.int32), np.array([3], np.int32), 2),
+    ],
+)
+def test_what_a_column_takes_is_appended_as_a_stream_is(old: Any, new: Any, rollover: int | None) -> None:
+    short, long = Column(old.copy()), Column(old.copy())
+    for _ in range(3):
+        assert short.takes(new, rollover)
+        short.extend(new, rollover)
+        _, faithful = long.stream(new, rollover)
+        assert faithful
+        assert list(short.live) == list(long.live)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rollover"),
+    [
+        ([1], [[2]], None),
+        ([1], np.array([2.0]), None),
+        (np.array([[1.0]]), [2.0], None),
+        (np.array([1.0]), [], None),
+        (np.array([1.0, 2.0]), [3.0], 1),
+        (np.array([1.0]), ["a"], None),
+        (np.array([1], np.int32), [2], None),
+        (np.array([1], np.int32), np.array([2.0]), None),
+    ],
+)
+def test_a_column_takes_only_what_browsers_append_in_the_same_way(old: Any, new: Any, rollover: int | None) -> None:
+    assert not Column(old).takes(new, rollover)
