@@ -12,6 +12,7 @@ import pytest
 from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER
 from bokeh_server.core.events import Close, Effect, Send
 from bokeh_server.core.log import Record
+from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, StoreFull
 from bokeh_server.hub import Hub, Seat, gathered, new_id
@@ -327,3 +328,19 @@ def test_what_goes_to_the_same_clients_goes_in_one_write_and_each_keeps_its_orde
         ((2, 3), ("a",)),
         ((1,), ("b",)),
     ]
+
+
+def test_a_fault_of_ours_in_one_room_closes_that_room_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(hub: Hub) -> None:
+        ids = [(await hub.create("defaultuser", title)).id for title in "ab"]
+        lines = [Line(), Line()]
+        rooms = [await hub.open(document) for document in ids]
+        seats = [room.join(line, DEFAULT_USER, "viewer") for room, line in zip(rooms, lines, strict=True)]
+        monkeypatch.setattr(Room, "_pull", lambda *_: 1 / 0)
+        send(seats[0], "PULL-DOC-REQ")
+        assert lines[0].closed == (1011, "server-fault")
+        assert lines[1].closed is None
+        monkeypatch.undo()
+        assert await hub.replace(ids[0], DOCUMENT, (), DEFAULT_USER) == 1
+
+    run(test)

@@ -313,7 +313,14 @@ class Hub:
         """Let a room know what happened, and do what it wants done."""
         if live.dead:
             return
-        for effect in gathered(live.room.receive(event)):
+        try:
+            effects = live.room.receive(event)
+        except Exception as error:  # noqa: BLE001 - our fault in one room must not be the others': its log makes it anew
+            log.error("a room failed", document=live.room.name, error=repr(error), exc_info=error)
+            live.dead = True
+            self._end(live, ServerFault(), ServerFault.code)
+            return
+        for effect in gathered(effects):
             self._perform(live, effect)
 
     def _perform(self, live: Live, effect: Effect) -> None:
