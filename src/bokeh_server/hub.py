@@ -315,7 +315,7 @@ class Hub:
             return
         try:
             effects = live.room.receive(event)
-        except Exception as error:  # noqa: BLE001 - our fault in one room must not be the others': its log makes it anew
+        except Exception as error:  # our fault in one room must not be the others': its log makes it anew
             log.error("a room failed", document=live.room.name, error=repr(error), exc_info=error)
             live.dead = True
             self._end(live, ServerFault(), ServerFault.code)
