@@ -50,12 +50,24 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A running server with a folder of its own."""
-    running = Server(tmp_path / "data")
-    running.start()
-    yield running
-    running.stop()
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers, each with a folder of its own: ``serve(*flags)``."""
+    servers: list[Server] = []
+
+    def start(*flags: str) -> Server:
+        servers.append(Server(tmp_path / f"data {len(servers)}", *flags))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for running in servers:
+        running.stop()
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    """A running server."""
+    return serve()
 
 
 @pytest.fixture
@@ -123,7 +135,10 @@ class Screen:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.frame: Frame = until(lambda: [f for f in page.frames if "/bokeh/frame/" in f.url])[0]
+        frame = page.locator("#frame").element_handle().content_frame()
+        assert frame is not None
+        self.frame: Frame = frame
+        frame.wait_for_url("**/bokeh/frame/**")
         until(lambda: self.frame.evaluate("globalThis.Bokeh?.documents?.length === 1 && Bokeh.documents[0].is_idle"))
 
     def ask(self, expression: str, argument: object = None) -> Any:

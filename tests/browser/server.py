@@ -33,12 +33,13 @@ class Server:
         self.folder = folder
         self.port = free_port()
         self._flags = flags
+        self._prefix = flags[flags.index("--prefix") + 1] if "--prefix" in flags else ""
         self._process: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
         """Its address, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self._prefix}"
 
     def start(self) -> None:
         """Start it, and wait until it says that it is ready."""
@@ -70,7 +71,9 @@ class Server:
         document = Document()
         for root in roots:
             document.add_root(root)
-        return self.put_json(title, document.to_json(deferred=False))
+        content = document.to_json(deferred=False)
+        document.clear()  # so that the models can be stored again
+        return self.put_json(title, content)
 
     def put_json(self, title: str, document: object) -> str:
         """Store a document's JSON under a title; returns its id."""
@@ -92,4 +95,4 @@ class Server:
 
     def socket(self, document: str) -> str:
         """The socket of a document for programs."""
-        return f"ws://127.0.0.1:{self.port}/bokeh/doc/{document}/ws"
+        return f"ws{self.url.removeprefix('http')}/bokeh/doc/{document}/ws"

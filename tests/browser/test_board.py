@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from bokeh.models import ColumnDataSource, DataTable, Slider, TableColumn
+from bokeh.models import ColumnDataSource
+from bokeh.models.widgets import DataTable, Slider, TableColumn
 from bokeh.plotting import figure
 from playwright.sync_api import Locator, Page, expect
 
@@ -47,7 +48,9 @@ def board(server: Server, open_page: OpenPage) -> Page:
 def test_an_empty_board_teaches_the_two_lines(server: Server, open_page: OpenPage) -> None:
     page = open_page(server.url, permissions=["clipboard-write"])
     expect(page.get_by_role("heading", name="Two lines make a plot a document")).to_be_visible()
-    expect(page.locator("mark")).to_have_text([f'output_server("first steps", url="http://localhost:{server.port}/")', "show(p)"])
+    expect(page.locator("mark")).to_have_text(
+        [f'output_server("first steps", url="http://localhost:{server.port}/")', "show(p)"]
+    )
     expect(page.get_by_role("searchbox")).to_be_hidden()
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#toasts")).to_contain_text("Copied")

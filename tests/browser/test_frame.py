@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import eq
 
 import numpy as np
 import pytest
 from bokeh.document import Document
 from bokeh.layouts import column
-from bokeh.models import Button, ColumnDataSource, CustomJS, Div, OpenURL, Slider, TapTool, TextInput
+from bokeh.models import ColumnDataSource, CustomJS, OpenURL, TapTool
+from bokeh.models.annotations import Title
+from bokeh.models.widgets import Button, Div, Slider, TextInput
 from bokeh.plotting import figure
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from tests.browser.conftest import LOST, OpenPage, Screen, until
 from tests.browser.producer import Producer
@@ -29,7 +31,8 @@ class Example:
 
     def __init__(self, server: Server, title: str = "example") -> None:
         self.source = ColumnDataSource({"x": np.arange(20.0), "y": np.zeros(20)})
-        self.plot = figure(width=500, height=300, title="Before")
+        self.title = Title(text="Before")
+        self.plot = figure(width=500, height=300, title=self.title)
         self.plot.line("x", "y", source=self.source)
         self.slider = Slider(start=0, end=10, value=3, title="Amount")
         self.button = Button(label="Go", subscribed_events={"button_click"})
@@ -46,9 +49,9 @@ def test_what_a_program_sends_is_seen_without_a_reload(example: Example, watch: 
     screen, program = watch(example.id), produce(example.id)
     program.set(example.slider.id, "value", 8)
     program.stream(example.source.id, {"x": [20.0, 21.0], "y": [1.0, 2.0]}, rollover=21)
-    program.set(example.plot.title.id, "text", "After")
+    program.set(example.title.id, "text", "After")
     screen.shows(example.slider.id, "value", 8)
-    screen.shows(example.plot.title.id, "text", "After")
+    screen.shows(example.title.id, "text", "After")
     until(lambda: screen.column(example.source.id, "y")[-2:], lambda y: y == [1.0, 2.0])
     assert len(screen.column(example.source.id, "x")) == 21
 
@@ -67,7 +70,7 @@ def test_a_slider_that_is_dragged_moves_in_the_other_page_and_in_the_program(
     value = here.get(example.slider.id, "value")
     assert value > 3
     there.shows(example.slider.id, "value", value)
-    heard = []
+    heard: list[object] = []
     while not heard or heard[-1] != value:
         _, content = program.receive()
         heard += [e["new"] for e in content.get("events", ()) if e.get("attr") == "value"]
@@ -85,7 +88,9 @@ def test_a_click_reaches_the_program_and_not_the_other_page(example: Example, wa
 
 def test_roots_come_and_go_live_and_keep_their_order(example: Example, watch: Watch, produce: Produce) -> None:
     screen, program = watch(example.id), produce(example.id)
-    texts = "[...document.querySelectorAll('.layer > *')].map((el) => el.shadowRoot?.textContent.match(/root \\d/)?.[0])"
+    texts = (
+        "[...document.querySelectorAll('.layer > *')].map((el) => el.shadowRoot?.textContent.match(/root \\d/)?.[0])"
+    )
 
     def root(name: str) -> dict[str, object]:
         return {"type": "object", "name": "Div", "id": name, "attributes": {"text": name}}
@@ -129,9 +134,9 @@ def test_an_open_page_catches_up_after_kill_9_without_a_reload(
     screen.set(example.slider.id, "value", 7)  # moved while nobody listens
     server.start()
     program = produce(example.id)
-    program.set(example.plot.title.id, "text", "After the fall")
+    program.set(example.title.id, "text", "After the fall")
     expect(screen.page.locator("#status")).to_have_text("Live", timeout=20_000)
-    screen.shows(example.plot.title.id, "text", "After the fall")
+    screen.shows(example.title.id, "text", "After the fall")
     assert screen.ask("globalThis.loaded") == "once"
     watch(example.id).shows(example.slider.id, "value", 7)
 
@@ -145,10 +150,72 @@ def test_a_page_that_was_cut_off_gets_only_what_it_missed(
     for value in range(4, 8):
         with screen.cut_off():
             program.set(example.slider.id, "value", value)
-            screen.set(example.plot.title.id, "text", f"edit {value}")
+            screen.set(example.title.id, "text", f"edit {value}")
         screen.shows(example.slider.id, "value", value)
     assert screen.ask("doc.marked"), "the document was not pulled anew"
-    watch(example.id).shows(example.plot.title.id, "text", "edit 7")
+    watch(example.id).shows(example.title.id, "text", "edit 7")
+
+
+def test_an_edit_whose_acknowledgement_was_lost_is_applied_once(
+    example: Example, watch: Watch, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    here, there, program = watch(example.id), watch(example.id), produce(example.id)
+    for turn in range(1, 5):
+        here.page.route("**/ticket", lambda route: route.abort())
+        here.do(
+            "doc.get_model_by_id(arg[0]).stream({x: [arg[2]], y: [arg[2]]}, null);"
+            "doc.get_model_by_id(arg[1]).value = arg[2];"
+            "sockets.at(-1).close();",  # what was sent leaves, the answer is not heard
+            [example.source.id, example.slider.id, turn],
+        )
+        there.shows(example.slider.id, "value", turn)
+        program.set(example.slider.id, "value", turn + 5)
+        here.page.unroute("**/ticket")
+        here.shows(example.slider.id, "value", turn + 5)
+        rows = [0.0] * 20 + list(range(1, turn + 1))
+        until(lambda: [s.column(example.source.id, "y") for s in (here, there)], partial(eq, [rows, rows]))
+
+
+def test_a_click_and_an_edit_made_while_cut_off_arrive_when_the_page_is_back(
+    example: Example, server: Server, watch: Watch, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    screen, program = watch(example.id), produce(example.id, answers=True)
+    with screen.cut_off():
+        screen.page.frame_locator("#frame").get_by_role("button", name="Go").click()
+        screen.set(example.slider.id, "value", 9)
+        server.put("example", example.root)  # so that the page must pull, and put its own on top
+        program = produce(example.id, answers=True)
+    heard: list[str] = []
+    while len(heard) < 2:
+        _, content = program.receive()
+        heard += [e.get("attr", e["kind"]) for e in content.get("events", ()) if e["kind"] != "MessageSent"]
+        heard += ["click" for e in content.get("events", ()) if e.get("msg_data", {}).get("name") == "button_click"]
+    assert heard == ["click", "value"]
+    screen.shows(example.slider.id, "value", 9)
+    assert screen.ask("Bokeh.documents.length") == 1
+
+
+def test_a_fresh_copy_takes_the_place_of_the_old_one_without_a_flash(
+    example: Example, server: Server, watch: Watch
+) -> None:
+    screen = watch(example.id)
+    screen.do("""
+        globalThis.lowest = Infinity;
+        const look = () => {
+          const shown = [...document.querySelectorAll(".layer:not(.coming)")].map((layer) => layer.offsetHeight);
+          lowest = Math.min(lowest, Math.max(0, ...shown));
+          requestAnimationFrame(look);
+        };
+        look();
+    """)
+    for value in (5, 6, 7):
+        example.slider.value = value
+        server.put("example", example.root)
+        screen.shows(example.slider.id, "value", value)
+    until(lambda: screen.ask("document.querySelectorAll('.layer').length"), lambda layers: layers == 1)
+    assert screen.ask("lowest") > 300
 
 
 def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) -> None:
@@ -162,7 +229,9 @@ def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) 
     here.set(example.slider.id, "value", 6)
     there.shows(example.slider.id, "value", 6)
     here.shows(example.slider.id, "value", 6)
-    until(lambda: here.ask("[Bokeh.documents.length, document.querySelectorAll('.layer').length]"), lambda n: n == [1, 1])
+    until(
+        lambda: here.ask("[Bokeh.documents.length, document.querySelectorAll('.layer').length]"), lambda n: n == [1, 1]
+    )
 
 
 def test_a_patch_that_a_page_can_not_apply_makes_it_pull_the_document_again(
@@ -210,7 +279,7 @@ def test_three_pages_that_edit_at_the_same_time_all_end_up_the_same(
         if (i % 11 === 0) now(arg.source).selected.indices = [i % 10, arg.number];
     }, arg.pause * i)"""
     for number, screen in enumerate(screens):
-        names = {"slider": example.slider.id, "title": example.plot.title.id, "source": example.source.id}
+        names = {"slider": example.slider.id, "title": example.title.id, "source": example.source.id}
         screen.do(burst, {**names, "name": "abc"[number], "number": number, "pause": dice.randint(3, 9)})
     for i in range(30):
         program.stream(example.source.id, {"x": [float(i)], "y": [9.0]}, rollover=60)
@@ -220,7 +289,7 @@ def test_three_pages_that_edit_at_the_same_time_all_end_up_the_same(
         return [
             [
                 screen.get(example.slider.id, "value"),
-                screen.get(example.plot.title.id, "text"),
+                screen.get(example.title.id, "text"),
                 screen.get(example.source.selected.id, "indices"),
                 screen.column(example.source.id, "x"),
                 screen.column(example.source.id, "y"),
@@ -247,34 +316,42 @@ def test_one_model_of_a_document_has_a_link_of_its_own(
     expect(gone.locator("#notice")).to_be_hidden()
 
 
-def test_math_text_is_drawn_and_its_library_is_loaded_only_then(server: Server, open_page: OpenPage) -> None:
-    plain, math = server.put("plain", Div(text="plain")), server.put("math", Div(text="$$x^2$$"))
-    for document, used in ((plain, False), (math, True)):
-        page = open_page()
-        asked: list[str] = []
-        page.on("request", lambda request, asked=asked: asked.append(request.url))
-        page.goto(server.link(document))
-        frame = Screen(page)
-        until(lambda frame=frame: frame.ask("doc.is_idle"))
-        assert any("mathjax" in url for url in asked) == used
-        expect(page.frame_locator("#frame").locator("svg[role=img], mjx-container").first).to_have_count(int(used))
+def test_mathematical_text_is_drawn_and_its_library_loaded_only_then(
+    server: Server, open_page: OpenPage, produce: Produce
+) -> None:
+    text = Div(text="plain")
+    document = server.put("math", text)
+    page = open_page()
+    asked: list[str] = []
+
+    def remember(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", remember)
+    page.goto(server.link(document))
+    Screen(page)
+    formula = page.frame_locator("#frame").locator(".bk-Div svg")
+    assert not any("mathjax" in url for url in asked)
+    produce(document).set(text.id, "text", "now with $$x^2$$")
+    expect(formula).to_have_count(1, timeout=20_000)
+    page.reload()
+    expect(formula).to_have_count(1, timeout=20_000)
 
 
 def test_links_out_of_a_document_are_asked_about_by_the_shell(server: Server, open_page: OpenPage) -> None:
     away = Div(text='<a href="https://example.org/there">away</a> <a href="javascript:alert(1)">script</a>')
     opener = Button(label="Open")
-    opener.js_on_click(CustomJS(code="window.open('https://example.net/opened')"))
-    plot = figure(width=300, height=300, tools="tap")
+    opener.js_on_event("button_click", CustomJS(code="window.open('https://example.net/opened')"))
+    plot = figure(width=300, height=300, tools=[TapTool(callback=OpenURL(url="https://example.com/tapped"))])
     plot.scatter([1], [1], size=200)
-    plot.select_one(TapTool).callback = OpenURL(url="https://example.com/tapped")  # type: ignore[union-attr]
     page = open_page(server.link(server.put("links", column(away, opener, plot))))
     frame, dialog = page.frame_locator("#frame"), page.get_by_role("dialog")
-    for act, host in (
-        (lambda: frame.get_by_text("away").click(), "example.org"),
-        (lambda: frame.get_by_role("button", name="Open").click(), "example.net"),
-        (lambda: frame.locator(".bk-Figure").click(), "example.com"),
+    for place, host in (
+        (frame.get_by_text("away"), "example.org"),
+        (frame.get_by_role("button", name="Open"), "example.net"),
+        (frame.locator(".bk-Figure"), "example.com"),
     ):
-        act()
+        place.click()
         expect(dialog.get_by_role("heading")).to_have_text(f"Open {host}?")
         dialog.get_by_role("button", name="Cancel").click()
     with page.context.expect_page() as opened:
@@ -283,13 +360,8 @@ def test_links_out_of_a_document_are_asked_about_by_the_shell(server: Server, op
     assert opened.value.evaluate("window.opener") is None
 
 
-def test_a_thousand_patches_a_second_do_not_stop_a_page(example: Example, watch: Watch, produce: Produce) -> None:
+def test_hundreds_of_patches_a_second_reach_a_page_in_order(example: Example, watch: Watch, produce: Produce) -> None:
     screen, program = watch(example.id), produce(example.id)
-    with ThreadPoolExecutor(1) as pool:
-        began = time.monotonic()
-        sent = pool.submit(
-            lambda: [program.stream(example.source.id, {"x": [float(i)], "y": [1.0]}, rollover=50) for i in range(500)]
-        )
-        sent.result()
-    until(lambda: screen.column(example.source.id, "x")[-1], lambda x: x == 499.0, seconds=20)
-    assert time.monotonic() - began < 20
+    for i in range(500):
+        program.stream(example.source.id, {"x": [float(i)], "y": [1.0]}, rollover=50)
+    until(lambda: screen.column(example.source.id, "x"), lambda x: x == [float(i) for i in range(450, 500)], seconds=20)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bokeh.layouts import column, row
-from bokeh.models import Button, ColumnDataSource, DataTable, Select, Slider, TableColumn
+from bokeh.models import Column, ColumnDataSource, LayoutDOM
+from bokeh.models.widgets import Button, DataTable, Select, Slider, TableColumn
 from bokeh.plotting import figure
 from playwright.sync_api import Page, expect
 
@@ -75,14 +76,18 @@ STRUCTURE = """() => ({
 })"""
 
 
-def walk() -> column:
+def walk() -> Column:
     """A page with something of everything."""
     dice = np.random.default_rng(7)
     source = ColumnDataSource({"x": np.arange(120), "y": np.cumsum(dice.normal(size=120))})
     plot = figure(height=320, width=640, title="A walk at random")
     plot.line("x", "y", source=source, line_width=2, color="#0b666d")
     go = Button(label="Step", subscribed_events={"button_click"}, button_type="primary")
-    controls = row(Slider(start=0, end=10, value=4, title="Speed"), Select(options=["calm", "wild"], value="calm"), go)
+    controls = row(
+        Slider(start=0, end=10, value=4, title="Speed"),
+        Select(options=[("calm", "Calm"), ("wild", "Wild")], value="calm"),
+        go,
+    )
     return column(plot, controls)
 
 
@@ -90,13 +95,14 @@ def walk() -> column:
 def fill(server: Server, produce: Callable[..., Producer]) -> str:
     """A few documents of different kinds, two of them fed by programs; returns the id of one with widgets."""
     table = DataTable(source=ColumnDataSource({"a": [1, 2]}), columns=[TableColumn(field="a")])
-    for title, roots in {
+    kinds: dict[str, list[LayoutDOM]] = {
         "Census 2020 by county": [table],
         "Nothing yet": [],
         "Weather in Reykjavík, ten stations, since 1949, with a very long name that has no end": [figure(), figure()],
         "Panel of sliders": [Slider(start=0, end=1, value=0), Slider(start=0, end=1, value=0)],
         "Training run 0417": [figure(), figure(), figure()],
-    }.items():
+    }
+    for title, roots in kinds.items():
         server.put(title, *roots)
     produce(server.put("Machine metrics", walk()))
     document = server.put("A walk at random", walk())
@@ -105,7 +111,9 @@ def fill(server: Server, produce: Callable[..., Producer]) -> str:
 
 
 @pytest.fixture
-def show(server: Server, open_page: OpenPage, expected_errors: list[str], request: pytest.FixtureRequest) -> Callable[..., Page]:
+def show(
+    server: Server, open_page: OpenPage, expected_errors: list[str], request: pytest.FixtureRequest
+) -> Callable[..., Page]:
     """Open one of PAGES, as far as it must be."""
 
     def shown(name: str, **options: object) -> Page:
@@ -171,7 +179,8 @@ def test_the_keyboard_reaches_every_control_and_shows_where_it_is(show: Callable
         here = page.evaluate(
             """() => {
               const element = document.activeElement;
-              const outlined = [null, "::after"].some((part) => getComputedStyle(element, part).outlineStyle !== "none");
+              const style = (part) => getComputedStyle(element, part).outlineStyle;
+              const outlined = [null, "::after"].some((part) => style(part) !== "none");
               return [element.outerHTML.slice(0, 200), outlined || element.tagName === "IFRAME"];
             }"""
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from bokeh.models import Button, Div, Slider
+from bokeh.models.widgets import Button, Div, Slider
 from bokeh.plotting import figure
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.conftest import LOST, OpenPage, Screen, until
 from tests.browser.producer import Producer
@@ -26,6 +26,18 @@ def line() -> figure:
 @pytest.fixture
 def document(server: Server) -> str:
     return server.put("Machine metrics", line())
+
+
+@pytest.mark.parametrize("flags", [("--prefix", "/plots/deep"), ("--document-scripts", "off")])
+def test_pages_work_below_a_prefix_and_without_the_scripts_of_documents(
+    flags: tuple[str, str], serve: Callable[..., Server], open_page: OpenPage
+) -> None:
+    server = serve(*flags)
+    server.put("Below", line())
+    page = open_page(f"{server.url}/")
+    page.get_by_role("link", name="Below").click()
+    expect(page.locator("#status")).to_have_text("Live")
+    expect(page.frame_locator("#frame").locator(".bk-Figure")).to_be_visible()
 
 
 def test_the_shell_names_the_document_and_its_owner_as_text(server: Server, watch: Watch) -> None:
@@ -48,7 +60,9 @@ def test_viewers_are_counted(document: str, watch: Watch) -> None:
 
 def test_widgets_without_a_program_say_so_until_one_answers(server: Server, watch: Watch, produce: Produce) -> None:
     plain = watch(server.put("plain", line(), Div(text="no widget"))).page
-    document = server.put("asks", Button(label="Go", subscribed_events={"button_click"}), Slider(start=0, end=1, value=0))
+    document = server.put(
+        "asks", Button(label="Go", subscribed_events={"button_click"}), Slider(start=0, end=1, value=0)
+    )
     page = watch(document).page
     hint = page.get_by_role("button", name="No program answers")
     expect(hint).to_be_visible()
@@ -129,7 +143,12 @@ def test_unacknowledged_edits_are_asked_about_before_a_page_is_left(
     slider = Slider(start=0, end=10, value=0)
     screen = watch(server.put("edited", slider))
     asked: list[str] = []
-    screen.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    screen.page.on("dialog", agree)
     box = screen.page.frame_locator("#frame").locator(".noUi-handle").bounding_box()
     assert box is not None
     screen.page.mouse.click(box["x"] + 60, box["y"] + 5)  # a real gesture, without which no browser asks
