@@ -14,10 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers
+from bokeh_server.core.apply import Applied, Origin, apply
 from bokeh_server.core.authorise import DEFAULT_USER, Actor
+from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
     Append,
@@ -113,6 +116,64 @@ def clicked(key: str) -> Json:
     values = {"type": "map", "entries": [["model", ref(key)]]}
     event = {"type": "event", "name": "button_click", "values": values}
     return {"kind": "MessageSent", "msg_type": "bokeh_event", "msg_data": event}
+
+
+# A patch on a document
+
+
+class Case:
+    """A document, and the same document at somebody who gets the normal patches."""
+
+    def __init__(self, content: bytes = DOCUMENT, *, limits: Limits = LIMITS) -> None:
+        self.document = Document.decode(content, limits=limits)
+        self.other = Document.decode(content, limits=limits)
+
+    def apply(self, *events: Json, origin: Origin = "program", buffers: Buffers = (), now: float = 0.0) -> Applied:
+        applied = apply(self.document, patch(*events), buffers, origin=origin, now=now)
+        if applied.content is not None:
+            apply(self.other, applied.content, applied.buffers)
+        self.other.grave.clear()
+        assert self.other.encode() == self.document.encode()
+        return applied
+
+    def value(self, key: str, attribute: str) -> Any:
+        return self.document.models[key].attributes[attribute]
+
+    def column(self, name: str, key: str = "s") -> tuple[str, list[Any]]:
+        live = self.value(key, "data")[name].live
+        return ("list", live) if isinstance(live, list) else (live.dtype.name, live.tolist())
+
+
+def events(applied: Applied) -> list[Json]:
+    """The events of the normal patch."""
+    assert applied.content is not None
+    found: list[Json] = orjson.loads(applied.content)["events"]
+    return found
+
+
+def messages(applied: Applied) -> list[Json]:
+    assert applied.messages is not None
+    found: list[Json] = orjson.loads(applied.messages)["events"]
+    return found
+
+
+def array(name: str, dtype: str = "float64", size: int = 2) -> Json:
+    """An array in the buffer ``name``."""
+    rep = {"type": "bytes", "data": ref(name)}
+    return {"type": "ndarray", "array": rep, "dtype": dtype, "shape": [size], "order": "little"}
+
+
+def numbers(*values: float, dtype: str = "float64") -> bytes:
+    return np.array(values, dtype).tobytes()
+
+
+def forgotten(*models: Json, buffers: Buffers = ()) -> Case:
+    """A case whose document had these models a moment ago, and whose viewers have forgotten them."""
+    case = Case()
+    case.apply(changed("w", "tags", list(models)), buffers=buffers)
+    case.apply(changed("w", "tags", []))
+    assert {each["id"] for each in models} <= set(case.document.grave)
+    return case
 
 
 # The room

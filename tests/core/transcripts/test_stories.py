@@ -157,12 +157,11 @@ def test_who_pulls_while_the_document_is_being_replaced_has_the_new_one() -> Non
     book = live()
     book.sends(1, "PUSH-DOC", OTHER, number=1)
     book.sends(2, "PULL-DOC-REQ")
-    assert book.appended()[1:] == [
-        "close 3 1012 replaced",
-        "noticed",
-        "1 <- OK seq=2 number=1",
-        "2 <- PULL-DOC-REPLY seq=2",
-    ]
+    lines = book.appended()
+    assert lines.index("1 <- OK seq=2 number=1") < lines.index("2 <- PULL-DOC-REPLY seq=2")
+    assert book.got(2, "PULL-DOC-REPLY")[-1].content["doc"]["title"] == "other"
+    book.patches(1, set_to(71), number=2)
+    assert book.appended()[0] == "2 <- PATCH-DOC seq=3"
 
 
 def test_nobody_can_catch_up_by_patches_over_a_replacement() -> None:

@@ -1,0 +1,503 @@
+"""A patch on a document: all of it or none of it; and a normal patch that gives everybody else the same.
+
+``Case`` (in ``playbook.py``) keeps a second document beside the first. It gets only the normal patches, as the log and
+the viewers do, and forgets at once what nothing leads to; after every patch both must be the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from bokeh_server.core.apply import Applied, Origin, apply
+from bokeh_server.core.document import Document
+from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge, TypeClash, UnknownModel
+from bokeh_server.limits import LIMITS
+from tests.core.playbook import (
+    DOCUMENT,
+    Case,
+    Json,
+    added,
+    array,
+    changed,
+    clicked,
+    data,
+    data_changed,
+    doc,
+    events,
+    forgotten,
+    messages,
+    model,
+    numbers,
+    patch,
+    patched,
+    ref,
+    removed,
+    streamed,
+    titled,
+)
+
+NAN = {"type": "number", "value": "nan"}
+
+
+# What each kind does
+
+
+def test_an_attribute_is_set() -> None:
+    case = Case()
+    case.apply(changed("w", "value", 5), changed("w", "tags", [1, {"type": "map", "entries": [["a", ref("s")]]}]))
+    assert case.value("w", "value") == 5
+    assert case.document.models["w"].refs == {"tags": {"s"}}
+
+
+def test_the_data_of_a_source_is_replaced() -> None:
+    case = Case()
+    case.apply(changed("s", "data", data(z=[1])), titled("u"))
+    assert list(case.value("s", "data")) == ["z"]
+    case.apply(data_changed("s", a=[1, 2], b=array("0")), buffers=(("0", numbers(1, 2)),))
+    assert {name: case.column(name) for name in case.value("s", "data")} == {
+        "a": ("list", [1, 2]),
+        "b": ("float64", [1, 2]),
+    }
+
+
+def test_single_columns_are_set_and_the_others_kept() -> None:
+    case = Case()
+    case.apply(data_changed("s", cols=["y"], y=["a", "b"]))
+    assert (case.column("x"), case.column("y")) == (("list", [1, 2]), ("list", ["a", "b"]))
+    case.apply(changed("w", "data", 1), data_changed("c", cols=[], z=[1]))
+    assert case.column("z", "c") == ("list", [1])
+
+
+def test_rows_are_appended_and_roll_over() -> None:
+    case = Case()
+    case.apply(streamed("s", 3, x=[5, NAN], y=["a", None]), streamed("s", x=[6], y=[7]))
+    assert case.column("x") == ("list", [2, 5, NAN, 6])
+    assert case.column("y") == ("list", [4, "a", None, 7])
+
+
+def test_the_first_rows_of_an_empty_source_make_its_columns() -> None:
+    case = Case(doc(model("ColumnDataSource", "s"), model("ColumnDataSource", "t", data=data())))
+    case.apply(
+        streamed("s", x=[1]), streamed("t", x=array("0", "int32")), buffers=(("0", numbers(1, 2, dtype="int32")),)
+    )
+    assert (case.column("x"), case.column("x", "t")) == (("list", [1]), ("int32", [1, 2]))
+
+
+def test_values_are_patched_by_index_slice_and_part_of_an_image() -> None:
+    case = Case()
+    image = {**array("0", "uint8", 4), "shape": [2, 2]}
+    everything = {"type": "slice", "start": None, "stop": None, "step": None}
+    case.apply(changed("s", "data", data(x=[1, 2, 3], i=[image])), titled("u"), buffers=(("0", b"\x00\x01\x02\x03"),))
+    case.apply(
+        patched(
+            "s",
+            x=[[0, "a"], [{"type": "slice", "start": 1, "stop": None, "step": None}, [8, NAN]]],
+            i=[[[0, everything, 1], [7, 9]]],
+        )
+    )
+    assert case.column("x") == ("list", ["a", 8, NAN])
+    assert case.column("i")[1][0].tolist() == [[0, 7], [2, 9]]
+
+
+def test_roots_come_and_go_and_keep_their_order() -> None:
+    case = Case()
+    case.apply(added(model("Div", "d")), added(ref("w")), removed("c"))
+    assert case.document.roots == ["d", "w"]
+    assert set(case.document.models) == {"d", "w", "config"}
+    case.apply(added({"type": "ref", "id": "s"}), now=1.0)
+    assert case.document.roots == ["d", "w", "s"]
+
+
+def test_the_title_is_set() -> None:
+    case = Case()
+    assert events(case.apply(titled("new"))) == [titled("new")]
+    assert case.document.title == "new"
+
+
+def test_a_message_changes_nothing_and_is_passed_on_by_itself() -> None:
+    case = Case()
+    applied = case.apply(clicked("w"))
+    assert (applied.content, applied.buffers, messages(applied)) == (None, (), [clicked("w")])
+
+
+# What is malformed or refused
+
+MALFORMED = [
+    b"",
+    b"[]",
+    b"{}",
+    b'{"events":{}}',
+    b'{"events":[1]}',
+    patch({}),
+    patch({"kind": "Nonsense"}),
+    patch({"kind": ["ModelChanged"]}),
+    patch({"kind": "ModelChanged", "attr": "value", "new": 1}),
+    patch({"kind": "ModelChanged", "model": ref("w"), "new": 1}),
+    patch({"kind": "ModelChanged", "model": ref("w"), "attr": "value"}),
+    patch({"kind": "ModelChanged", "model": ["w"], "attr": "value", "new": 1}),
+    patch(changed("w", "value", {"id": 5})),
+    patch(changed("w", "value", {"type": "bytes", "data": ref("none")})),
+    patch({**data_changed("s", x=[1]), "attr": "other"}),
+    patch({**data_changed("s", x=[1]), "data": [1]}),
+    patch({**data_changed("s"), "data": {"type": "map", "entries": [[1, [2]]]}}),
+    patch({**data_changed("s"), "data": {"type": "map", "entries": [["x", [2]], ["x", [3]]]}}),
+    patch(data_changed("s", x=5)),
+    patch({**data_changed("s", x=[1]), "cols": "x"}),
+    patch({**data_changed("s", x=[1]), "cols": [1]}),
+    patch({**streamed("s", x=[1], y=[1]), "rollover": -1}),
+    patch({**streamed("s", x=[1], y=[1]), "rollover": True}),
+    patch({**streamed("s", x=[1], y=[1]), "rollover": 1.5}),
+    patch(streamed("s", x=5)),
+    patch(streamed("s", x={"type": "set", "entries": [1]})),
+    patch({**streamed("s"), "data": 5}),
+    patch({**patched("s"), "patches": 5}),
+    patch(patched("s", x=5)),
+    patch(patched("s", x=[5])),
+    patch(patched("s", x=[[0]])),
+    patch(patched("s", x=[[None, 1]])),
+    patch(patched("s", x=[[[[0], 0], 1]])),
+    patch(patched("s", x=[[{"start": 0}, 1]])),
+    patch({"kind": "RootAdded"}),
+    patch({"kind": "RootRemoved", "model": "c"}),
+    patch({"kind": "TitleChanged", "title": None}),
+    patch({"kind": "MessageSent", "msg_data": 1}),
+]
+REFUSED: list[tuple[bytes, type[ClientError]]] = [
+    (patch(changed("nobody", "value", 1)), UnknownModel),
+    (patch(changed("w", "value", ref("nobody"))), UnknownModel),
+    (patch(changed("w", "value", model("Div", "w"))), TypeClash),
+    (patch(streamed("s", z=[1])), RefusedPatch),
+    (patch(streamed("c", x=[1]), streamed("c", y=[1])), RefusedPatch),
+    (patch(changed("s", "data", 5), streamed("s", x=[1])), RefusedPatch),
+    (patch(changed("s", "data", 5), data_changed("s", cols=["x"], x=[1])), RefusedPatch),
+    (patch(patched("s", z=[[0, 1]])), RefusedPatch),
+    (patch(patched("c", x=[[0, 1]])), RefusedPatch),
+    (patch(patched("s", x=[[9, 1]])), RefusedPatch),
+    (patch(patched("s", x=[[[0, 0], 1]])), RefusedPatch),
+    (patch(removed("nobody")), UnknownModel),
+    (patch(added(ref("nobody"))), UnknownModel),
+    (patch({"kind": "MessageSent", "msg_type": "x", "msg_data": ref("nobody")}), UnknownModel),
+    (patch({**titled("u"), "more": ref("nobody")}), UnknownModel),
+    (patch({**titled("u"), "model": ref("nobody")}), UnknownModel),
+]
+
+
+@pytest.mark.parametrize("content", MALFORMED, ids=lambda content: content.decode()[:60])
+@pytest.mark.parametrize("origin", ["program", "viewer"])
+def test_a_malformed_patch_is_refused_and_changes_nothing(content: bytes, origin: Origin) -> None:
+    document = Document.decode(DOCUMENT)
+    before = document.encode()
+    with pytest.raises(BadMessage):
+        apply(document, content, origin=origin)
+    assert document.encode() == before
+
+
+@pytest.mark.parametrize(("content", "error"), REFUSED, ids=lambda value: str(value)[:60])
+def test_a_patch_that_the_document_can_not_take_is_refused_and_changes_nothing(content: bytes, error: Any) -> None:
+    document = Document.decode(DOCUMENT)
+    before = document.encode()
+    with pytest.raises(error):
+        apply(document, content)
+    assert document.encode() == before
+
+
+def test_a_patch_has_so_many_events_and_no_more() -> None:
+    case = Case(limits=replace(LIMITS, events=2))
+    case.apply(titled("a"), titled("b"))
+    with pytest.raises(TooLarge, match="at most 2 events"):
+        case.apply(titled("a"), titled("b"), titled("c"))
+    assert case.document.title == "b"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda deep: changed("w", "tags", deep(201)),
+        lambda deep: changed("s", "data", data(x=deep(200))),
+        lambda deep: data_changed("s", x=deep(200)),
+        lambda deep: streamed("s", x=deep(200), y=[1]),
+        lambda deep: patched("s", x=[[0, deep(199)]]),
+        lambda deep: added(model("M", "m", a=deep(199))),
+        lambda deep: {"kind": "MessageSent", "msg_type": "x", "msg_data": deep(201)},
+        lambda deep: {**titled("u"), "more": deep(201)},
+    ],
+)
+def test_what_is_nested_deeper_than_a_snapshot_may_be_is_refused(event: Any) -> None:
+    def deep(levels: int) -> Any:
+        value: Any = 1
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    case = Case()
+    with pytest.raises(TooLarge):
+        case.apply(event(deep))
+    case.apply(event(lambda levels: deep(levels - 1)))
+    assert Document.decode(*case.document.encode(flat=True)).encode() == case.document.encode()
+
+
+# All or nothing
+
+KEPT_BEFORE = (
+    changed("w", "tags", [model("N", "old", next=model("N", "older"))]),
+    changed("c", "more", ref("w")),
+    data_changed("s", cols=["z"], z=array("0")),
+)
+EVERY_KIND = [
+    changed("w", "value", 9),
+    changed("w", "tags", 9),
+    changed("w", "tags", [model("N", "n", self=ref("n"))]),
+    changed("w", "tags", [model("N", "old", next=None)]),
+    changed("c", "more", model("Slider", "w", value=9, title="anew")),
+    changed("w", "brand_new", [ref("buried"), model("N", "buried", anew=1)]),
+    changed("s", "data", data(q=[1])),
+    data_changed("s", x=[9]),
+    data_changed("s", cols=["y"], y=[model("N", "in-data")]),
+    streamed("s", 1, x=[9], y=["a"], z=[9.5]),
+    streamed("s", x=[model("N", "in-stream")], y=[1], z=["text"]),
+    streamed("w", fresh=[1]),
+    patched("s", x=[[0, 9], [0, 10]], z=[[{"type": "slice", "start": 0, "stop": 2, "step": 1}, [7, NAN]]]),
+    patched("s", y=[[1, model("N", "in-patch")]]),
+    added(model("N", "root")),
+    added(ref("buried")),
+    removed("c"),
+    titled("other"),
+    clicked("w"),
+    {"kind": "MessageSent", "msg_type": "x", "msg_data": model("N", "in-message")},
+]
+
+
+@pytest.mark.parametrize("event", EVERY_KIND, ids=lambda event: str(list(event.values()))[:60])
+def test_a_patch_whose_last_event_is_refused_leaves_the_document_as_it_was(event: Json) -> None:
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "buried", next=model("N", "deeper"))]))
+    case.apply(*KEPT_BEFORE, buffers=(("0", numbers(1, 2)),))
+    document = case.document
+    before, buried, models = document.encode(), dict(document.grave), set(document.models)
+    assert set(buried) == {"buried", "deeper"}
+    for refused in (changed("nobody", "value", 1), patched("s", x=[[99, 1]]), {"kind": "Nonsense"}):
+        with pytest.raises(ClientError):
+            case.apply(event, event, titled("t2"), refused)
+        assert document.encode() == before
+        assert (document.grave, set(document.models), document.title) == (buried, models, "t")
+    case.apply(event)
+    case.apply(event)
+
+
+def test_a_patch_of_every_kind_at_once_is_taken_back_as_well() -> None:
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "buried")]))
+    case.apply(*KEPT_BEFORE, buffers=(("0", numbers(1, 2)),))
+    before = case.document.encode()
+    several = [
+        event for event in EVERY_KIND if event not in (changed("s", "data", data(q=[1])), data_changed("s", x=[9]))
+    ]
+    with pytest.raises(UnknownModel):
+        case.apply(*several, changed("w", "value", ref("nobody")))
+    assert case.document.encode() == before
+    case.apply(*several)
+
+
+# The normal patch: as it came
+
+
+@pytest.mark.parametrize("event", EVERY_KIND[:1] + EVERY_KIND[6:9] + EVERY_KIND[12:15] + EVERY_KIND[16:18])
+def test_what_everybody_understands_is_passed_on_byte_for_byte(event: Json) -> None:
+    case = Case()
+    case.apply(data_changed("s", cols=["z"], z=[1, 2]))
+    content = b" " + patch(titled("w"), event).replace(b":", b" : ")
+    applied = apply(case.document, content, (("unused", b"1"),))
+    assert applied == Applied(content, (("unused", b"1"),), None)
+
+
+def test_a_patch_without_events_is_no_news() -> None:
+    assert apply(Document.decode(DOCUMENT), b'{"events":[]}', (("a", b""),)) == Applied(None, (), None)
+
+
+def test_what_does_not_change_anything_is_no_news() -> None:
+    case = Case()
+    for event in (changed("w", "value", 1), titled("t"), added(ref("c")), removed("w")):
+        assert case.apply(event) == Applied(None, (), None)
+    assert events(case.apply(changed("w", "value", 1), changed("w", "value", 2), titled("t"))) == [
+        changed("w", "value", 2)
+    ]
+    assert events(case.apply(changed("w", "value", 2.0))) == [changed("w", "value", 2.0)]
+    assert events(case.apply(changed("w", "absent", None))) == [changed("w", "absent", None)]
+
+
+def test_a_browser_that_announces_its_roots_again_changes_nothing() -> None:
+    case = Case()
+    old = model("Column", "c", children=[model("Slider", "w", value=77)], width=5)
+    assert case.apply(added(old), titled("t"), origin="viewer").content is None
+    assert case.apply(added(old)).content is None
+    assert case.value("w", "value") == 1
+
+
+# The normal patch: what is one viewer's own
+
+WINDOW = [
+    ("Range1d", "start"),
+    ("DataRange1d", "end"),
+    ("FactorRange", "start"),
+    ("Figure", "inner_width"),
+    ("Div", "outer_height"),
+]
+
+
+@pytest.mark.parametrize(("name", "attribute"), WINDOW)
+def test_what_a_browser_reports_of_its_own_window_is_neither_kept_nor_passed_on(name: str, attribute: str) -> None:
+    case = Case(
+        doc(model("Column", "c", child=model(name, "r"), tags=[array("0"), "other"]), model("M", "m")).replace(
+            orjson.dumps(array("0")), b"[1]"
+        )
+    )
+    window = changed("r", attribute, 5)
+    assert case.apply(window, origin="viewer") == Applied(None, (), None)
+    assert events(case.apply(window, changed("m", "x", 1), origin="viewer")) == [changed("m", "x", 1)]
+    assert attribute not in case.document.models["r"].attributes
+    assert events(case.apply(window)) == [window]
+
+
+@pytest.mark.parametrize(("name", "attribute"), WINDOW)
+def test_a_document_may_share_its_view(name: str, attribute: str) -> None:
+    case = Case(doc(model("Column", "c", child=model(name, "r"), tags=[1, "share_view"])))
+    assert events(case.apply(changed("r", attribute, 5), origin="viewer")) == [changed("r", attribute, 5)]
+
+
+# The normal patch: where BokehJS would show something else
+
+
+@pytest.mark.parametrize(
+    ("event", "x"),
+    [
+        (streamed("s", 0, x=[1], y=[1]), []),
+        (streamed("s", x=[1.5], y=[1]), [1, 2, 1.5]),
+        (streamed("s", 2, x=["a"], y=[1]), [2, "a"]),
+        (patched("s", x=[[0, 300]]), [44, 2]),
+    ],
+)
+def test_a_column_that_browsers_would_cut_otherwise_is_passed_on_anew(event: Json, x: list[Any]) -> None:
+    case = Case()
+    case.apply(data_changed("s", cols=["x"], x=array("0", "uint8")), buffers=(("0", b"\x01\x02"),))
+    [only] = events(case.apply(event))
+    assert case.column("x")[1] == x
+    assert only["kind"] == ("ColumnsPatched" if "patches" in event else "ColumnDataChanged")
+    assert only.get("cols") == (None if "patches" in event else ["x", "y"])
+
+
+def test_a_pixel_that_browsers_do_not_understand_is_passed_on_as_the_column() -> None:
+    image = {**array("0", "uint8", 4), "shape": [2, 2]}
+    case = Case()
+    case.apply(data_changed("s", cols=["i"], i=[image]), buffers=(("0", b"\x00\x01\x02\x03"),))
+    applied = case.apply(patched("s", i=[[[0, 0, 0], 9]], x=[[0, 5]]))
+    [only] = events(applied)
+    assert (only["kind"], only["cols"]) == ("ColumnDataChanged", ["i", "x"])
+    assert [payload for _, payload in applied.buffers] == [b"\x09\x01\x02\x03"]
+
+
+def test_a_column_that_is_passed_on_anew_is_what_it_was_then() -> None:
+    case = Case()
+    case.apply(streamed("s", 0, x=[1], y=[1]), streamed("s", x=[5], y=[6]), patched("s", x=[[0, 7]]))
+    assert case.column("x") == ("list", [7])
+
+
+# The normal patch: each model where the others first meet it
+
+
+def test_a_model_that_comes_back_is_written_in_full_for_those_who_have_forgotten_it() -> None:
+    case = forgotten(model("N", "a", next=model("N", "b", x=1), payload=array("0")), buffers=(("0", numbers(1, 2)),))
+    applied = case.apply(changed("w", "tags", [ref("a"), ref("b")]), titled("u"))
+    [tags, _] = events(applied)
+    assert tags["new"][0]["attributes"]["next"] == model("N", "b", x=1)
+    assert tags["new"][1] == ref("b")
+    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
+
+
+def test_a_part_of_what_came_back_is_written_where_it_is_named_first() -> None:
+    case = forgotten(model("N", "a", next=model("N", "b")))
+    case.apply(removed("a"), changed("w", "tags", [ref("b")]), changed("w", "title", ref("a")))
+    assert case.value("w", "title") == ref("a")
+
+
+def test_a_message_carries_the_models_that_its_readers_lack() -> None:
+    case = forgotten(model("N", "a", payload=array("0")), buffers=(("0", numbers(1, 2)),))
+    applied = case.apply(clicked("a"))
+    [[_, button]] = messages(applied)[0]["msg_data"]["values"]["entries"]
+    assert (applied.content, button["name"]) == (None, "N")
+    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
+
+
+def test_what_a_message_defines_is_in_the_log_where_a_later_event_names_it() -> None:
+    case = forgotten(model("N", "a"))
+    new = {"kind": "MessageSent", "msg_type": "x", "msg_data": [model("N", "n", x=1), ref("a")]}
+    applied = case.apply(new, changed("w", "tags", [ref("n"), ref("a")]))
+    assert events(applied)[0]["new"] == [model("N", "n", x=1), model("N", "a")]
+    assert messages(applied)[0]["msg_data"] == [ref("n"), ref("a")]
+
+
+def test_what_looks_like_a_model_in_the_name_of_a_buffer_is_none() -> None:
+    case = forgotten(model("N", "a"))
+    case.apply(changed("w", "tags", [{"type": "bytes", "data": ref("a")}, ref("a")]), buffers=(("a", b"12"),))
+    packed = base64.b64encode(gzip.compress(b"12")).decode()
+    case.apply(changed("w", "title", [{"type": "bytes", "data": packed}]), titled("t"))
+    assert case.value("w", "title") == [b"12"]
+
+
+def test_what_a_browser_defines_anew_is_kept_as_it_was_and_passed_on_by_its_id() -> None:
+    case = Case()
+    old = model("Slider", "w", value=77)
+    case.apply(changed("c", "more", [old, model("N", "new")]), origin="viewer")
+    assert case.value("w", "value") == 1
+    assert case.apply(changed("c", "more", [old, ref("new")]), origin="viewer").content is None
+    [only] = events(case.apply(changed("c", "more", [old]), origin="viewer"))
+    assert only["new"] == [ref("w")]
+
+
+def test_what_a_program_defines_anew_is_passed_on_as_changes_in_their_order() -> None:
+    case = Case()
+    anew = model("Slider", "w", value=5, title=model("N", "n", of=model("Column", "c", width=7)))
+    applied = case.apply(changed("w", "value", 2), changed("c", "more", [ref("w"), anew]), changed("w", "value", 8))
+    assert events(applied) == [
+        changed("w", "value", 2),
+        changed("w", "value", 5),
+        changed("c", "width", 7),
+        changed("w", "title", model("N", "n", of=ref("c"))),
+        changed("c", "more", [ref("w"), ref("w")]),
+        changed("w", "value", 8),
+    ]
+    assert case.value("w", "value") == 8
+
+
+def test_what_is_nested_too_deep_where_nobody_reads_it_is_refused_when_written_anew() -> None:
+    deep: Any = model("Slider", "w", value=3)
+    for _ in range(205):
+        deep = [deep]
+    case = Case()
+    junk = {"type": "set", "entries": [], "more": deep}
+    with pytest.raises(TooLarge):
+        case.apply(changed("c", "more", [model("Slider", "w", value=2), junk]))
+    assert case.value("w", "value") == 1
+
+
+@pytest.mark.parametrize("length", [90, 150, 600])
+def test_a_chain_comes_back_whole_or_is_refused_but_never_half(length: int) -> None:
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "n0")]))
+    for at in range(length - 1):
+        for document in (case.document, case.other):
+            apply(document, patch(changed(f"n{at}", "next", model("N", f"n{at + 1}"))))
+    case.apply(changed("w", "tags", []))
+    before = case.document.encode()
+    if length < 100:
+        case.apply(changed("w", "tags", [ref("n0")]))
+        assert f"n{length - 1}" in case.document.models
+    else:
+        with pytest.raises(TooLarge):
+            case.apply(changed("w", "tags", [ref("n0")]))
+        assert case.document.encode() == before
