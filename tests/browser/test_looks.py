@@ -82,10 +82,11 @@ def walk() -> Column:
     source = ColumnDataSource({"x": np.arange(120), "y": np.cumsum(dice.normal(size=120))})
     plot = figure(height=320, width=640, title="A walk at random")
     plot.line("x", "y", source=source, line_width=2, color="#0b666d")
+    paces: list[str | None] = ["calm", "wild"]
     go = Button(label="Step", subscribed_events={"button_click"}, button_type="primary")
     controls = row(
         Slider(start=0, end=10, value=4, title="Speed"),
-        Select(options=[("calm", "Calm"), ("wild", "Wild")], value="calm"),
+        Select(options=paces, value="calm"),
         go,
     )
     return column(plot, controls)
