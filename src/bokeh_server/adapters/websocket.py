@@ -31,7 +31,7 @@ LARGE = 256 * 1024
 """Bytes from which a message goes to the transport in pieces, instead of being copied into one."""
 HIGH_WATER = 64 * 1024
 FAREWELL = 2.0
-"""Seconds for the peer to hear that the server ends; other farewells may take uvicorn's 10 s."""
+"""Seconds for the peer to hear that the server ends."""
 
 
 class Hold(Flag):
@@ -53,6 +53,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     """Whether anything came since the last ping."""
     held = Hold.NONE
     failed = False
+    farewell = 10.0
+    """Seconds for the peer to read our close frame and to answer it."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep little in the kernel and in the transport, so that back-pressure is felt early."""
@@ -126,7 +128,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     def handle_close(self, event: Frame) -> None:
         """The peer closes: answer, and do not wait for ever until it has read that."""
         super().handle_close(event)
-        self.end_within(self.close_timeout)
+        self.end_within(self.farewell)
 
     def handle_parser_exception(self) -> None:
         """Say why, and go on reading (and dropping) for a while: a reset would overtake the close frame."""
@@ -141,12 +143,12 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.end_within(self.close_timeout)
+        self.end_within(self.farewell)
 
     def eof_received(self) -> None:
         """The peer says no more: nor do we."""
         self.close_sent = True
-        self.end_within(self.close_timeout)
+        self.end_within(self.farewell)
 
     # What goes
 
@@ -240,7 +242,7 @@ class FramesConnection:
         protocol.close_sent = True
         protocol.hold(protocol.held, False)
         self._transport.write(b"".join(protocol.conn.data_to_send()))
-        protocol.end_within(protocol.close_timeout)
+        protocol.end_within(protocol.farewell)
 
     def pause_reading(self) -> None:
         """Let the sender wait."""
