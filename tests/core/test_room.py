@@ -412,7 +412,7 @@ def test_who_is_paused_is_skipped_and_catches_up_when_its_socket_drains() -> Non
     assert book.appended()[0] == "3 <- PATCH-DOC seq=2"
     book.patches(2, set_to(9), number=1)
     book.appended()
-    assert book.drains(2) == ["2 <- PATCH-DOC seq=2", "2 <- PATCH-DOC seq=3"]
+    assert book.drains(2) == ["2 <- PATCH-DOC seq=2", "2 <- PATCH-DOC seq=3", "2 <- OK seq=4 number=1"]
     assert book.drains(2) == []
     book.patches(1, set_to(10), number=3)
     assert book.appended()[0] == "2,3 <- PATCH-DOC seq=5"

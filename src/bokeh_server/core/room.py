@@ -191,7 +191,8 @@ class Room:
                 self.clients[client].paused_at = now
                 return []
             case Drained(client):
-                return self._drained(client)
+                self.clients[client].cursor.paused = False
+                return self._catch_up(client)
             case Left(client):
                 del self.clients[client]
                 return self._presence()
@@ -268,19 +269,18 @@ class Room:
         if self._copy is None or self._copy[0] != self.seq:
             self._copy = (self.seq, *self.document.encode())
         seq, content, buffers = self._copy
-        answer = self._reply(
-            key, "PULL-DOC-REPLY", b'{"doc":' + content + b"}", reqid, buffers, epoch=self.epoch, seq=seq
-        )
+        cursor, doc = client.cursor, b'{"doc":' + content + b"}"
+        answer = self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=self.epoch, seq=seq)
+        if not cursor.subscribed:
+            cursor.seq, cursor.subscribed = seq, True
 
         def reply() -> Iterable[Effect]:
-            if key not in self.clients:
-                return
-            yield from self._catch_up(key)
-            client.cursor.seq, client.cursor.subscribed = seq, True
-            yield from answer()
-            yield from self._presence()
+            if key in self.clients:
+                yield from self._catch_up(key)
+                cursor.seq, cursor.subscribed = max(cursor.seq, seq), True
+                yield from answer()
 
-        return self._when_durable(reply)
+        return [*self._when_durable(reply), *self._presence()]
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
@@ -422,10 +422,6 @@ class Room:
     def _failed(self, error: ServerFault) -> list[Effect]:
         self._later.clear()
         return [Close(key, error.close, error.code) for key in self.clients]
-
-    def _drained(self, key: int) -> list[Effect]:
-        self.clients[key].cursor.paused = False
-        return self._catch_up(key)
 
     def _catch_up(self, key: int) -> list[Effect]:
         """What a client whose socket was full has not been given yet, in the one order, acknowledgements included."""
@@ -576,27 +572,24 @@ class Room:
                 yield Close(key, RESTART, reason)
 
     def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
-        """The acknowledgement of a patch. It says which patches of others came before, so it never overtakes them."""
-
-        def ok() -> Iterable[Effect]:
-            client, header = self.clients.get(key), message.header
-            if client is not None:
-                made = self._message("OK", b"{}", reqid=header.msgid, seq=seq, number=header.number)
-                if client.cursor.paused:
-                    client.held.append((seq, made))
-                else:
-                    yield Send((key,), made)
-
-        return ok
+        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
 
     def _reply(
         self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
     ) -> Callable[[], Iterable[Effect]]:
-        """The answer to a request, if its sender is still there when it may be given."""
+        """The answer to a request, if its sender is still there when it may be given.
+
+        An acknowledgement says which patches of others came before, so it never overtakes those that a full socket
+        holds up.
+        """
 
         def reply() -> Iterable[Effect]:
             if key in self.clients:
-                yield Send((key,), self._message(msgtype, content, buffers, reqid=reqid, **more))
+                client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
+                if msgtype == "OK" and client.cursor.paused:
+                    client.held.append((more["seq"] or 0, answer))
+                else:
+                    yield Send((key,), answer)
 
         return reply
 

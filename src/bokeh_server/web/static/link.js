@@ -50,7 +50,7 @@ export class Link extends ClientConnection {
   #pending = new Pending();
   #requests = new Map(); // id of each pull on its way -> what it is for: null (all), or keys to look up
   #stale = true; // there is no copy yet, or it must be replaced
-  #queue = null; // patches that came while views are being built
+  #queue = null; // patches and acknowledgements that came while views are being built
   #doubts = new Set();
   #live = false;
   #failures = 0;
@@ -197,7 +197,7 @@ export class Link extends ClientConnection {
       case "RESUMED": return this.#resumed(message.content);
       case "PULL-DOC-REPLY": return this.#pulled(message);
       case "PATCH-DOC": return this.#patched(message);
-      case "OK": return this.#acknowledged(message.header);
+      case "OK": return this.#acknowledged(message);
       case "ERROR": return this.#refused(message);
       case "RESYNC": return this.#resync(message.content);
       case "PRESENCE": return this.#shell.presence(message.content);
@@ -214,7 +214,7 @@ export class Link extends ClientConnection {
     this.#writer = writer !== false;
     this.#report({ state: "live" });
     // Where our own unheard patches stand among those that we missed, only a fresh copy can tell.
-    if (fresh || (unheard > 0 && missed)) this.#pull();
+    if (fresh || (unheard > 0 && (missed || this.#queue !== null))) this.#pull();
     else this.#flush();
     if (again) this.session.document.event_manager.send_event(new ClientReconnected());
     this.#check();
@@ -308,7 +308,10 @@ export class Link extends ClientConnection {
     if (this.session.document !== document) return;
     const queue = this.#queue;
     this.#queue = null;
-    queue.forEach((message) => this.#apply(message));
+    for (const message of queue) {
+      if (message.msgtype() === "OK") this.#settle(message.header.number);
+      else this.#apply(message);
+    }
     if (this.#stale) this.#pull();
   }
 
@@ -333,10 +336,17 @@ export class Link extends ClientConnection {
     }
   }
 
-  #acknowledged({ number, seq }) {
+  #acknowledged(message) {
+    const { number, seq } = message.header;
     if (number === undefined) return;
-    this.#pending.acknowledged(number);
     if (seq !== undefined && !this.#stale) this.#seq = seq;
+    // In its turn: a patch that waits in front of it comes before ours, and must still find ours pending.
+    if (this.#queue !== null) this.#queue.push(message);
+    else this.#settle(number);
+  }
+
+  #settle(number) {
+    this.#pending.acknowledged(number);
     this.#flush();
     this.#check();
   }
