@@ -107,8 +107,10 @@ class Dialogue:
     def opened(self) -> None:
         """A new connection: ACK comes first."""
         self.live = False
-        self._wanted = self._wanted or self._under_way
-        self._under_way = False
+        if self._under_way:
+            self._under_way = False
+            self._wanted = True
+            self._outbox.release()
         self._requests.clear()
         self._outbox.interrupt()
 

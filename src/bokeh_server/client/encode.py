@@ -116,6 +116,8 @@ class Reader(Deserializer):
         self._payloads = [Buffer(ID(name), payload) for name, payload in buffers]
         self.defined: list[Model] = []
         """The models of all definitions that were read."""
+        self.renewed: set[str] = set()
+        """Ids of those that were here, but in no document."""
 
     def read(self, value: Any) -> Any:
         """The value of its JSON."""
@@ -145,7 +147,10 @@ class Reader(Deserializer):
             instance = kind.__new__(kind, id=name)
             if not instance._initialized:
                 HasProps.__init__(instance)
-        elif not isinstance(instance, kind):
+        elif isinstance(instance, kind):
+            if self._find(instance.id) is not instance:
+                self.renewed.add(instance.id)
+        else:
             raise DeserializationError(f"model {name!r} is a {type(instance).__name__} here, not a {type_name}")
         return instance
 

@@ -18,9 +18,10 @@ from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Outgoing, outgoing
 
 Key = tuple[str, str]
-"""What a change is about: (model id, attribute), or one of the two below."""
+"""What a change is about: (model id, attribute), (model id, ``WHOLE``) for its definition, or one of the two below."""
 ROOTS: Key = ("", "roots")
 TITLE: Key = ("", "title")
+WHOLE = ""
 
 EnvelopeType = Literal["PATCH-DOC", "PUSH-DOC"]
 
@@ -63,7 +64,8 @@ class Outbox:
         self._changed = threading.Condition()
         self._waiting: deque[Entry] = deque()
         self._flying: deque[Entry] = deque()
-        self._kept: deque[Entry] | None = None
+        self._kept: deque[Entry] = deque()
+        self._keeping = 0
         self._bytes = 0
         self._documents = 0
         self.last = 0
@@ -138,20 +140,21 @@ class Outbox:
             self._flying.clear()
 
     def keep(self) -> None:
-        """Keep acknowledged entries from now on, until ``release``."""
+        """Keep acknowledged entries from now on, until ``release`` was called as often as this."""
         with self._changed:
-            if self._kept is None:
-                self._kept = deque()
+            self._keeping += 1
 
     def release(self) -> None:
-        """Forget the acknowledged entries that were kept."""
+        """Forget the acknowledged entries that were kept, where nobody else needs them."""
         with self._changed:
-            self._kept = None
+            self._keeping -= 1
+            if not self._keeping:
+                self._kept.clear()
 
     def after(self, number: int) -> list[Entry]:
         """All entries past ``number`` that are here, the kept ones included, in order."""
         with self._changed:
-            entries = (*(self._kept or ()), *self._flying, *self._waiting)
+            entries = (*self._kept, *self._flying, *self._waiting)
             return [entry for entry in entries if entry.number > number]
 
     @property
@@ -185,13 +188,13 @@ class Outbox:
         with self._changed:
             self._waiting.clear()
             self._flying.clear()
-            self._kept = None
+            self._kept.clear()
             self._bytes = self._documents = 0
             self._advance()
 
     def _settle(self, entries: list[Entry]) -> None:
         self._documents -= sum(entry.msgtype == "PUSH-DOC" for entry in entries)
-        if self._kept is not None:
+        if self._keeping:
             self._kept.extend(entries)
         self._advance()
 

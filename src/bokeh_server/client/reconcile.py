@@ -49,11 +49,15 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
         if pending is None:
             return []
         ours = {key for entry in pending for key in entry.keys}
+        defined = {name: entry.number for entry in pending for name in entry.models}
         models = replica.document.models
         models._push_freeze()
         try:
             for model, attributes in plan:
-                _update(replica, model, attributes, ours, pending)
+                if model.id in defined:
+                    replica.on_doubt(defined[model.id])
+                else:
+                    _update(replica, model, attributes, ours, pending)
             _set_roots(replica, _roots(replica, copy["roots"], pending))
             if TITLE not in ours:
                 replica.document.set_title(copy["title"], setter=replica)  # type: ignore[arg-type]
@@ -61,10 +65,11 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
             models._pop_freeze()
         replica.document._config = copy.get("config", replica.document.config)
         _take_callbacks(replica, copy)
-        replica.known = {model.id for model in reader.defined}
-        replica.known.update(name for entry in pending for name in entry.models)
-        replica.known &= models._models.keys()
-        replica.settle(reader.defined)
+        known = {model.id for model in reader.defined}.union(defined)
+        if pending and replica.known & models._models.keys() - known:  # ours brings back what the server has dropped
+            replica.on_doubt(pending[-1].number)
+        replica.known = known & models._models.keys()
+        replica.settle(reader, pending[0].number - 1 if pending else 2**63)
     return deferred
 
 
@@ -111,12 +116,19 @@ def _with_ours(replica: Replica, key: Key, data: dict[str, Any], pending: list[E
     scratch = ColumnDataSource(data=data)
     for entry in pending:
         if key in entry.keys:
-            reader = Reader(replica.find, replica.reuse, entry.buffers)
-            for event in orjson.loads(entry.content)["events"]:
-                if key_of(event) == key:
-                    decoded = reader.read({name: item for name, item in event.items() if name != "model"})
-                    change(scratch, decoded, None)
+            try:
+                _add_ours(replica, key, scratch, entry)
+            except Exception as error:  # noqa: BLE001 - bokeh raises anything on columns that it does not expect
+                log.debug("A change of ours does not fit the server's columns: %s", error)
+                replica.on_doubt(entry.number)
     return dict(scratch.data)
+
+
+def _add_ours(replica: Replica, key: Key, scratch: ColumnDataSource, entry: Entry) -> None:
+    reader = Reader(replica.find, replica.reuse, entry.buffers)
+    for event in orjson.loads(entry.content)["events"]:
+        if key_of(event) == key:
+            change(scratch, reader.read({name: item for name, item in event.items() if name != "model"}), None)
 
 
 def _roots(replica: Replica, roots: list[Model], pending: list[Entry]) -> list[Model]:
@@ -124,11 +136,13 @@ def _roots(replica: Replica, roots: list[Model], pending: list[Entry]) -> list[M
     roots = list(roots)
     for entry in pending:
         for event in orjson.loads(entry.content)["events"] if ROOTS in entry.keys else ():
-            root = replica.reuse(event["model"]["id"])
-            if event["kind"] == "RootAdded" and root is not None and root not in roots:
-                roots.append(root)
-            elif event["kind"] == "RootRemoved" and root in roots:
-                roots.remove(root)
+            name = event["model"]["id"]
+            others = [root for root in roots if root.id != name]
+            added = replica.reuse(name) if event["kind"] == "RootAdded" and len(others) == len(roots) else None
+            if added is not None:
+                roots.append(added)
+            elif event["kind"] == "RootRemoved":
+                roots = others
     return roots
 
 

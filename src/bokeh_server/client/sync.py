@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import orjson
 from bokeh.core.serialization import UnknownReferenceError
 from bokeh.document import Document
@@ -41,7 +42,7 @@ from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
 from bokeh_server.client.encode import Reader, Writer, dumps, set_attribute
-from bokeh_server.client.outbox import ROOTS, TITLE, EnvelopeType, Key
+from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, EnvelopeType, Key
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
 from bokeh_server.errors import Conflict
@@ -72,7 +73,7 @@ class Replica:
         self.own: dict[Key, int] = {}
         """The number of our last change of each thing."""
         self._put = put
-        self._on_doubt = on_doubt
+        self.on_doubt = on_doubt
         self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
         self._deferred: list[Callback] | None = None
         self._applying: int | None = None
@@ -90,12 +91,16 @@ class Replica:
         def trigger_on_change(event: DocumentChangedEvent) -> None:
             self._triggered(event, trigger)
 
+        def remember() -> None:
+            self._seen.update({model.id: model for model in models})
+
         def recompute_under_lock() -> None:
             with self.lock:
                 recompute()
                 self.known &= models._models.keys()
-                self._seen.update({model.id: model for model in models})
+                remember()
 
+        remember()
         vars(callbacks)["trigger_on_change"] = trigger_on_change
         vars(models)["recompute"] = recompute_under_lock
 
@@ -121,14 +126,15 @@ class Replica:
                 return
             rep, key, writer = written
             number = self._send([rep], writer, {key} if key else set())
-            if key and self._touched.get(key, 0.0) > began:
-                self._on_doubt(number)
+            if key and self._touched.get(key, 0.0) > began or is_odd(event):
+                self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
         content = dumps({"events": events})
         number = self._put("PATCH-DOC", content, writer.payloads(), frozenset(keys), frozenset(writer.written))
         self.known.update(writer.written)
         self.own.update(dict.fromkeys(keys, number))
+        self.own.update(((name, WHOLE), number) for name in writer.written)
         return number
 
     def _write(self, event: DocumentPatchedEvent) -> tuple[Any, Key | None, Writer] | None:
@@ -198,9 +204,13 @@ class Replica:
         """A model of this id that is, or was, in this document."""
         return self.find(name) or self._seen.get(name)
 
-    def settle(self, models: Iterable[Model]) -> None:
-        """The server has these models."""
-        self.known.update(model.id for model in models if model.document is self.document)
+    def settle(self, reader: Reader, acknowledged: int) -> None:
+        """The server has the models that were read. What we change in one that had left and comes back is in doubt."""
+        self.known.update(model.id for model in reader.defined if model.document is self.document)
+        if reader.renewed:
+            ours = (number for (name, _), number in self.own.items() if name in reader.renewed)
+            if (last := max(ours, default=0)) > acknowledged:
+                self.on_doubt(last)
 
     def touched(self, key: Key) -> None:
         """Something was changed from outside just now."""
@@ -216,7 +226,7 @@ class Replica:
             reader = Reader(self.find, self.reuse, message.buffers, setter=self)
             for event in orjson.loads(message.content)["events"]:
                 self._apply(reader, event, acknowledged)
-            self.settle(reader.defined)
+            self.settle(reader, acknowledged)
         return deferred
 
     @property
@@ -239,17 +249,21 @@ class Replica:
             self._apply_event(reader, event, acknowledged)
         except UnknownReferenceError as error:
             log.debug("A patch names model %s, which is not here", error.id)
-            self._on_doubt(0)
-        except Exception as error:  # noqa: BLE001 - bokeh raises anything on values it does not like; the next event counts
-            log.warning("A change by another client was not taken over (%s): %s", event.get("kind"), error)
+            self.on_doubt(0)
+        except Exception as error:  # noqa: BLE001 - bokeh raises anything on values that it does not like
+            log.debug("A patch does not fit what is here (%s): %s", event.get("kind"), error)
+            self.on_doubt(0)
 
     def _apply_event(self, reader: Reader, event: dict[str, Any], acknowledged: int) -> None:
         kind = event["kind"]
         key = key_of(event)
+        if key is not None and (defined := self.own.get((key[0], WHOLE), 0)) > acknowledged:
+            self.on_doubt(defined)
+            return
         if key is not None and self.own.get(key, 0) > acknowledged:
             if key == TITLE or (kind == "ModelChanged" and key[1] != "data"):
                 return
-            self._on_doubt(self.own[key])
+            self.on_doubt(self.own[key])
         decoded = reader.read(event)
         if kind == "MessageSent":
             assert self._deferred is not None
@@ -306,6 +320,35 @@ def key_of(event: dict[str, Any]) -> Key | None:
             return (event["model"]["id"], event.get("attr", "data"))
 
 
+def fitting(data: Any, name: str, new: Any) -> Any:
+    """What to append to a column. NumPy would make text of numbers that follow text: such a column becomes a list."""
+    old = data[name]
+    if isinstance(old, np.ndarray) == isinstance(new, np.ndarray) or not len(old) or not len(new):
+        return new
+    if are_numbers(old) and are_numbers(new):
+        return new
+    dict.__setitem__(data, name, list(old))
+    return list(new)
+
+
+def is_odd(event: DocumentPatchedEvent) -> bool:
+    """Whether a stream of ours has mixed numbers and others: what NumPy makes of that nobody else does."""
+    if not isinstance(event, ColumnsStreamedEvent):
+        return False
+    columns = event.model.data  # type: ignore[attr-defined]
+    arrays = ((columns[name], new) for name, new in event.data.items() if isinstance(columns.get(name), np.ndarray))
+    return any(array.dtype.kind not in "fiubM" or (isinstance(new, list) and not are_numbers(new)) for array, new in arrays)
+
+
+def are_numbers(values: Any) -> bool:
+    """Whether a column is made of plain numbers only."""
+    try:
+        array = np.asarray(values)
+        return array.dtype.kind in "fiub" and array.ndim == 1
+    except ValueError:  # rows of different lengths
+        return False
+
+
 def change(model: Any, event: dict[str, Any], setter: Any) -> None:
     """Carry out a decoded event about one model. A part of the columns leaves the other columns as they are."""
     match event["kind"]:
@@ -315,7 +358,8 @@ def change(model: Any, event: dict[str, Any], setter: Any) -> None:
             data = event["data"] if event.get("cols") is None else {**model.data, **event["data"]}
             set_attribute(model, event.get("attr", "data"), data, setter)
         case "ColumnsStreamed" if model.data:  # a part of the columns may grow, unlike in source.stream
-            model.data._stream(model.document, model, event["data"], event.get("rollover"), setter)
+            new = {name: fitting(model.data, name, values) for name, values in event["data"].items()}
+            model.data._stream(model.document, model, new, event.get("rollover"), setter)
         case "ColumnsStreamed":
             model._stream(event["data"], event.get("rollover"), setter)
         case "ColumnsPatched":
