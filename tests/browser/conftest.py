@@ -56,7 +56,6 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
     def start(*flags: str) -> Server:
         servers.append(Server(tmp_path / f"data {len(servers)}", *flags))
-        servers[-1].start()
         return servers[-1]
 
     yield start
