@@ -231,6 +231,10 @@ def test_a_peer_that_reads_nothing_can_not_make_the_server_write_for_ever(runnin
         begin = time.monotonic()
         place.put(6)
         assert time.monotonic() - begin < 2, "nobody else waits for it"
+    deadline = time.monotonic() + 5
+    while ask(place.port, "GET", f"/api/v1/documents/{place.document}/info").json["programs"]:
+        assert time.monotonic() < deadline, "it has gone, and its seat is still taken"
+        time.sleep(0.05)
 
 
 def test_a_peer_that_reads_again_goes_on(place: Place) -> None:

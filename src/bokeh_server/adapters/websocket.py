@@ -13,12 +13,14 @@ import asyncio
 import socket
 import weakref
 from asyncio.transports import BaseTransport, Transport
+from collections import deque
 from enum import Flag, auto
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.limits import LIMITS
@@ -52,6 +54,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     heard = True
     """Whether anything came since the last ping."""
     held = Hold.NONE
+    waiting: deque[Any]
+    """Events that came before it was held, and are not handled yet."""
     failed = False
     farewell = 10.0
     """Seconds for the peer to read our close frame and to answer it."""
@@ -59,6 +63,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep little in the kernel and in the transport, so that back-pressure is felt early."""
         super().connection_made(transport)
+        self.waiting = deque()
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -90,15 +95,41 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     # What comes
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came: first what they complete counts, then what is wrong with the rest."""
+        """Bytes came."""
         self.heard = True
         self.conn.receive_data(data)
         self.handle_events()
+
+    def handle_events(self) -> None:
+        """First what the bytes complete counts, as far as nothing holds it up, then what is wrong with the rest."""
+        waiting = self.waiting
+        waiting.extend(self.conn.events_received())
+        while waiting and not self.held:
+            self.handle_event(waiting.popleft())
+        if waiting:
+            return
         if self.conn.parser_exc is not None and not self.failed:
             self.failed = True
             self.handle_parser_exception()
         elif self.conn.writes and self.handshake_complete:
             self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def handle_event(self, event: Any) -> None:
+        """The handshake, or one frame."""
+        if isinstance(event, Request):
+            self.handle_connect(event)
+            return
+        match event.opcode:
+            case Opcode.TEXT:
+                self.handle_text(event)
+            case Opcode.BINARY:
+                self.handle_bytes(event)
+            case Opcode.CONT:
+                self.handle_cont(event)
+            case Opcode.CLOSE:
+                self.handle_close(event)
+            case _:
+                """Pings and pongs: any bytes show that the peer is alive; our pong leaves after what came with them."""
 
     def send_receive_event_to_app(self) -> None:
         """A whole message is here: hand it to the endpoint at once."""
@@ -118,12 +149,6 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             self.connection.close(1007, "text is not UTF-8")
             return
         self.endpoint.received(text)
-
-    def handle_ping(self) -> None:
-        """The pong leaves after the last event of the chunk: a close frame may lie behind it."""
-
-    def handle_pong(self, event: Frame) -> None:
-        """The peer is alive, as any bytes show."""
 
     def handle_close(self, event: Frame) -> None:
         """The peer closes: answer, and do not wait for ever until it has read that."""
@@ -170,12 +195,18 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         """Read no more for this reason, or no longer not. After our close frame all is read: its answer must come."""
         before = self.held
         self.held = before | reason if on and not self.close_sent else before & ~reason
-        if bool(before) == bool(self.held) or self.transport.is_closing():
-            return
-        self.heard = True
-        if self.held:
+        if self.held and not before and not self.transport.is_closing():
             self.transport.pause_reading()
-        else:
+        elif before and not self.held:
+            self.heard = True
+            self.loop.call_soon(self.go_on)  # not now: the room may be in the middle of telling others something
+
+    def go_on(self) -> None:
+        """Take up what waited, and then read again."""
+        if self.held or self.disconnected:
+            return
+        self.handle_events()
+        if not self.held and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
