@@ -73,6 +73,14 @@ def test_widgets_without_a_program_say_so_until_one_answers(server: Server, watc
     expect(plain.locator("#hint")).to_be_hidden()
 
 
+def test_an_empty_document_says_so_until_something_is_in_it(server: Server, open_page: OpenPage) -> None:
+    page = open_page(server.link(server.put("empty")))
+    expect(page.get_by_text("This document is empty")).to_be_visible()
+    server.put("empty", line())
+    expect(page.frame_locator("#frame").locator(".bk-Figure")).to_be_visible()
+    expect(page.get_by_text("This document is empty")).to_be_hidden()
+
+
 def test_copy_link_puts_the_link_into_the_clipboard(document: str, server: Server, watch: Watch) -> None:
     page = watch(document, permissions=["clipboard-write"]).page
     page.get_by_role("button", name="Copy link").click()
@@ -114,7 +122,7 @@ def test_delete_asks_first_and_other_pages_learn_of_it(
     dialog.get_by_role("button", name="Delete").click()
     here.wait_for_url(f"{server.url}/")
     assert server.request("GET", "/api/v1/documents") == []
-    expect(there.locator("#notice")).to_contain_text("deleted")
+    expect(there.get_by_text("This document was deleted")).to_be_visible()
     expect(there.locator("#status")).to_have_text("Deleted")
 
 

@@ -58,9 +58,9 @@ export class Shell {
     this.#tell("wants", { program });
   }
 
-  /* Whether the one model that is to be drawn is not there. */
-  missing(model) {
-    this.#tell("missing", { model });
+  /* Whether there is something to see: "there", "empty", or "missing" where the one model to draw is not there. */
+  content(is) {
+    this.#tell("content", { is });
   }
 
   resize({ height }) {

@@ -9,9 +9,9 @@ import { ask, toast } from "./dialogs.js";
 
 const { prefix, document: id, frame_url: url } = JSON.parse(document.getElementById("parameters").textContent);
 const documents = new Documents(prefix);
-const [frame, title, status, viewers, hint, notice, again] = [
-  "frame", "title", "status", "viewers", "hint", "notice", "try",
-].map((name) => document.getElementById(name));
+const [frame, title, status, viewers, hint, again] = ["frame", "title", "status", "viewers", "hint", "try"].map(
+  (name) => document.getElementById(name),
+);
 
 const STARTED = 20_000; // ms after which a frame that has not said hello will not
 const GRACE = 800; // a cut shorter than this is not worth a word
@@ -34,7 +34,7 @@ const MESSAGES = {
   status: [{ state: one_of("connecting", "live", "reconnecting"), retry: is_count, pending: is_count }, show_status],
   presence: [{ programs: is_count, answering: is_count, viewers: is_count }, show_presence],
   wants: [{ program: is_flag }, ({ program }) => { view.wants = program; render(); }],
-  missing: [{ model: is_flag }, ({ model }) => { notice.hidden = !model; }],
+  content: [{ is: one_of("there", "empty", "missing") }, ({ is }) => notice(is)],
   resize: [{ height: is_count }, resize],
   toast: [{ level: one_of("info", "error"), text: is_text }, seldom(TOASTS, ({ level, text }) => toast(level, text))],
   "open-link": [{ url: is_text }, open_link],
@@ -157,10 +157,13 @@ function render() {
 
 function show_gone() {
   document.body.classList.add("gone");
-  notice.querySelector("strong").textContent = "This document was deleted.";
-  notice.querySelector("span").textContent = "Its data and its link are gone.";
-  notice.hidden = false;
+  notice("deleted");
   render();
+}
+
+/* Say why there is nothing to see, where that is so. */
+function notice(what) {
+  for (const element of document.querySelectorAll(".notice")) element.hidden = element.dataset.for !== what;
 }
 
 /* Somebody may have renamed the document meanwhile. */

@@ -42,7 +42,6 @@ export class Stage {
     } finally {
       void this.#swap(scene, old);
     }
-    this.#shell.wants(wants_program(document));
   }
 
   async #build(scene) {
@@ -52,7 +51,7 @@ export class Stage {
       this.#await(scene);
       return;
     }
-    this.#shell.missing(false);
+    this.#look(document);
     scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
     document.on_change((event) => {
       if (event instanceof RootAddedEvent || event instanceof RootRemovedEvent) void this.#tidy(scene);
@@ -62,7 +61,7 @@ export class Stage {
 
   /* The one model to draw is not in the document (yet). */
   #await(scene) {
-    this.#shell.missing(true);
+    this.#shell.content("missing");
     const { document } = scene;
     const look = () => {
       if (find(document, this.#model) === null || this.#scene !== scene) return;
@@ -94,6 +93,12 @@ export class Stage {
     const now = [...layer.children].filter((el) => elements.includes(el));
     if (elements.some((el, i) => now[i] !== el)) layer.append(...elements);
     this.#measure();
+    this.#look(document);
+  }
+
+  /* Tell what there is to see, and to answer. */
+  #look(document) {
+    this.#shell.content(document.roots().length > 0 ? "there" : "empty");
     this.#shell.wants(wants_program(document));
   }
 
