@@ -52,6 +52,10 @@ def run(config: Config, ready: Callable[[str], object]) -> None:
         ssl_certfile=config.ssl_certfile,
         ssl_keyfile=config.ssl_keyfile,
     )
+    try:
+        settings.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise BadSetting(f"The certificate or its key can't be used: {error.strerror or error}.") from None
     factory = settings.get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(Server(settings), application, sockets, ready))
