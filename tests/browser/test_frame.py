@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from collections.abc import Callable
 from functools import partial
 from operator import eq
@@ -139,6 +141,22 @@ def test_an_open_page_catches_up_after_kill_9_without_a_reload(
     screen.shows(example.title.id, "text", "After the fall")
     assert screen.ask("globalThis.loaded") == "once"
     watch(example.id).shows(example.slider.id, "value", 7)
+
+
+@pytest.mark.timeout(180)
+def test_a_connection_that_died_without_a_word_is_noticed_when_the_device_wakes_up(
+    example: Example, server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    screen = watch(example.id)
+    os.kill(server.pid, signal.SIGSTOP)
+    screen.page.wait_for_timeout(6_000)
+    screen.do("dispatchEvent(new Event('online'))")
+    expect(screen.page.locator("#status")).to_have_text("Reconnecting", timeout=20_000)
+    screen.set(example.slider.id, "value", 9)
+    os.kill(server.pid, signal.SIGCONT)
+    expect(screen.page.locator("#status")).to_have_text("Live", timeout=40_000)
+    watch(example.id).shows(example.slider.id, "value", 9)
 
 
 def test_a_page_that_was_cut_off_gets_only_what_it_missed(

@@ -8,9 +8,12 @@ export class Problem extends Error {
   }
 }
 
+const PATIENCE = 15_000; // ms for an answer; a dead connection may take minutes to say so
+
 /* The JSON answer to a request (null where there is none); `body` is sent as JSON. */
 export async function call(method, url, body) {
-  const init = { method, headers: { Accept: "application/json" }, cache: "no-store" };
+  const signal = AbortSignal.timeout(PATIENCE);
+  const init = { method, headers: { Accept: "application/json" }, cache: "no-store", signal };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers["Content-Type"] = "application/json";
