@@ -1,0 +1,295 @@
+"""A hypothesis state machine over a room, its store and its clients: whatever happens, the promises hold.
+
+Each run is a ``World`` of up to six clients (pages with our script, programs with our client library, stock pages and
+programs) in which messages are delivered one by one, records wait for the store, sockets fill and break, the server
+dies and backups are restored. ``world.py`` says what is checked at every step, and at rest. 2,000 runs of 50 steps in
+every run of the suite (``ROOM_RUNS``), 50,000 with ``HYPOTHESIS_PROFILE=long``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from bokeh_server.core.events import Append, Effect, Event, Received, Send, TakeSnapshot
+from bokeh_server.core.room import Room
+from bokeh_server.core.wire import Message
+from tests.model.actions import Play, Step, play
+from tests.model.replica import Page
+from tests.model.world import Broken, World
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+RUNS = int(os.environ.get("ROOM_RUNS", "50000" if LONG else "2000"))
+PARTS = 10
+STEPS = 50
+
+CLIENT = st.integers(0, 5)
+NUMBER = st.integers(0, 63)
+OFTEN = ["edit", "edit", "edit", "edit", "talk", "talk", "listen", "listen", "commit", "everything"]
+SELDOM = ["connect", "timers", "cut", "notice", "pause", "drain", "tick", "submit", "join"]
+RARELY = ["fail", "crash", "rest", "leave", "rewind"]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """bokeh and our client say what they think of the histories; nobody needs to read it."""
+    logging.disable(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
+
+
+class Machine(RuleBasedStateMachine):
+    """Draws what happens; at the end everything comes to rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.play = Play()
+
+    @rule(name=st.sampled_from(OFTEN), at=CLIENT, n=NUMBER)
+    def often(self, name: str, at: int, n: int) -> None:
+        """What happens all the time."""
+        self.play.do((name, at, n))
+
+    @rule(name=st.sampled_from(OFTEN + SELDOM), at=CLIENT, n=NUMBER)
+    def seldom(self, name: str, at: int, n: int) -> None:
+        """What happens now and then."""
+        self.play.do((name, at, n))
+
+    @rule(name=st.sampled_from(OFTEN + SELDOM + RARELY), at=CLIENT, n=NUMBER)
+    def rarely(self, name: str, at: int, n: int) -> None:
+        """What happens once in a blue moon."""
+        self.play.do((name, at, n))
+
+    def teardown(self) -> None:
+        self.play.world.rest()
+
+
+@pytest.mark.timeout(0 if LONG else 300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_copy_is_the_replay_of_the_log_whatever_happens(part: int) -> None:
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=-(-RUNS // PARTS),
+            stateful_step_count=STEPS,
+            suppress_health_check=list(HealthCheck),
+            deadline=None,
+        ),
+    )
+
+
+# Histories that once broke a promise, shortened by hand
+
+
+def test_a_page_keeps_its_value_when_others_changed_it_while_its_views_were_built() -> None:
+    play([("rest", 0, 0), ("edit", 0, 11), ("everything", 0, 0), ("edit", 1, 1), ("edit", 0, 1), ("everything", 0, 0)])
+
+
+OVERTAKEN: list[Step] = [("rest", 0, 0), ("edit", 1, 4), ("edit", 2, 4), ("pause", 2, 0), ("everything", 0, 0)]
+
+
+def test_an_acknowledgement_waits_behind_the_patches_that_a_full_socket_holds_up() -> None:
+    play(OVERTAKEN)
+
+
+LOOKED_UP: list[Step] = [
+    ("rest", 0, 0),
+    ("edit", 1, 3),
+    ("edit", 0, 3),
+    ("talk", 1, 3),
+    ("talk", 0, 3),
+    ("commit", 0, 4),
+    ("listen", 0, 3),
+    ("timers", 0, 0),
+    ("edit", 1, 2),
+    ("talk", 1, 3),
+    ("talk", 0, 3),
+]
+"""A page looks the columns up while a title is on its way to the log."""
+
+
+def test_a_page_that_looks_up_columns_still_gets_the_patches_before_its_copy() -> None:
+    play(LOOKED_UP)
+
+
+# Mutants: what the machine must notice
+
+
+class AcknowledgesEarly(Room):
+    """Acknowledges before the log has the patch."""
+
+    def _when_durable(self, act: Callable[[], Iterable[Effect]]) -> list[Effect]:
+        return list(act())
+
+
+class ShowsEarly(Room):
+    """Shows a patch to others before the log has it."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        effects = super().receive(event)
+        patched = isinstance(event, Received) and any(isinstance(effect, Append) for effect in effects)
+        return [*effects, *self._appended(self.seq)] if patched else effects
+
+
+class Forgetful(Room):
+    """Does not know which patches it had already."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        if isinstance(event, Received):
+            self.numbers.clear()
+        return super().receive(event)
+
+
+class ForgetfulSnapshots(Room):
+    """Does not keep with a snapshot which patches it holds."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        effects = super().receive(event)
+        return [replace(e, clients={}) if isinstance(e, TakeSnapshot) else e for e in effects]
+
+
+class Overtaking(Room):
+    """Acknowledges at once even where the patches before are held up by a full socket."""
+
+    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
+        head = message.header
+
+        def ok() -> Iterable[Effect]:
+            if key in self.clients:
+                made = self._message("OK", b"{}", reqid=head.msgid, seq=seq, number=head.number)
+                yield Send((key,), made)
+
+        return ok
+
+
+class Skipping(Room):
+    """Loses one patch of those that a full socket held up."""
+
+    def _catch_up(self, key: int) -> list[Effect]:
+        return super()._catch_up(key)[1:]
+
+
+class Echoing(Room):
+    """Sends a page its own patches as well."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        return [self._to_all(effect) for effect in super().receive(event)]
+
+    def _to_all(self, effect: Effect) -> Effect:
+        if isinstance(effect, Send) and "PATCH-DOC" in str(effect.message.parts[0]):
+            return Send(tuple(self.clients), effect.message)
+        return effect
+
+
+class Silent(Room):
+    """Lets nobody know that the document was replaced."""
+
+    def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
+        return ()
+
+
+class Hasty(Room):
+    """Takes a copy that is on its way for one that has arrived."""
+
+    def _pull(self, key: int, reqid: str) -> list[Effect]:
+        cursor = self.clients[key].cursor
+        cursor.seq, cursor.subscribed = self.seq, True
+        return super()._pull(key, reqid)
+
+
+class Stubborn(World):
+    """A server that keeps its document in memory when the store has failed."""
+
+    def fail(self) -> None:
+        self.writing.clear()
+
+
+def with_room(mutant: type[Room]) -> type[World]:
+    """A world with another room."""
+    return type("Mutant", (World,), {"room_type": mutant})
+
+
+def without_rule(name: str) -> Page:
+    """A page in which changes of others overwrite what is on its way."""
+    return Page(name, pending_rule=False)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "history", "words"),
+    [
+        (AcknowledgesEarly, [("rest", 0, 0), ("edit", 1, 4)], "leaves before the log has it"),
+        (ShowsEarly, [("rest", 0, 0), ("edit", 1, 4)], "leaves before the log has it"),
+        (
+            Forgetful,
+            [("rest", 0, 0), ("edit", 0, 4), ("everything", 0, 0), ("commit", 0, 0), ("cut", 0, 0)],
+            "in the log twice",
+        ),
+        (
+            ForgetfulSnapshots,
+            [("rest", 0, 0), ("edit", 0, 4), ("talk", 0, 3), ("submit", 0, 7), ("commit", 0, 4), ("crash", 0, 0)],
+            "in the log twice",
+        ),
+        (Overtaking, OVERTAKEN, "differs from the log"),
+        (Skipping, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1), ("submit", 0, 1)], "but never|differs"),
+        (Echoing, [("rest", 0, 0), ("edit", 0, 4)], "gets its own patch"),
+        (Silent, [("rest", 0, 0), ("submit", 0, 7)], "differs from the log"),
+        (Hasty, LOOKED_UP, "differs from the log"),
+    ],
+)
+def test_the_machine_notices_a_room_that_breaks_a_promise(mutant: type[Room], history: list[Step], words: str) -> None:
+    play(history)
+    with pytest.raises(Broken, match=words):
+        play(history, with_room(mutant))
+
+
+def test_the_machine_notices_a_server_that_keeps_what_the_store_lost() -> None:
+    history: list[Step] = [("submit", 0, 1), ("fail", 0, 0)]
+    play(history)
+    with pytest.raises(Broken, match="not the one of the log"):
+        play(history, Stubborn)
+
+
+def test_the_machine_notices_a_page_without_the_rule_of_pending_values() -> None:
+    history: list[Step] = [("rest", 0, 0), ("edit", 1, 1), ("talk", 1, 1), ("edit", 0, 1)]
+    play(history)
+    with pytest.raises(Broken, match="differs from the log"):
+        play(history, page=without_rule)
+
+
+def test_a_long_random_history_ends_in_a_broken_promise_for_a_mutant() -> None:
+    found: Any = None
+
+    class Wrong(Machine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.play = Play(with_room(AcknowledgesEarly))
+
+    try:
+        run_state_machine_as_test(
+            Wrong,
+            settings=settings(
+                max_examples=50,
+                stateful_step_count=STEPS,
+                suppress_health_check=list(HealthCheck),
+                deadline=None,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                phases=[Phase.generate],
+                derandomize=True,
+            ),
+        )
+    except Broken as error:
+        found = error
+    assert "leaves before the log has it" in str(found)
