@@ -24,7 +24,9 @@ from bokeh.core.serialization import (
     UnknownReferenceError,
 )
 from bokeh.core.types import ID
+from bokeh.document.events import ColumnDataChangedEvent
 from bokeh.model import Model
+from bokeh.models.sources import ColumnDataSource
 
 from bokeh_server.core import Buffers
 from bokeh_server.errors import BadMessage
@@ -174,9 +176,26 @@ class Reader(Deserializer):
 def set_attribute(instance: Model, name: str, value: Any, setter: Any) -> None:
     """Set one attribute as it came over the wire; log what the model does not take."""
     try:
-        instance.set_from_json(name, value, setter=setter)
+        if name == "data" and isinstance(instance, ColumnDataSource) and isinstance(value, dict):
+            set_columns(instance, value, setter)
+        else:
+            instance.set_from_json(name, value, setter=setter)
     except (ValueError, TypeError, RuntimeError) as error:
         log.warning("%s.%s was not taken over: %s", type(instance).__name__, name, error)
+
+
+def set_columns(source: ColumnDataSource, data: dict[str, Any], setter: Any) -> None:
+    """Put ``data`` in the place of a source's columns, in the same container.
+
+    The program may be streaming into it in another thread just now; bokeh, which would put another container there,
+    then raises "Set changed size during iteration" in the program.
+    """
+    columns: Any = source.data
+    old = columns._saved_copy()
+    for gone in columns.keys() - data.keys():
+        dict.__delitem__(columns, gone)
+    dict.update(columns, data)
+    columns._notify_owners(old, hint=ColumnDataChangedEvent(source.document, source, "data", dict(data), setter))  # type: ignore[arg-type]
 
 
 def canonical(value: Any) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Literal
 
@@ -24,6 +23,7 @@ import orjson
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import apply
 from bokeh_server.core.authorise import Action, Actor, Allowed, may
+from bokeh_server.core.client import Client, decode_resume
 from bokeh_server.core.document import Document, Writer
 from bokeh_server.core.events import (
     Answer,
@@ -46,52 +46,12 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Wake,
 )
-from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
+from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.wire import Message, Outgoing, outgoing
 from bokeh_server.errors import BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
-
-@dataclass(slots=True)
-class Client:
-    """What the room knows of one socket."""
-
-    kind: Kind
-    actor: Actor
-    cursor: Cursor = field(default_factory=Cursor)
-    ours: bool = False
-    """Whether it speaks the private messages (it has sent RESUME)."""
-    answers: bool = False
-    """Whether it is a program with callbacks."""
-    waiting: int = 0
-    """Bytes it sent that wait for the store."""
-    throttled: bool = False
-    paused_at: float = 0.0
-    held: list[tuple[int, Outgoing]] = field(default_factory=list)
-    """Acknowledgements that wait with the patches before them until its socket drains, and their seqs."""
-
-    @property
-    def name(self) -> str:
-        """Its own id over reconnects."""
-        return self.cursor.name
-
-    @property
-    def stock_program(self) -> bool:
-        """Whether it is a ``bokeh.client``."""
-        return self.kind == "program" and not self.ours
-
-
-class Resume(msgspec.Struct, frozen=True):
-    """Content of RESUME, the private first message of our browser script and client library."""
-
-    client: str
-    epoch: int | None = None
-    seq: int | None = None
-    answers: bool = False
-
-
-_decode_resume = msgspec.json.Decoder(Resume).decode
 RESTART, TRY_AGAIN = 1012, 1013
 ON_DATA = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
 
@@ -155,7 +115,21 @@ class Room:
             room._since_snapshot[0] += 1
             room._since_snapshot[1] += len(record.body)
         room.durable = room._released = room.seq
+        room._refill(stored.records)
         return room
+
+    def _refill(self, records: list[Record]) -> None:
+        """Fill the ring with the newest patches of the log, so that clients go on after a restart as after a cut."""
+        newest: list[Record] = []
+        room = self._limits.ring
+        for record in reversed(records):
+            room -= len(record.body)
+            if record.kind != "patch" or room < 0:
+                break
+            newest.append(record)
+        for record in reversed(newest):
+            message = self._message("PATCH-DOC", *record.open(), seq=record.seq)
+            self._ring.push(record.seq, record.client, message)
 
     def _replay(self, record: Record) -> None:
         content, buffers = record.open()
@@ -226,7 +200,7 @@ class Room:
 
     def _resume(self, key: int, message: Message) -> list[Effect]:
         try:
-            resume = _decode_resume(message.content)
+            resume = decode_resume(message.content)
         except msgspec.MsgspecError as error:
             raise BadMessage(f"This RESUME is not valid: {error}.") from None
         if not 8 <= len(resume.client) <= 64:

@@ -1,0 +1,53 @@
+"""What a room knows of each socket, and what our own clients say of themselves when they come (back)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bokeh_server.core.authorise import Actor
+from bokeh_server.core.events import Kind
+from bokeh_server.core.fanout import Cursor
+from bokeh_server.core.wire import Outgoing
+
+
+@dataclass(slots=True)
+class Client:
+    """What the room knows of one socket."""
+
+    kind: Kind
+    actor: Actor
+    cursor: Cursor = field(default_factory=Cursor)
+    ours: bool = False
+    """Whether it speaks the private messages (it has sent RESUME)."""
+    answers: bool = False
+    """Whether it is a program with callbacks."""
+    waiting: int = 0
+    """Bytes it sent that wait for the store."""
+    throttled: bool = False
+    paused_at: float = 0.0
+    held: list[tuple[int, Outgoing]] = field(default_factory=list)
+    """Acknowledgements that wait with the patches before them until its socket drains, and their seqs."""
+
+    @property
+    def name(self) -> str:
+        """Its own id over reconnects."""
+        return self.cursor.name
+
+    @property
+    def stock_program(self) -> bool:
+        """Whether it is a ``bokeh.client``."""
+        return self.kind == "program" and not self.ours
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Content of RESUME, the private first message of our browser script and client library."""
+
+    client: str
+    epoch: int | None = None
+    seq: int | None = None
+    answers: bool = False
+
+
+decode_resume = msgspec.json.Decoder(Resume).decode
