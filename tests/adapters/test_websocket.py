@@ -289,8 +289,9 @@ def test_a_silent_peer_is_cut_off_and_one_that_says_anything_is_not(monkeypatch:
                 client.pull()
                 client.socket.settimeout(0.05)
             end, gone = time.monotonic() + 3, {"pongs": False, "talks": False}
+            upload = iter(frame(b"x" * 1000))  # one message that takes its time
             while time.monotonic() < end:
-                talks.send(message("OK"))
+                talks.send(bytes([next(upload)]))
                 for name, client in (("pongs", pongs), ("talks", talks)):
                     try:
                         opcode, payload = client.next()

@@ -45,7 +45,7 @@ class Guard:
             if isinstance(error, ServerFault):
                 log.error("a request failed", path=request.path[:200], error=str(error))
             return self._refusal(route, request, error)
-        except Exception as error:
+        except Exception as error:  # our mistake: it must not show its details, nor end the connection
             log.error("a request failed", path=request.path[:200], exc_info=error)
             return self._refusal(route, request, ServerFault())
 
