@@ -16,8 +16,8 @@ from bokeh.core.serialization import Buffer, Serialized
 from bokeh.core.types import ID
 from bokeh.document import Document
 
-from bokeh_server.client.encode import canonical
 from bokeh_server.client.connection import Connection
+from bokeh_server.client.encode import canonical
 from bokeh_server.core.authorise import Actor
 from bokeh_server.core.events import Append, Appended, Close, Joined, Kind, Left, Received, Send, Tick
 from bokeh_server.core.log import Record, Stored
@@ -80,7 +80,7 @@ class Program:
             self.rig.leave(self.key)
             self.key = None
             self.inbox.clear()
-            self.connection.lost("cut")
+            self.connection.lost("cut", None)
 
     def send(self, count: int | None = None) -> None:
         """Let the room have the next ``count`` messages (None: all)."""

@@ -25,7 +25,7 @@ from bokeh_server.client.sync import Callback, Replica
 from bokeh_server.client.transport import Transport
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message, Outgoing
-from bokeh_server.errors import BokehServerError, NotFound, TooLarge
+from bokeh_server.errors import BadMessage, BokehServerError, NotFound, TooLarge
 from bokeh_server.limits import LIMITS, MIB
 
 log = logging.getLogger("bokeh_server.client")
@@ -36,6 +36,10 @@ PATIENCE = 10.0
 """Seconds without touch after which somebody who waits is told that the server is away."""
 AGAIN, SELDOM = 0.2, 5.0
 """Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
+BLAME = {1002, 1003, 1007, 1009}
+"""Close codes that are about what we sent."""
+TRIES = 3
+"""How often that is sent again before it is given up."""
 
 
 class Connection:
@@ -60,6 +64,7 @@ class Connection:
         self._refused: dict[int, BokehServerError] = {}
         self._doubt: int | None = None
         self._pulls = (0.0, AGAIN)
+        self._suspected: tuple[int | None, int] = (None, 0)
 
     # What the program wants
 
@@ -126,6 +131,8 @@ class Connection:
         size = len(content) + sum(len(payload) for _, payload in buffers)
         if size > LIMITS.message:
             raise TooLarge(f"This is {size:,} bytes; a server takes {LIMITS.message:,} at once: send it in parts.")
+        if len(buffers) > LIMITS.buffers:
+            raise TooLarge(f"These are {len(buffers):,} arrays; a server takes {LIMITS.buffers:,} at once.")
         number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models)
         if msgtype == "PATCH-DOC" and self.outbox.bytes > KEPT:
             number = self.replica.push()
@@ -175,9 +182,11 @@ class Connection:
         """A second has passed."""
         self.dialogue.answer(self.replica.answers)
 
-    def lost(self, reason: str) -> None:
-        """The socket is gone, or could not be opened."""
+    def lost(self, reason: str, code: int | None = None) -> None:
+        """The socket is gone (with this close code), or could not be opened."""
         self.dialogue.live = False
+        if code in BLAME:
+            self._suspect(reason)
         if self._away_since is None:
             self._away_since = time.monotonic()
             for callback in self.disconnected:
@@ -185,6 +194,15 @@ class Connection:
         if not self._complained:
             self._complained = True
             log.warning("%s: no touch with the server (%s); changes are kept and sent later", self.name, reason)
+
+    def _suspect(self, reason: str) -> None:
+        """The server closed the socket for what we sent. Again and again for the same: then that is not sent again."""
+        number = self.outbox.under_way
+        self._suspected = (number, self._suspected[1] + 1 if number == self._suspected[0] else 1)
+        if number is not None and self._suspected[1] >= TRIES and self.outbox.refuse(number) is not None:
+            log.error("%s: a change is not sent any more: %s", self.name, reason)
+            self._refused[number] = BadMessage(f"The server does not take this document: {reason}.")
+            self.dialogue.pull()
 
     def gone(self, reason: str) -> None:
         """The server will not have us."""

@@ -195,7 +195,8 @@ def set_columns(source: ColumnDataSource, data: dict[str, Any], setter: Any) -> 
     for gone in columns.keys() - data.keys():
         dict.__delitem__(columns, gone)
     dict.update(columns, data)
-    columns._notify_owners(old, hint=ColumnDataChangedEvent(source.document, source, "data", dict(data), setter))  # type: ignore[arg-type]
+    hint = ColumnDataChangedEvent(source.document, source, "data", dict(data), list(data), setter)  # type: ignore[arg-type]
+    columns._notify_owners(old, hint=hint)
 
 
 def canonical(value: Any) -> Any:

@@ -163,6 +163,12 @@ class Outbox:
         return self._documents > 0
 
     @property
+    def under_way(self) -> int | None:
+        """The number of the oldest change that was sent and is not acknowledged."""
+        with self._changed:
+            return self._flying[0].number if self._flying else None
+
+    @property
     def bytes(self) -> int:
         """Size of the patches that have not left yet."""
         return self._bytes

@@ -26,8 +26,6 @@ from bokeh_server.errors import ServerAway
 
 log = logging.getLogger("bokeh_server.client")
 
-settings.simple_ids = False  # ids that no other program uses: two programs may share one document
-
 
 class Output:
     """Where this script's plots go."""

@@ -54,7 +54,10 @@ class Rest:
             made: dict[str, Any] = self.request("POST", "api/v1/documents", {"title": title})
             return made
         except Conflict:
-            return self.info(title)
+            if "/" not in title:  # servers and proxies do not agree on what %2F in a path is
+                return self.info(title)
+            listed: list[dict[str, Any]] = self.request("GET", "api/v1/documents")
+            return next(info for info in listed if info["title"] == title)
 
     def info(self, name: str) -> dict[str, Any]:
         """What the server tells of a document by id or title."""

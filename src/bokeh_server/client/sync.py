@@ -126,7 +126,7 @@ class Replica:
                 return
             rep, key, writer = written
             number = self._send([rep], writer, {key} if key else set())
-            if key and self._touched.get(key, 0.0) > began or is_odd(event):
+            if (key and self._touched.get(key, 0.0) > began) or is_odd(event):
                 self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
@@ -337,7 +337,9 @@ def is_odd(event: DocumentPatchedEvent) -> bool:
         return False
     columns = event.model.data  # type: ignore[attr-defined]
     arrays = ((columns[name], new) for name, new in event.data.items() if isinstance(columns.get(name), np.ndarray))
-    return any(array.dtype.kind not in "fiubM" or (isinstance(new, list) and not are_numbers(new)) for array, new in arrays)
+    return any(
+        array.dtype.kind not in "fiubM" or (isinstance(new, list) and not are_numbers(new)) for array, new in arrays
+    )
 
 
 def are_numbers(values: Any) -> bool:

@@ -29,6 +29,8 @@ from bokeh_server.errors import BadMessage
 from bokeh_server.limits import LIMITS
 
 log = logging.getLogger("bokeh_server.client")
+frames = logging.getLogger("bokeh_server.client.frames")
+frames.setLevel(logging.INFO)  # below it the protocol would log every header, keys among them
 
 CONNECT = 5.0
 """Seconds for one attempt to connect."""
@@ -46,7 +48,11 @@ REFUSED = {401: "log in first", 403: "you have no right to it", 404: "it is not 
 
 
 class Cut(Exception):
-    """The connection is gone; the text says why."""
+    """The connection is gone; the text says why, and ``code`` is the close code of the server, if it gave one."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Gone(Exception):
@@ -60,7 +66,7 @@ class Talk(Protocol):
     def next(self) -> Outgoing | None: ...
     def received(self, message: Message) -> None: ...
     def tick(self) -> None: ...
-    def lost(self, reason: str) -> None: ...
+    def lost(self, reason: str, code: int | None) -> None: ...
     def gone(self, reason: str) -> None: ...
 
     @property
@@ -77,18 +83,19 @@ class Transport:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._woken = False
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._bell: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="bokeh-server socket", daemon=True)
 
     def start(self) -> None:
         """Connect, and stay connected."""
+        self._ear, self._bell = socket.socketpair()
+        self._ear.setblocking(False)
+        self._bell.setblocking(False)
         self._thread.start()
 
     def wake(self) -> None:
         """There is something to send (any thread)."""
-        if not self._woken:
+        if not self._woken and self._bell is not None:
             self._woken = True
             try:
                 self._bell.send(b"!")
@@ -119,17 +126,19 @@ class Transport:
                     return
                 except (Cut, OSError, WebSocketException, BadMessage) as error:
                     pause = FIRST if self._talk.live else pause
-                    self._talk.lost(str(error) or type(error).__name__)
+                    self._talk.lost(str(error) or type(error).__name__, getattr(error, "code", None))
                 except Exception as error:  # what the server sent makes no sense: say so, and start afresh
                     log.exception("Error in the talk with the server")
-                    self._talk.lost(str(error))
+                    self._talk.lost(str(error), None)
                 self._hurry.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
                 if not self._stopping.is_set():
                     self._hurry.clear()
                 pause = min(2 * pause, LONGEST)
         finally:
+            bell, self._bell = self._bell, None
             self._ear.close()
-            self._bell.close()
+            if bell is not None:
+                bell.close()
 
     def _connected(self, link: Link) -> None:
         assembler = Assembler()
@@ -180,7 +189,7 @@ class Link:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if uri.secure:
                 sock = ssl.create_default_context().wrap_socket(sock, server_hostname=uri.host)
-            protocol = ClientProtocol(uri, subprotocols=[Subprotocol("bokeh")], max_size=LIMITS.message)
+            protocol = ClientProtocol(uri, subprotocols=[Subprotocol("bokeh")], max_size=LIMITS.message, logger=frames)
             shake_hands(sock, protocol, headers)
             sock.setblocking(False)
             return cls(sock, protocol, ear)
@@ -282,8 +291,9 @@ class Link:
 
     def _frame(self, frame: Frame, fragments: list[str | bytes]) -> None:
         if frame.opcode is Opcode.CLOSE:
-            code, reason = self._protocol.close_code, self._protocol.close_reason
-            raise Cut(f"the server closed the connection ({code}{f', {reason}' if reason else ''})")
+            close = self._protocol.close_rcvd
+            code, reason = (close.code, close.reason) if close is not None else (None, "")
+            raise Cut(f"the server closed the connection ({code}{f', {reason}' if reason else ''})", code)
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
         if frame.opcode is not Opcode.CONT:

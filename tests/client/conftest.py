@@ -1,0 +1,75 @@
+"""What the tests of the client share: one server for a module, sessions that are closed, and pages that look on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import bokeh.io
+import pytest
+from bokeh.document import Document
+
+from bokeh_server.client import output
+from bokeh_server.client.session import Session
+from tests.client.pages import Page
+from tests.running import RunningServer
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The server of this module. Documents of a test have its name."""
+    with RunningServer(tmp_path_factory.mktemp("live") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def title(request: pytest.FixtureRequest) -> str:
+    """A title that no other test uses."""
+    return re.sub(r"\W+", " ", request.node.name)[:150]
+
+
+@pytest.fixture
+def join(live: RunningServer, title: str) -> Iterator[Callable[..., Session]]:
+    """``join()`` is another program on this test's document; ``join(document)`` the one that stores it."""
+    sessions: list[Session] = []
+
+    def make(document: Document | None = None) -> Session:
+        session = Session(root_url=live.url)
+        sessions.append(session)
+        session.use_doc(title)
+        if document is None:
+            session.load_document(Document())
+        else:
+            session.store_document(document)
+        return session
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def look(live: RunningServer) -> Iterator[Callable[[Session], Page]]:
+    """``look(session)`` is a page that shows the session's document."""
+    pages: list[Page] = []
+
+    def make(session: Session) -> Page:
+        pages.append(Page(live.port, str(session.docid)))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No browser, no settings of whoever runs the tests, no output of the test before."""
+    monkeypatch.setenv("BOKEH_BROWSER", "none")
+    for name in ("BOKEH_SERVER_URL", "BOKEH_SERVER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    if output.OUTPUT.session is not None:
+        output.OUTPUT.session.close()
+    output.OUTPUT.session, output.OUTPUT.shown = None, frozenset()
+    bokeh.io.reset_output()

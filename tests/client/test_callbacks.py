@@ -1,0 +1,88 @@
+"""The callback thread: one job after the other, errors logged, bounded, and usable from inside of a job."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bokeh_server.client.callbacks import Callbacks
+from tests.client.pages import until
+
+
+@pytest.fixture
+def overflows() -> list[str]:
+    """What was said about overflows."""
+    return []
+
+
+@pytest.fixture
+def callbacks(overflows: list[str]) -> Iterator[Callbacks]:
+    """A thread that takes 100 bytes."""
+    made = Callbacks(lambda: overflows.append("full"), waiting=100)
+    yield made
+    made.stop()
+
+
+def test_jobs_run_in_order_in_one_daemon_thread(callbacks: Callbacks) -> None:
+    ran: list[tuple[int, threading.Thread]] = []
+    for number in range(5):
+        callbacks.put(lambda number=number: ran.append((number, threading.current_thread())))  # type: ignore[misc]
+    until(lambda: len(ran) == 5)
+    assert [number for number, _ in ran] == list(range(5))
+    assert len({thread for _, thread in ran}) == 1
+    assert ran[0][1].daemon
+
+
+def test_an_error_is_logged_with_its_traceback_and_the_next_job_runs(
+    callbacks: Callbacks, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = threading.Event()
+    callbacks.put(lambda: 1 / 0)
+    callbacks.put(done.set)
+    assert done.wait(10)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_waits_too_long_is_dropped_and_said_once_the_rest_is_done(
+    callbacks: Callbacks, overflows: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+    ran: list[int] = []
+    callbacks.put(lambda: (entered.set(), leave.wait(10)))
+    assert entered.wait(10)
+    for number in range(5):
+        callbacks.put(lambda number=number: ran.append(number), 40)  # type: ignore[misc]
+    callbacks.put(lambda: ran.append(99))
+    leave.set()
+    until(lambda: 99 in ran)
+    assert ran == [0, 1, 99]
+    assert overflows == ["full"]
+    assert "took too long" in caplog.text
+    callbacks.put(lambda: ran.append(5), 40)
+    until(lambda: 5 in ran)
+
+
+def test_a_job_may_wait_for_a_later_one(callbacks: Callbacks) -> None:
+    seen: list[str] = []
+
+    def first() -> None:
+        assert callbacks.here
+        callbacks.put(lambda: seen.append("second"))
+        assert callbacks.wait(lambda: "second" in seen, 10)
+        assert not callbacks.wait(lambda: False, 0.01)
+        seen.append("first")
+
+    callbacks.put(first)
+    until(lambda: seen == ["second", "first"])
+    assert not callbacks.here
+
+
+def test_after_the_end_nothing_runs(callbacks: Callbacks) -> None:
+    ran: list[int] = []
+    callbacks.put(lambda: ran.append(1))
+    until(lambda: ran)
+    callbacks.stop()
+    callbacks.put(lambda: ran.append(2))
+    assert not callbacks.wait(lambda: len(ran) > 1, 0.05)

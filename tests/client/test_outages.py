@@ -1,0 +1,112 @@
+"""The server is killed and comes back; the program streams on, and no point is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource
+from bokeh.models.widgets.sliders import Slider
+
+from bokeh_server.client import connection
+from bokeh_server.client.session import Session
+from tests.client.pages import until
+from tests.running import RunningServer
+
+
+def stored(server: RunningServer, session: Session) -> list[float]:
+    """The points that the server has."""
+    found = server.request("GET", f"/api/v1/documents/{session.docid}/models/points/data")
+    entries = found["entries"] if isinstance(found, dict) and "entries" in found else found
+    return list(dict(entries)["x"])
+
+
+def program(server: RunningServer, source: ColumnDataSource) -> Session:
+    """A program that has stored a source."""
+    document = Document()
+    document.add_root(source)
+    session = Session(root_url=server.url)
+    session.use_doc("outage")
+    session.store_document(document)
+    return session
+
+
+def test_a_server_that_is_killed_while_points_stream_in_has_each_of_them_once(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = ColumnDataSource({"x": []}, name="points")
+    with program(server, source) as session:
+        ended = threading.Event()
+
+        def stream() -> None:
+            for number in range(600):
+                source.stream({"x": [number]})
+                time.sleep(0.005)
+            ended.set()
+
+        threading.Thread(target=stream, daemon=True).start()
+        for _ in range(2):
+            time.sleep(0.7)
+            server.kill()
+            time.sleep(0.3)
+            server.start()
+        assert ended.wait(60)
+        assert session.flush(30)
+        assert stored(server, session) == list(range(600))
+        assert list(source.data["x"]) == list(range(600))
+    lines = [record.getMessage() for record in caplog.records if "touch" in record.getMessage()]
+    assert ["no touch" in line for line in lines] == [True, False] * (len(lines) // 2)
+    assert 2 <= len(lines) <= 4
+
+
+def test_callbacks_and_a_second_program_go_on_after_an_outage(server: RunningServer) -> None:
+    slider = Slider(start=0, end=10, value=0)
+    reasons: list[str] = []
+    document = Document()
+    document.add_root(slider)
+    with Session(root_url=server.url) as session, Session(root_url=server.url) as other:
+        session.use_doc("outage")
+        session.store_document(document)
+        session.on_disconnect(reasons.append)
+        other.use_doc("outage")
+        copy = Document()
+        other.load_document(copy)
+        there = copy.get_model_by_id(slider.id)
+        values: list[float] = []
+        slider.on_change("value", lambda attr, old, new: values.append(new))
+        server.kill()
+        until(lambda: reasons)
+        assert not session.connected
+        slider.end = 20  # both change something while the server is away
+        there.value = 5  # type: ignore[union-attr]
+        server.start()
+        until(lambda: values == [5])
+        until(lambda: there.end == 20)  # type: ignore[union-attr]
+        assert session.connected
+
+
+def test_a_long_outage_costs_no_more_than_the_document(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "KEPT", 10_000)
+    source = ColumnDataSource({"x": []}, name="points")
+    with program(server, source) as session:
+        server.kill()
+        for number in range(2000):
+            source.stream({"x": [number]}, rollover=50)
+        assert session._connection is not None
+        assert session._connection.outbox.bytes <= 11_000
+        server.start()
+        assert session.flush(30)
+        assert stored(server, session) == list(range(1950, 2000))
+
+
+def test_what_waits_at_the_end_of_a_session_is_said(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    source = ColumnDataSource({"x": []}, name="points")
+    session = program(server, source)
+    server.kill()
+    source.stream({"x": [1]})
+    assert not session.close(0.3)
+    assert "changes were not stored" in caplog.text

@@ -1,0 +1,255 @@
+"""``output_server``, ``show``, ``push`` and their kin, as scripts use them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import bokeh.io
+import bokeh.plotting as original
+import pytest
+from bokeh.layouts import row
+from bokeh.models.widgets.markups import Div
+
+import bokeh_server
+from bokeh_server import plotting
+from bokeh_server.client import output
+from bokeh_server.client.session import Session
+from bokeh_server.errors import ServerAway
+from bokeh_server.plotting import curdoc, cursession, figure, output_server, push, reset_output, show
+from tests.client.pages import until
+from tests.running import RunningServer
+
+
+def stored(session: Session, typename: str) -> list[dict[str, Any]]:
+    """The stored models of a type."""
+    found: list[dict[str, Any]] = session.pull(typename)
+    return found
+
+
+def current() -> Session:
+    """The session that ``output_server`` made."""
+    session = cursession()
+    assert session is not None
+    return session
+
+
+def test_plotting_has_everything_of_bokehs_plotting() -> None:
+    assert set(original.__all__) <= set(plotting.__all__)
+    for name in set(original.__all__) - {"show", "reset_output"}:
+        assert getattr(plotting, name) is getattr(original, name)
+    assert plotting.markers is original.markers  # not in __all__
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = plotting.nonsense
+    assert bokeh_server.show is show
+    assert bokeh_server.Session is Session
+
+
+def test_show_stores_the_plot_prints_its_link_and_keeps_it_live(
+    live: RunningServer, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output_server(title, url=live.url)
+    p = figure(width=400, height=400)
+    p.line([1, 2], [3, 4])
+    show(p)
+    assert capsys.readouterr().out == f"{current().link}\n"
+    assert current().document is curdoc()
+    assert [model["id"] for model in stored(current(), "Figure")] == [p.id]
+    p.title.text = "Later"
+    assert current().flush()
+    assert "Later" in [model["attributes"].get("text") for model in stored(current(), "Title")]
+
+
+def test_the_title_is_that_of_the_page_unless_the_document_has_its_own(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    show(figure())
+    assert curdoc().title == title
+    output_server(f"{title} again", url=live.url)
+    curdoc().title = "Mine"
+    show(figure())
+    assert curdoc().title == "Mine"
+
+
+def test_a_second_plot_is_added_and_a_layout_takes_its_parts(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    first, second = figure(), figure()
+    show(first)
+    show(second)
+    assert curdoc().roots == [first, second]
+    show(second)
+    assert curdoc().roots == [first, second]
+    both = row(first, second)
+    show(both)
+    assert curdoc().roots == [both]
+    third = [Div(text="a"), Div(text="b")]
+    show(third)
+    assert curdoc().roots == [both, *third]
+    assert current().flush()
+    with pytest.raises(ValueError, match="plots, widgets and layouts, not int"):
+        show(3)
+
+
+def test_the_same_title_again_is_the_same_link_with_new_content(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    first = figure()
+    show(first)
+    link, old = current().link, curdoc()
+    output_server(title, url=live.url)
+    assert curdoc() is not old
+    show(first)  # the same plot, as when a notebook's cell is run again
+    assert current().link == link
+    show(figure())
+    assert len(stored(current(), "Figure")) == 2
+
+
+def test_another_title_leaves_the_first_document_live(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    first = figure()
+    show(first)
+    session = current()
+    output_server(f"{title} two", url=live.url)
+    show(figure())
+    assert current().link != session.link
+    first.title.text = "Still here"
+    assert session.flush()
+    assert "Still here" in [model["attributes"].get("text") for model in stored(session, "Title")]
+    session.close()
+
+
+def test_clear_off_adds_to_what_is_stored(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    p = figure()
+    show(p)
+    current().close()
+    output_server(title, url=live.url, clear=False)
+    assert [root.id for root in curdoc().roots] == [p.id]
+    show(Div(text="more"))
+    assert len(stored(current(), "Figure")) == len(stored(current(), "Div")) == 1
+
+
+def test_autopush_off_waits_for_push(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url, autopush=False)
+    div = Div(text="before")
+    show(div)
+    div.text = "after"
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "before"
+    push()
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "after"
+
+
+def test_push_stores_the_current_document(live: RunningServer, title: str, caplog: pytest.LogCaptureFixture) -> None:
+    push()
+    assert "push() does nothing" in caplog.text
+    output_server(title, url=live.url)
+    curdoc().add_root(Div(text="pushed"))
+    push()
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "pushed"
+
+
+def test_a_session_of_ones_own_may_be_given(live: RunningServer, title: str) -> None:
+    session = Session(root_url=live.url)
+    output_server(title, session=session)
+    assert cursession() is session
+    show(Div(text="x"))
+    assert session.connected
+
+
+def test_reset_output_forgets_the_session(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    show(figure())
+    session, document = current(), curdoc()
+    reset_output()
+    assert cursession() is None
+    assert curdoc() is not document
+    assert not session.connected
+    reset_output()
+
+
+def test_without_output_server_show_is_bokehs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(bokeh.io, "show", lambda obj, *args, **kwargs: shown.append(obj))
+    p = figure()
+    show(p)
+    assert shown == [p]
+
+
+def test_a_file_that_is_asked_for_is_written_too(
+    live: RunningServer, title: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr(bokeh.io, "show", lambda obj, *args, **kwargs: shown.append(obj))
+    output_server(title, url=live.url)
+    plotting.output_file(tmp_path / "plot.html")
+    p = figure()
+    show(p)
+    assert shown == [p]
+    assert stored(current(), "Figure")
+
+
+def test_the_theme_of_the_current_document_is_kept(live: RunningServer, title: str) -> None:
+    curdoc().theme = "dark_minimal"
+    theme = curdoc().theme
+    output_server(title, url=live.url)
+    assert curdoc().theme is theme
+    show(figure())
+    assert stored(current(), "Figure")[0]["attributes"]["background_fill_color"] == "#20262B"
+
+
+def test_a_browser_opens_once_and_only_where_there_is_one(
+    live: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(output, "view", lambda link, **how: opened.append(link))
+    output_server(title, url=live.url)
+    show(figure())
+    assert opened == []  # BOKEH_BROWSER=none
+    monkeypatch.delenv("BOKEH_BROWSER")
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    show(figure())
+    assert opened == []  # a headless host
+    monkeypatch.setenv("DISPLAY", ":0")
+    show(figure())
+    show(figure())
+    assert opened == [current().link]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert output.has_browser(None)
+    assert output.has_browser("firefox")
+    assert not output.has_browser("none")
+
+
+def test_a_server_that_is_away_raises_an_error_that_says_what_to_do(title: str) -> None:
+    with pytest.raises(ServerAway, match=r"No bokeh-server answers at http://localhost:9/ .*start one with `bokeh-server`"):
+        output_server(title, url="http://localhost:9")
+    assert cursession() is None
+
+
+def test_only_that_error_is_printed_without_a_traceback() -> None:
+    code = """
+import sys
+from bokeh_server.client.output import say_plainly
+from bokeh_server.errors import ServerAway
+say_plainly(); say_plainly()
+raise {}
+"""
+    for error, lines in (("ServerAway('gone')", ["gone"]), ("ValueError('gone')", ["Traceback (most recent call last):"])):
+        done = subprocess.run([sys.executable, "-c", code.format(error)], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[:1] == lines
+
+
+def test_show_of_a_live_document_while_the_server_is_away_does_not_stop_the_program(
+    server: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output_server(title, url=server.url)
+    show(figure())
+    session = current()
+    monkeypatch.setattr(Session.push, "__defaults__", (0.5,))
+    server.kill()
+    until(lambda: not session.connected)
+    show(Div(text="later"))
+    server.start()
+    assert session.flush(20)
+    assert stored(session, "Div")[0]["attributes"]["text"] == "later"

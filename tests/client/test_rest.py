@@ -1,0 +1,79 @@
+"""The HTTP requests of a program, and what it is told where something else than a bokeh-server answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bokeh_server.client.rest import Rest, error_of, problem
+from bokeh_server.errors import ClientError, Conflict, NotFound, RefusedPatch, ServerAway, ServerFault, StoreFull
+from tests.running import RunningServer
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Some other web server: GET gives a page, POST an error page."""
+
+    def do_GET(self) -> None:
+        """A page."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<h1>Hello</h1>")
+
+    def do_POST(self) -> None:
+        """An error."""
+        self.send_response(501)
+        self.end_headers()
+        self.wfile.write(b"<h1>No</h1>")
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def stranger() -> Iterator[str]:
+    """The address of some other web server."""
+    with ThreadingHTTPServer(("localhost", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_another_web_server_is_not_taken_for_a_bokeh_server(stranger: str) -> None:
+    rest = Rest(stranger, {})
+    with pytest.raises(ServerAway, match="says HTTP 501"):
+        rest.document("title")
+    with pytest.raises(ServerAway, match="is no bokeh-server"):
+        rest.info("title")
+
+
+def test_a_document_is_made_once_and_found_by_title_and_id(live: RunningServer, title: str) -> None:
+    rest = Rest(f"{live.url}/", {})
+    made = rest.document(title)
+    assert rest.document(title)["id"] == made["id"] == rest.info(made["id"])["id"]
+    assert rest.content(title)["roots"] == []
+    with pytest.raises(NotFound):
+        rest.info("no such document")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    live: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://localhost:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://localhost:9")
+    assert Rest(f"{live.url}/", {}).document(title)["title"] == title
+
+
+def test_a_problem_becomes_the_error_with_its_code() -> None:
+    assert type(error_of("conflict", "Taken.")) is Conflict
+    assert str(error_of("conflict", "Taken.")) == "Taken."
+    assert type(error_of("store-full", "", 507)) is StoreFull
+    assert type(error_of("refused-patch", "No.")) is RefusedPatch
+    assert type(error_of("of-a-newer-server", "New.", 418)) is ClientError
+    assert type(error_of("of-a-newer-server", "New.", 500)) is ServerFault
+    told = problem(409, b'{"code": "conflict", "title": "Conflict", "detail": "This title is taken."}', "http://x/")
+    assert (type(told), str(told)) == (Conflict, "This title is taken.")
+    assert type(problem(502, b'{"message": "bad gateway"}', "http://x/")) is ServerAway

@@ -1,0 +1,324 @@
+"""The socket: it comes back after anything, gives up only where the server says so, and carries any message whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from bokeh.document import Document
+from bokeh.models.widgets.markups import Div
+
+from bokeh_server.client import transport
+from bokeh_server.client.session import Session
+from bokeh_server.client.transport import Transport
+from bokeh_server.core.wire import Message, Outgoing, outgoing
+from tests.client.pages import until
+from tests.running import environment
+
+
+class Talk:
+    """Keeps what happens on a transport; sends what is put into ``out``."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+        self.messages: list[Message] = []
+        self.codes: list[int | None] = []
+        self.out: deque[Outgoing] = deque()
+        self.live = False
+        self.error: Exception | None = None
+
+    def opened(self) -> None:
+        self.happened.append("opened")
+
+    def next(self) -> Outgoing | None:
+        return self.out.popleft() if self.out else None
+
+    def received(self, message: Message) -> None:
+        if self.error is not None:
+            raise self.error
+        self.messages.append(message)
+
+    def tick(self) -> None:
+        self.happened.append("tick")
+
+    def lost(self, reason: str, code: int | None) -> None:
+        self.happened.append(f"lost: {reason}")
+        self.codes.append(code)
+
+    def gone(self, reason: str) -> None:
+        self.happened.append(f"gone: {reason}")
+
+
+Serve = Callable[[socket.socket], None]
+
+
+class Listener:
+    """Hands each connection to the next of some functions; the last one takes all others."""
+
+    def __init__(self, *serve: Serve) -> None:
+        self._serve = list(serve)
+        self._socket = socket.create_server(("localhost", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.count = 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                serve = self._serve[min(self.count, len(self._serve) - 1)]
+                self.count += 1
+                with connection, suppress(OSError):
+                    serve(connection)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def answer(status: str) -> Serve:
+    """Refuse the handshake with this status line."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    return serve
+
+
+def shake(connection: socket.socket, then: bytes = b"") -> str:
+    """Accept the handshake, and send something in the same breath; the request."""
+    request = connection.recv(65536).decode()
+    key = request.split("Sec-WebSocket-Key: ")[1].split("\r\n")[0]
+    accept = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Protocol: bokeh")
+    connection.sendall("\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode() + then)
+    return request
+
+
+def frames(*messages: Outgoing) -> bytes:
+    """Messages as a server sends them."""
+    return b"".join(message.frames for message in messages)
+
+
+ACK = outgoing("ACK", b"{}", msgid="1")
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """What a transport carries."""
+    return Talk()
+
+
+@pytest.fixture
+def connect(talk: Talk) -> Iterator[Callable[..., Listener]]:
+    """``connect(serve, …)`` starts a transport to a listener that serves so."""
+    made: list[tuple[Transport, Listener]] = []
+
+    def make(*serve: Serve, **headers: str) -> Listener:
+        listener = Listener(*serve)
+        made.append((Transport(f"ws://localhost:{listener.port}/there?x=1", talk, headers), listener))
+        made[-1][0].start()
+        return listener
+
+    make.transport = lambda: made[-1][0]  # type: ignore[attr-defined]
+    yield make
+    for transport_, listener in made:
+        transport_.stop(5)
+        listener.close()
+
+
+Connect = Callable[..., Listener]
+
+
+def test_it_shakes_hands_as_a_program_and_hears_what_comes_with_the_answer(talk: Talk, connect: Connect) -> None:
+    requests: list[str] = []
+
+    def serve(connection: socket.socket) -> None:
+        requests.append(shake(connection, frames(ACK)))
+        connection.recv(1)
+
+    connect(serve, Authorization="Bearer key")
+    until(lambda: talk.messages)
+    assert talk.messages[0].header.msgtype == "ACK"
+    assert requests[0].startswith("GET /there?x=1 HTTP/1.1\r\n")
+    assert "Authorization: Bearer key" in requests[0]
+    assert "Sec-WebSocket-Protocol: bokeh\r\n" in requests[0]
+    assert "origin:" not in requests[0].lower()
+
+
+def test_it_tries_again_until_a_server_takes_it(talk: Talk, connect: Connect) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection, frames(ACK))
+        connection.recv(1)
+
+    connect(lambda connection: None, answer("503 Busy"), answer("200 OK"), lambda c: c.sendall(b"SSH-2.0\r\n"), serve)
+    until(lambda: talk.messages)
+    assert [line[:5] for line in talk.happened if line != "tick"] == ["lost:"] * 4 + ["opene"]
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "410 Gone"])
+def test_it_gives_up_where_the_server_says_so(talk: Talk, connect: Connect, status: str) -> None:
+    listener = connect(answer(status))
+    until(lambda: talk.happened)
+    time.sleep(0.5)
+    assert [line[:5] for line in talk.happened] == ["gone:"]
+    assert listener.count == 1
+
+
+def test_a_close_frame_tells_why(talk: Talk, connect: Connect) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection, b"\x88\x08\x03\xf4away!!")  # 1012
+        connection.recv(65536)
+
+    connect(serve)
+    until(lambda: talk.codes)
+    assert talk.codes[0] == 1012
+    assert talk.happened[1] == "lost: the server closed the connection (1012, away!!)"
+
+
+def test_frames_in_parts_and_pings_make_one_message(talk: Talk, connect: Connect) -> None:
+    message = outgoing("X", b'{"a":"\xc3\xa9"}', msgid="1", buffers=(("b", b"\x00\x01"),))
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        parts = [part.encode() if isinstance(part, str) else bytes(part) for part in message.parts]
+        for part, opcode in zip(parts, (1, 1, 1, 1, 2), strict=True):
+            half = len(part) // 2
+            for data, first in ((part[:half], opcode), (part[half:], 0x80)):
+                for byte in bytes([first, len(data)]) + data:  # one byte at a time
+                    connection.sendall(bytes([byte]))
+                if first == opcode:
+                    connection.sendall(b"\x89\x00")
+        connection.recv(65536)
+
+    connect(serve)
+    until(lambda: talk.messages)
+    assert talk.messages[0].content == b'{"a":"\xc3\xa9"}'
+    assert talk.messages[0].buffers == (("b", b"\x00\x01"),)
+
+
+def test_what_makes_no_sense_ends_the_connection_not_the_thread(talk: Talk, connect: Connect) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection, frames(ACK))
+        connection.recv(1)
+
+    def garbage(connection: socket.socket) -> None:
+        shake(connection, b"\x81\x03{{{")
+        connection.recv(65536)
+
+    def nonsense(connection: socket.socket) -> None:
+        shake(connection, b"\xff\xff\xff")
+        connection.recv(65536)
+
+    connect(garbage, nonsense, serve)
+    until(lambda: talk.messages)
+    assert len(talk.codes) == 2
+
+
+def test_an_error_in_the_talk_is_logged_and_the_socket_comes_back(
+    talk: Talk, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection, frames(ACK))
+        connection.recv(1)
+
+    talk.error = KeyError("a bug")
+    connect(serve)
+    until(lambda: talk.codes)
+    talk.error = None
+    until(lambda: talk.messages)
+    assert "a bug" in caplog.text
+
+
+def test_a_large_message_passes_whatever_the_network_takes_at_once(talk: Talk, connect: Connect) -> None:
+    large = outgoing("X", b"{}", msgid="1", buffers=(("b", bytes(range(256)) * 40_000),))
+    received = bytearray()
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        time.sleep(0.3)  # until nothing more fits into the socket
+        while data := connection.recv(65536):
+            received.extend(data)
+
+    talk.out.extend([large, large])
+    connect(serve)
+    until(lambda: len(received) > 2 * 256 * 40_000, timeout=40)
+
+
+def test_a_silent_server_is_asked_and_then_given_up(
+    talk: Talk, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TICK", 0.05), ("PING", 0.1), ("SILENCE", 0.6)):
+        monkeypatch.setattr(transport, name, value)
+    pings: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        while data := connection.recv(65536):
+            pings.append(data)
+
+    connect(serve)
+    until(lambda: talk.codes)
+    assert pings
+    assert pings[0][0] == 0x89
+    assert "no sign of life" in talk.happened[-1]
+
+
+def test_it_says_goodbye(talk: Talk) -> None:
+    received = bytearray()
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        while data := connection.recv(65536):
+            received.extend(data)
+
+    listener = Listener(serve)
+    socket_ = Transport(f"ws://localhost:{listener.port}/", talk)
+    socket_.wake()  # before it starts: nothing to wake
+    socket_.start()
+    until(lambda: "opened" in talk.happened)
+    talk.out.append(ACK)
+    socket_.wake()
+    until(lambda: received)
+    socket_.stop(5)
+    until(lambda: received[-8:-6] == b"\x88\x82")  # a close frame with a code, masked
+    socket_.wake()  # after it has ended
+    listener.close()
+
+
+def test_it_speaks_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    flags = ["--port", "0", "--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), "--backend", "memory"]
+    command = [sys.executable, "-m", "bokeh_server", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as server:
+        assert server.stdout is not None
+        found = re.search(r"https://localhost:\d+", server.stdout.readline())
+        assert found
+        document = Document()
+        document.add_root(Div(text="x" * 3_000_000))
+        with Session(root_url=found[0]) as session:
+            session.use_doc("secret")
+            session.store_document(document)
+            document.title = "over TLS"
+            assert session.flush()
+            session.load_document(document)
+        server.terminate()
