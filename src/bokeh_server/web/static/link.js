@@ -313,6 +313,7 @@ export class Link extends ClientConnection {
       else this.#apply(message);
     }
     if (this.#stale) this.#pull();
+    this.#check();
   }
 
   #patched(message) {
@@ -373,7 +374,7 @@ export class Link extends ClientConnection {
     if (this.#doubts.size === 0 || this.#pending.size > 0) return;
     setTimeout(() => {
       const keys = [...this.#doubts].filter((key) => !this.#pending.touches(key));
-      if (keys.length === 0 || !this.#open || this.#stale) return;
+      if (keys.length === 0 || !this.#open || this.#stale || this.#queue !== null) return;
       keys.forEach((key) => this.#doubts.delete(key));
       if (keys.includes("roots")) this.#pull();
       else this.#request(keys);
