@@ -21,6 +21,9 @@ START = 20.0
 class RunningServer:
     """``bokeh-server`` on ``folder``. It keeps its port over ``kill`` and ``start``, so that links stay good."""
 
+    program: tuple[str, ...] = ("-m", "bokeh_server")
+    """What Python runs."""
+
     def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
         self.port = 0
@@ -44,7 +47,7 @@ class RunningServer:
         """Start it and wait until it takes requests; the seconds that took."""
         assert self._process is None, "it runs"
         begin = time.monotonic()
-        command = [sys.executable, "-m", "bokeh_server", "--data", str(self.folder), "--port", str(self.port)]
+        command = [sys.executable, *self.program, "--data", str(self.folder), "--port", str(self.port)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, *self._flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
