@@ -46,7 +46,7 @@ class Limits:
     ring: int = 4 * MIB
     """Encoded patches that a room keeps for viewers that fell behind or come back."""
 
-    unacknowledged: int = 16 * MIB
+    unacknowledged: int = 4 * MIB
     """Bytes of one client that wait for the store; past it the server stops reading from that client."""
 
     snapshot_records: int = 10_000
