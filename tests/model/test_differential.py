@@ -43,7 +43,7 @@ def sessions(seeds: Iterable[int]) -> Counter[str]:
     return count
 
 
-@pytest.mark.timeout(0 if LONG else 120)
+@pytest.mark.timeout(60 + PATCHES // PARTS)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_patches_give_what_bokeh_gives_and_what_a_browser_shows(part: int) -> None:
     size = -(-PATCHES // (STEPS * PARTS))
