@@ -50,7 +50,12 @@ def test_what_waits_too_long_is_dropped_and_said_once_the_rest_is_done(
 ) -> None:
     entered, leave = threading.Event(), threading.Event()
     ran: list[int] = []
-    callbacks.put(lambda: (entered.set(), leave.wait(10)))
+
+    def slow() -> None:
+        entered.set()
+        leave.wait(10)
+
+    callbacks.put(slow)
     assert entered.wait(10)
     for number in range(5):
         callbacks.put(lambda number=number: ran.append(number), 40)  # type: ignore[misc]

@@ -120,7 +120,7 @@ def soft_list(values: Any) -> Any:
 @pytest.fixture(autouse=True)
 def repeatable(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Ids by counting, so that a seed is one history."""
-    monkeypatch.setattr(settings, "simple_ids", True)
+    settings.simple_ids = True
     monkeypatch.setattr(bokeh.util.serialization, "_simple_id", 1000)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

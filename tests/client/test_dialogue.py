@@ -43,7 +43,7 @@ class Talk:
         return self.said()
 
 
-def message(msgtype: str, content: dict[str, Any] | None = None, **header: int) -> Message:
+def message(msgtype: str, content: dict[str, Any] | None = None, **header: Any) -> Message:
     """A message of the room."""
     return parsed(outgoing(msgtype, orjson.dumps(content or {}), msgid="m", **header))
 
@@ -148,11 +148,11 @@ def test_a_copy_that_was_cut_off_is_asked_for_again(talk: Talk) -> None:
 
 def test_one_copy_is_under_way_at_a_time(talk: Talk) -> None:
     talk.begin(fresh=True)
-    assert talk.dialogue.pulling
+    pulling = [talk.dialogue.pulling]
     talk.dialogue.pull()
     assert talk.said() == []
     talk.get("PULL-DOC-REPLY", {"doc": {}}, epoch=1, seq=5)
-    assert not talk.dialogue.pulling
+    assert [*pulling, talk.dialogue.pulling] == [True, False]
     talk.dialogue.pull()
     assert talk.said() == [("PULL-DOC-REQ", None)]
 

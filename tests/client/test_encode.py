@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,31 @@ def nobody(name: str) -> Model | None:
     return None
 
 
-@pytest.mark.parametrize(
-    "values",
-    [[], ["a", None, True], [1, 2, 3], [1.5, -2.0], [2**53 - 1], [math.nan, 1.0], [math.inf], [2**53], [1, "a"], [True, 1],
-     [[1], [2]], [np.float64(1.5)], [dt.date(2020, 1, 1)], [1e300, 1e300], [-(2**60), 0.5]],
-)  # fmt: skip
+def here(model: Model) -> Callable[[str], Model | None]:
+    """Only this model is here."""
+    return lambda name: model if name == model.id else None
+
+
+LISTS: list[list[Any]] = [
+    [],
+    ["a", None, True],
+    [1, 2, 3],
+    [1.5, -2.0],
+    [2**53 - 1],
+    [math.nan, 1.0],
+    [math.inf],
+    [2**53],
+    [1, "a"],
+    [True, 1],
+    [[1], [2]],
+    [np.float64(1.5)],
+    [dt.date(2020, 1, 1)],
+    [1e300, 1e300],
+    [-(2**60), 0.5],
+]
+
+
+@pytest.mark.parametrize("values", LISTS)
 @pytest.mark.filterwarnings("ignore::bokeh.util.warnings.BokehUserWarning")
 def test_lists_are_written_as_bokeh_writes_them(values: list[Any]) -> None:
     assert Writer(()).encode(values) == Serializer().encode(values)
@@ -67,8 +88,7 @@ def test_text_that_is_not_unicode_is_refused_with_a_clear_error() -> None:
 def test_a_definition_of_a_model_that_is_here_sets_its_attributes() -> None:
     slider = Slider(start=0, end=10, value=1)
     rep = {"type": "object", "name": "Slider", "id": slider.id, "attributes": {"value": 5}}
-    models = {slider.id: slider}
-    reader = Reader(models.get, models.get)
+    reader = Reader(here(slider), here(slider))
     assert reader.read(rep) is slider
     assert (slider.value, slider.end) == (5, 10)
     assert reader.defined == [slider]
@@ -80,7 +100,7 @@ def test_a_model_that_was_here_is_made_what_its_definition_says() -> None:
     calls: list[Any] = []
     slider.on_change("value", lambda attr, old, new: calls.append(new))
     rep = {"type": "object", "name": "Slider", "id": slider.id, "attributes": {"start": 0, "end": 20, "value": 5}}
-    reader = Reader(nobody, {slider.id: slider}.get)
+    reader = Reader(nobody, here(slider))
     assert reader.read(rep) is slider
     assert (slider.value, slider.end, slider.title, slider.tags) == (5, 20, "", [])
     assert calls == []
@@ -101,7 +121,7 @@ def test_what_can_not_be_read_says_so() -> None:
         Reader(nobody, nobody).read({"id": "nowhere"})
     div = Div()
     with pytest.raises(DeserializationError, match="is a Div here, not a Slider"):
-        Reader(nobody, {div.id: div}.get).read({"type": "object", "name": "Slider", "id": div.id})
+        Reader(nobody, here(div)).read({"type": "object", "name": "Slider", "id": div.id})
 
 
 def test_a_value_that_a_model_does_not_take_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:

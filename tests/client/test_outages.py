@@ -87,9 +87,7 @@ def test_callbacks_and_a_second_program_go_on_after_an_outage(server: RunningSer
         assert session.connected
 
 
-def test_a_long_outage_costs_no_more_than_the_document(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_outage_costs_no_more_than_the_document(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "KEPT", 10_000)
     source = ColumnDataSource({"x": []}, name="points")
     with program(server, source) as session:

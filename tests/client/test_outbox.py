@@ -1,4 +1,4 @@
-"""What waits to be sent: numbered once, kept until it is acknowledged, replaced by a whole document where that comes."""
+"""What waits to be sent: numbered once, kept until it is acknowledged, replaced by a whole document."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def test_show_stores_the_plot_prints_its_link_and_keeps_it_live(
     assert capsys.readouterr().out == f"{current().link}\n"
     assert current().document is curdoc()
     assert [model["id"] for model in stored(current(), "Figure")] == [p.id]
-    p.title.text = "Later"
+    title_model: Any = p.title
+    title_model.text = "Later"
     assert current().flush()
     assert "Later" in [model["attributes"].get("text") for model in stored(current(), "Title")]
 
@@ -87,7 +88,7 @@ def test_a_second_plot_is_added_and_a_layout_takes_its_parts(live: RunningServer
     assert curdoc().roots == [both, *third]
     assert current().flush()
     with pytest.raises(ValueError, match="plots, widgets and layouts, not int"):
-        show(3)
+        show(3)  # type: ignore[arg-type]
 
 
 def test_the_same_title_again_is_the_same_link_with_new_content(live: RunningServer, title: str) -> None:
@@ -111,7 +112,8 @@ def test_another_title_leaves_the_first_document_live(live: RunningServer, title
     output_server(f"{title} two", url=live.url)
     show(figure())
     assert current().link != session.link
-    first.title.text = "Still here"
+    title_model: Any = first.title
+    title_model.text = "Still here"
     assert session.flush()
     assert "Still here" in [model["attributes"].get("text") for model in stored(session, "Title")]
     session.close()
@@ -221,7 +223,9 @@ def test_a_browser_opens_once_and_only_where_there_is_one(
 
 
 def test_a_server_that_is_away_raises_an_error_that_says_what_to_do(title: str) -> None:
-    with pytest.raises(ServerAway, match=r"No bokeh-server answers at http://localhost:9/ .*start one with `bokeh-server`"):
+    with pytest.raises(
+        ServerAway, match=r"No bokeh-server answers at http://localhost:9/ .*start one with `bokeh-server`"
+    ):
         output_server(title, url="http://localhost:9")
     assert cursession() is None
 
@@ -234,7 +238,10 @@ from bokeh_server.errors import ServerAway
 say_plainly(); say_plainly()
 raise {}
 """
-    for error, lines in (("ServerAway('gone')", ["gone"]), ("ValueError('gone')", ["Traceback (most recent call last):"])):
+    for error, lines in (
+        ("ServerAway('gone')", ["gone"]),
+        ("ValueError('gone')", ["Traceback (most recent call last):"]),
+    ):
         done = subprocess.run([sys.executable, "-c", code.format(error)], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert done.stderr.splitlines()[:1] == lines

@@ -148,10 +148,22 @@ def test_a_session_works_inside_a_running_asyncio_loop(live: RunningServer, titl
 
 
 def test_a_session_works_in_ipython(live: RunningServer, title: str, tmp_path: Path) -> None:
-    code = SHOW.format(title=title) + STREAM + "from bokeh_server.plotting import cursession\nprint(cursession().flush())\n"
+    code = (
+        SHOW.format(title=title)
+        + STREAM
+        + "from bokeh_server.plotting import cursession\nprint(cursession().flush())\n"
+    )
     file = tmp_path / "cell.ipy"
     file.write_text(code)
-    command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", f"--ipython-dir={tmp_path}", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "IPython",
+        "--no-banner",
+        "--colors=NoColor",
+        f"--ipython-dir={tmp_path}",
+        str(file),
+    ]
     done = run(command, live)
     assert "True" in done.stdout, done.stdout + done.stderr
     assert columns(live, title, "line")["x"] == [1, 2, 3, *range(200)]

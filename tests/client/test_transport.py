@@ -103,7 +103,12 @@ def shake(connection: socket.socket, then: bytes = b"") -> str:
     request = connection.recv(65536).decode()
     key = request.split("Sec-WebSocket-Key: ")[1].split("\r\n")[0]
     accept = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
-    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Protocol: bokeh")
+    lines = (
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Protocol: bokeh",
+    )
     connection.sendall("\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode() + then)
     return request
 

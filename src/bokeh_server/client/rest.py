@@ -6,15 +6,18 @@ server with a problem becomes the error of that code; no answer at all becomes `
 
 from __future__ import annotations
 
+import logging
 import urllib.error
 import urllib.parse
 import urllib.request
+from importlib.metadata import version
 from typing import Any
 
 import orjson
 
 from bokeh_server.errors import BokehServerError, ClientError, Conflict, ServerAway, ServerFault
 
+log = logging.getLogger("bokeh_server.client")
 TIMEOUT = 30.0
 """Seconds for one answer: a document of 100 MB takes its time."""
 
@@ -47,6 +50,22 @@ class Rest:
             return orjson.loads(content) if content else None
         except orjson.JSONDecodeError:
             raise away(self.root, "what answers there is no bokeh-server") from None
+
+    def check(self) -> None:
+        """Say, in one line, where the server or its bokeh is of another version than here (the first two numbers)."""
+        there = self.request("GET", "version")
+        for package in ("bokeh", "bokeh-server"):
+            here, other = version(package), there.get(package) if isinstance(there, dict) else None
+            if not isinstance(other, str):
+                raise away(self.root, "what answers there is no bokeh-server")
+            if here.split(".")[:2] != other.split(".")[:2]:
+                log.warning(
+                    "%s has %s %s, this program %s: install the same version where something does not show.",
+                    self.root,
+                    package,
+                    other,
+                    here,
+                )
 
     def document(self, title: str) -> dict[str, Any]:
         """What the server tells of the document ``title``, which is made where it does not exist."""

@@ -76,6 +76,8 @@ class Session:
         """
         if name is None and docid is None:
             raise BadSetting("Give use_doc() the title of a document, or its docid.")
+        if self.docid is None:
+            self._rest.check()
         found = self._rest.document(name) if name is not None else self._rest.info(str(docid))
         if found["id"] != self.docid and self._connection is not None:
             self._let_go(self._connection, AT_EXIT)
