@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -21,8 +22,9 @@ from bokeh.models.widgets.sliders import Slider
 from bokeh.models.widgets.tables import DataTable, TableColumn
 from bokeh.plotting import figure
 
+from bokeh_server.client import connection
 from bokeh_server.client.session import Session, root_of
-from bokeh_server.errors import BadSetting, ClientError, NotFound
+from bokeh_server.errors import BadSetting, ClientError, NotFound, ServerAway
 from tests.client.pages import Page, until
 from tests.running import RunningServer
 
@@ -369,6 +371,37 @@ def test_polling_runs_callbacks_until_it_is_interrupted(join: Join) -> None:
     assert slider.value == 3
 
 
+def test_polling_ends_with_ctrl_c_without_a_traceback(join: Join) -> None:
+    document = document_of(Slider(start=0, end=10, value=0))
+    session = join(document)
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    session.poll_document(document, 0.05)
+    assert session.connected
+    assert session.flush(None)
+
+
+def test_a_server_that_goes_away_meanwhile_is_said(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    session = Session(root_url=server.url)
+    session.use_doc("gone")
+    server.kill()
+    with pytest.raises(ServerAway, match="no answer"):
+        session.store_document(Document())
+    with pytest.raises(ServerAway, match="no answer"):
+        session.load_document(Document())
+    assert session.document is None
+    session.close()
+
+
+def test_a_document_that_bokeh_can_not_build_is_not_loaded(live: RunningServer) -> None:
+    widget = {"type": "object", "name": "my.own.Widget", "id": "w1"}
+    live.request("PUT", "/api/v1/documents/own-widget", {"version": "3.9.2", "title": "x", "roots": [widget]})
+    with Session(root_url=live.url) as session:
+        session.use_doc("own-widget")
+        with pytest.raises(ClientError, match=r"can't be loaded: can't resolve type 'my\.own\.Widget'"):
+            session.load_document(Document())
+
+
 def test_autopush_off_sends_when_push_is_called(join: Join, look: Look) -> None:
     source = ColumnDataSource({"x": [0]})
     session = join(document_of(source))
@@ -397,7 +430,7 @@ def test_a_document_that_is_deleted_ends_the_session_with_one_line(
     until(lambda: "can't be reached any more" in caplog.text)
     until(lambda: reasons)
     assert not session.connected
-    assert session.flush(1)
+    assert not session.flush(1)
     session.poll_document(session.document or Document(), 0.01)
 
 

@@ -10,7 +10,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, CustomJS
+from bokeh.models import ColumnDataSource, CustomJS, DataRange1d
 from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import Slider
 from bokeh.plotting import figure
@@ -79,6 +79,19 @@ def test_a_change_of_a_model_that_is_not_there_is_no_news() -> None:
     agree(rig, one, other)
     assert [event["attr"] for event in events(one)] == ["children", "text", "text"]
     assert there(other, div).text == "z"
+
+
+def test_a_default_inside_a_default_is_brought_with_what_holds_it() -> None:
+    rig = Rig()
+    rig.say([{"kind": "RootAdded", "model": {"type": "object", "name": "Plot", "id": "plot"}}], "program")
+    one, other = rig.program(Document()), rig.program(Document())
+    plot: Any = one.document.get_model_by_id("plot")  # type: ignore[arg-type]
+    plot.toolbar.active_drag = None
+    plot.x_range = DataRange1d()
+    plot.x_range.start = 5
+    rig.settle()
+    assert there(other, plot).toolbar.active_drag is None
+    assert there(other, plot.x_range).start == 5
 
 
 def test_an_own_change_on_its_way_is_not_overwritten_by_an_older_one() -> None:

@@ -25,7 +25,7 @@ from bokeh_server.client.sync import Callback, Replica
 from bokeh_server.client.transport import Transport
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message, Outgoing
-from bokeh_server.errors import BadMessage, BokehServerError, NotFound, TooLarge
+from bokeh_server.errors import BadMessage, BokehServerError, ClientError, NotFound, TooLarge
 from bokeh_server.limits import LIMITS, MIB
 
 log = logging.getLogger("bokeh_server.client")
@@ -58,7 +58,9 @@ class Connection:
         self.presence = Presence(0, 0, 0)
         self.disconnected: list[Callable[[str], object]] = []
         self.merged = 0
-        """How many copies of the document were merged."""
+        """How many copies of the document have come."""
+        self.unmerged: Exception | None = None
+        """Why the last of them is not what is here."""
         self._away_since: float | None = time.monotonic()
         self._complained = False
         self._refused: dict[int, BokehServerError] = {}
@@ -76,7 +78,8 @@ class Connection:
         return number
 
     def settled(self, number: int, timeout: float | None) -> bool:
-        """Wait until the server has all up to ``number``; False where that takes longer than ``timeout`` seconds.
+        """Wait until the server has all up to ``number``; False where that takes longer than ``timeout`` seconds, or
+        where the document is gone.
 
         Raises what the server said where it refused a whole document.
         """
@@ -84,15 +87,12 @@ class Connection:
         done = self.outbox.wait(number, timeout)
         if number in self._refused:
             raise self._refused.pop(number)
-        return done
+        return done and self.over is None
 
     def stored(self, number: int) -> None:
         """Wait until the server has all up to ``number``; ``ServerAway`` where touch with it is lost meanwhile."""
         while not self.settled(number, 0.5):
-            if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
-                raise away(self.name, "no answer")
-        if self.over is not None:
-            raise self.over
+            self._check()
 
     def pull(self) -> None:
         """Have the document copied anew from the server."""
@@ -102,16 +102,23 @@ class Connection:
     def pulled(self, count: int) -> None:
         """Wait until ``count`` copies have been merged; ``ServerAway`` where touch is lost meanwhile."""
         while not self.callbacks.wait(lambda: self.merged >= count or self.over is not None, 0.5):
-            if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
-                raise away(self.name, "no answer")
+            self._check()
+        self._check()
+        if self.unmerged is not None:
+            raise ClientError(f"This document can't be loaded: {self.unmerged}.") from self.unmerged
+
+    def _check(self) -> None:
+        """Whether it makes sense to wait on."""
         if self.over is not None:
             raise self.over
+        if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
+            raise away(self.name, "no answer")
 
     def close(self, timeout: float) -> bool:
         """Wait until the server has everything, at most ``timeout`` seconds, then let go; whether it has."""
         if self.over is not None:
             return True
-        done = self.settled(self.outbox.last, timeout)
+        done = self.outbox.wait(self.outbox.last, timeout)
         self._end(NotFound("This session is closed."))
         self.transport.stop(1.0)
         return done
@@ -199,9 +206,11 @@ class Connection:
         """The server closed the socket for what we sent. Again and again for the same: then that is not sent again."""
         number = self.outbox.under_way
         self._suspected = (number, self._suspected[1] + 1 if number == self._suspected[0] else 1)
-        if number is not None and self._suspected[1] >= TRIES and self.outbox.refuse(number) is not None:
+        entry = self.outbox.refuse(number) if number is not None and self._suspected[1] >= TRIES else None
+        if entry is not None:
             log.error("%s: a change is not sent any more: %s", self.name, reason)
-            self._refused[number] = BadMessage(f"The server does not take this document: {reason}.")
+            if entry.msgtype == "PUSH-DOC":
+                self._refused[entry.number] = BadMessage(f"The server does not take this document: {reason}.")
             self.dialogue.pull()
 
     def gone(self, reason: str) -> None:
@@ -247,13 +256,15 @@ class Connection:
 
     def _merge(self, message: Message, acknowledged: int) -> None:
         callbacks: list[Callback] = []
+        self.unmerged = None
         try:
             if self.over is None:
                 callbacks = reconcile(
                     self.replica, message, lambda: None if self.outbox.replaces else self.outbox.after(acknowledged)
                 )
-        except Exception:  # bokeh raises anything on a document that it can't build: this program goes on without it
+        except Exception as error:  # bokeh raises anything on a document that it can't build: the program goes on
             log.exception("%s: the server's copy of the document can't be taken over", self.name)
+            self.unmerged = error
         finally:
             self.outbox.release()
             self.merged += 1

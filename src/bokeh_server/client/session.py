@@ -132,8 +132,11 @@ class Session:
         if not self.autopush:
             self.push()
 
-    def push(self, timeout: float = 30.0) -> bool:
-        """Send what has not been sent, and wait until the server has stored it, at most ``timeout`` seconds."""
+    def push(self, timeout: float | None = 30.0) -> bool:
+        """Send what has not been sent, and wait until the server has stored it; whether it has.
+
+        ``timeout`` in seconds, None for no limit. False as well where the document is gone for good.
+        """
         connection = self._live()
         connection.outbox.until = connection.outbox.last if not self._autopush else None
         connection.transport.wake()
@@ -155,15 +158,11 @@ class Session:
             self._connection.transport.wake()
 
     def flush(self, timeout: float | None = 30.0) -> bool:
-        """Wait until the server has all changes, for ``timeout`` seconds at most (None: no limit); whether it has."""
-        if self._connection is None or self._connection.over is not None:
-            return True
-        return self.push(timeout) if timeout is not None else self._wait_for_all()
+        """Wait until the server has all changes, for ``timeout`` seconds at most (None: no limit); whether it has.
 
-    def _wait_for_all(self) -> bool:
-        while not self.push(3600.0):
-            pass
-        return True
+        False as well where the document is gone for good. True where nothing is live.
+        """
+        return self._connection is None or self.push(timeout)
 
     # Loading
 
