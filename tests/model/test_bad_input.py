@@ -297,6 +297,27 @@ def test_arrays_that_lie_about_their_shape_type_or_bytes_are_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [[{}], ["2"], [2.0], [None], [[2]], [True], [-2], [10**30], 2])
+@pytest.mark.parametrize("entries", ["array", 5, None, "f", {"f": [1]}, [5], [["f"]], [[1, [1]]], [["f", 5]]])
+def test_a_stream_that_is_nearly_plain_is_refused_or_holds_everywhere(shape: Any, entries: Any) -> None:
+    array = {"type": "ndarray", "array": {"type": "bytes", "data": {"id": "b"}}, "dtype": "float64", "shape": shape}
+    if entries == "array":
+        entries = [["f", {**array, "order": "little"}]]
+    data = {"type": "map", "entries": entries}
+    event = {"kind": "ColumnsStreamed", "model": {"id": "s"}, "attr": "data", "data": data}
+    refused(json.dumps({"events": [event]}).encode(), (("b", bytes(16)),))
+
+
+def test_of_two_buffers_of_one_name_the_last_one_counts() -> None:
+    array = {"type": "ndarray", "array": {"type": "bytes", "data": {"id": "b"}}, "dtype": "uint8", "shape": [1]}
+    data = {"type": "map", "entries": [["l", {**array, "order": "little"}]]}
+    events = [{"kind": "ColumnsStreamed", "model": {"id": "s"}, "attr": "data", "data": data}]
+    for more in ([], [{"kind": "TitleChanged", "title": "x"}]):
+        document = Document.decode(*base())
+        apply(document, orjson.dumps({"events": events + more}), (("b", b"\1"), ("b", b"\2")))
+        assert list(document.models["s"].attributes["data"]["l"].live)[-1] == 2
+
+
 def test_a_binary_value_that_inflates_beyond_the_bound_is_refused() -> None:
     bomb = base64.b64encode(gzip.compress(bytes(2**22))).decode()
     document = Document.decode(*base(), limits=replace(LIMITS, message=2**20))

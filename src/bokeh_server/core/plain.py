@@ -43,14 +43,19 @@ def append_rows(document: Document, event: dict[str, Any], buffers: Buffers) -> 
     columns = model.attributes.get("data")
     if type(columns) is not Columns or type(data) is not dict or len(data) != 2 or data.get("type") != "map":
         return False
+    entries = data.get("entries")
+    if type(entries) is not list:
+        return False
     rows: dict[str, tuple[Column, Values]] = {}
-    for entry in data.get("entries", ()):
+    for entry in entries:
         if type(entry) is not list or len(entry) != 2 or type(entry[0]) is not str:
             return False
         name, values = entry
         column = columns.get(name)
         if type(values) is dict:
             values = plain_array(values, buffers)
+        elif type(values) is not list:
+            return False
         if column is None or name in rows or values is None or not column.takes(values, rollover):
             return False
         rows[name] = (column, values)
@@ -92,7 +97,9 @@ def plain_array(value: dict[str, Any], buffers: Buffers) -> Values | None:
         return None
     named = array.get("data")
     key = named.get("id") if type(named) is dict and len(named) == 1 else None
-    for name, payload in buffers:
-        if name == key and type(shape) is list and len(shape) == 1 and len(payload) == shape[0] * dtype.itemsize:
-            return np.frombuffer(payload, dtype)
+    size = shape[0] if type(shape) is list and len(shape) == 1 else None
+    for name, payload in reversed(buffers):
+        if name == key:  # the last one of this name, as everywhere
+            fits = type(size) is int and len(payload) == size * dtype.itemsize
+            return np.frombuffer(payload, dtype) if fits else None
     return None
