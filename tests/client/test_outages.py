@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
+import orjson
 import pytest
 from bokeh.document import Document
+from bokeh.layouts import column
 from bokeh.models import ColumnDataSource
+from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import Slider
 
 from bokeh_server.client import connection
 from bokeh_server.client.session import Session
 from tests.client.pages import until
+from tests.client.test_convergence import differences
+from tests.model.canonical import wire_flat
 from tests.running import RunningServer
 
 
@@ -108,3 +114,44 @@ def test_what_waits_at_the_end_of_a_session_is_said(server: RunningServer, caplo
     source.stream({"x": [1]})
     assert not session.close(0.3)
     assert "changes were not stored" in caplog.text
+
+
+def test_two_programs_at_work_end_equal_though_the_server_was_killed(server: RunningServer) -> None:
+    source, slider, layout = ColumnDataSource({"x": []}, name="points"), Slider(start=0, end=10_000, value=0), column()
+    documents = Document(), Document()
+    for root in (source, slider, layout):
+        documents[0].add_root(root)
+    with Session(root_url=server.url) as one, Session(root_url=server.url) as other:
+        for session in (one, other):
+            session.use_doc("outage")
+        one.store_document(documents[0])
+        other.load_document(documents[1])
+
+        def work(document: Document, first: int) -> None:
+            models: list[Any] = [document.get_model_by_id(model.id) for model in (source, slider, layout)]
+            points, knob, box = models
+            for number in range(first, 400, 2):
+                points.stream({"x": [number]})
+                knob.value = number
+                if number % 20 == first:
+                    box.children = [*box.children[-2:], Div(text=f"{number}")]
+                time.sleep(0.004)
+
+        threads = [threading.Thread(target=work, args=(document, first)) for first, document in enumerate(documents)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.6)
+        server.kill()
+        server.start()
+        for thread in threads:
+            thread.join()
+        assert one.flush(30)
+        assert other.flush(30)
+
+        def equal() -> bool:
+            content = server.request("GET", f"/api/v1/documents/{one.docid}")
+            flat = wire_flat(orjson.dumps(content), ())
+            return not any(differences(flat, document) for document in documents)
+
+        until(equal, timeout=30)
+        assert sorted(stored(server, one)) == list(range(400))
