@@ -85,8 +85,9 @@ def test_data_models_and_the_classes_that_they_extend_are_kept() -> None:
     pushed = BokehDocument()
     pushed.add_root(Derived(number=5))
     came = pushed.to_json(deferred=False)
+    resolver: Any = _default_resolver
     for cls in (Base, Derived):
-        _default_resolver.remove(cls)  # bokeh would write them into every document of this process
+        resolver.remove(cls)  # bokeh would write them into every document of this process
     assert any("extends" in each for each in came["defs"])
     written = json.loads(Document.from_json(json.loads(json.dumps(came)), {}).encode()[0])
     assert written["defs"] == json.loads(json.dumps(came["defs"]))
