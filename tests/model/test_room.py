@@ -123,6 +123,11 @@ def test_a_page_that_looks_up_columns_still_gets_the_patches_before_its_copy() -
     play(LOOKED_UP)
 
 
+def test_a_page_is_corrected_where_bokehjs_gets_its_own_stream_wrong() -> None:
+    edits = [("edit", 2, 55), ("edit", 2, 36), ("edit", 1, 57), ("submit", 2, 28), ("talk", 1, 55), ("commit", 0, 63)]
+    play([("rest", 0, 0), *edits, ("listen", 2, 17), ("edit", 2, 3), ("edit", 0, 56)])
+
+
 # Mutants: what the machine must notice
 
 

@@ -295,14 +295,24 @@ class World:
             case "RESYNC":
                 socket.seen = None
             case "PATCH-DOC" if head.seq is not None and socket.seen is not None:
-                if self.history[head.seq - 1].client == socket.client.name:
+                own = self.history[head.seq - 1].client == socket.client.name
+                if own and b'"cols"' not in message.content:  # only what the page itself got wrong comes back
                     raise Broken(f"{socket.client.name} gets its own patch {head.seq}")
                 if head.seq <= socket.seen:
                     raise Broken(f"{socket.client.name} gets patch {head.seq} after {socket.seen}")
-                for seq in range(socket.seen + 1, head.seq):
-                    if self.history[seq - 1].client != socket.client.name:
-                        raise Broken(f"{socket.client.name} gets patch {head.seq}, but never {seq}")
+                for missing in self._unknown_to(socket, head.seq):
+                    raise Broken(f"{socket.client.name} gets patch {head.seq}, but never {missing}")
                 socket.seen = head.seq
+
+    def _unknown_to(self, socket: Socket, head: int) -> list[int]:
+        """The patches before ``head`` that a client never got: its own it has, and what it replaced it need not."""
+        unknown: list[int] = []
+        for record in self.history[(socket.seen or 0) : head - 1]:
+            if record.client != socket.client.name:
+                unknown.append(record.seq)
+            elif record.kind == "replace":
+                unknown.clear()
+        return unknown
 
     def pause(self, client: Replica) -> None:
         """A client's socket is full."""

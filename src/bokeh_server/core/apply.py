@@ -44,6 +44,8 @@ class Applied(msgspec.Struct, frozen=True):
     content: bytes | None
     buffers: Buffers
     messages: bytes | None
+    corrected: bool = False
+    """Whether browsers would have got the patch wrong as it came: so has the browser that made it."""
 
 
 class _Patch:
@@ -331,7 +333,9 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     messages = [rewriter.event(event) for event, outcome in zip(events, outcomes, strict=True) if outcome == "message"]
     writer = Writer({}, taken=(name for name, _ in (*buffers, *flattener.buffers)))
     texts = [writer.write({"events": some}) if some else None for some in (kept, messages)]
-    return Applied(texts[0], (*buffers, *flattener.buffers, *writer.buffers) if any(texts) else (), texts[1])
+    corrected = any(isinstance(outcome, dict) for outcome in outcomes)
+    parts = (*buffers, *flattener.buffers, *writer.buffers) if any(texts) else ()
+    return Applied(texts[0], parts, texts[1], corrected)
 
 
 class _Rewriter:

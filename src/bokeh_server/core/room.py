@@ -324,11 +324,12 @@ class Room:
             record = self._record("patch", applied.content, applied.buffers, actor, sender, number)
             seq, message = self.seq, self._message("PATCH-DOC", applied.content, applied.buffers, seq=self.seq)
             stock = self._for_stock_programs(applied.content, applied.buffers)
+            known = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
 
             def fan_out() -> Iterable[Effect]:
-                self._ring.push(seq, sender, message)
+                self._ring.push(seq, known[1], message)
                 cursors = ((other, client.cursor) for other, client in self.clients.items())
-                due = receivers(cursors, seq, key, sender)
+                due = receivers(cursors, seq, *known)
                 plain = [other for other in due if stock is not None and self.clients[other].stock_program]
                 due = [other for other in due if other not in plain] if plain else due
                 if stock is not None and plain:
