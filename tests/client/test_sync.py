@@ -250,6 +250,24 @@ def test_text_that_is_not_unicode_is_refused_where_it_is_made() -> None:
         div.text = "\ud800"
 
 
+def test_what_is_settled_is_forgotten_where_it_becomes_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "REMEMBERED", 5)
+    layout, slider = column(), Slider(start=0, end=10, value=0)
+    rig, one, other = pair(layout, slider)
+    for _ in range(10):
+        layout.children = [Div()]
+    rig.settle()
+    slider.value = 1
+    there(other, slider).value = 2
+    other.send()
+    one.connection.tick()
+    one.read()
+    one.jobs.work()
+    assert list(one.connection.replica.own) == [(slider.id, "value")]
+    agree(rig, one, other)
+    assert slider.value == 1
+
+
 def test_callbacks_run_after_the_whole_patch_is_in() -> None:
     one_slider, other_slider = Slider(start=0, end=10, value=0), Slider(start=0, end=10, value=0)
     rig, one, _ = pair(one_slider, other_slider)

@@ -34,6 +34,8 @@ KEPT = 64 * MIB
 """Bytes of patches that wait for a server that is away; past it the whole document waits in their place."""
 PATIENCE = 10.0
 """Seconds without touch after which somebody who waits is told that the server is away."""
+REMEMBERED = 10_000
+"""Changes of ours that are looked up when a patch comes; past it the settled ones are forgotten."""
 AGAIN, SELDOM = 0.2, 5.0
 """Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
 BLAME = {1002, 1003, 1007, 1009}
@@ -188,6 +190,8 @@ class Connection:
     def tick(self) -> None:
         """A second has passed."""
         self.dialogue.answer(self.replica.answers)
+        if len(self.replica.own) > REMEMBERED:
+            self.callbacks.put(partial(self.replica.forget, self.outbox.acknowledged))
 
     def lost(self, reason: str, code: int | None = None) -> None:
         """The socket is gone (with this close code), or could not be opened."""

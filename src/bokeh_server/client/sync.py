@@ -212,6 +212,13 @@ class Replica:
             if (last := max(ours, default=0)) > acknowledged:
                 self.on_doubt(last)
 
+    def forget(self, acknowledged: int) -> None:
+        """Forget which changes of ours the server had up to a number: every patch from before it has been applied."""
+        with self.lock:
+            self.own = {key: number for key, number in self.own.items() if number > acknowledged}
+            recent = time.monotonic() - 1
+            self._touched = {key: when for key, when in self._touched.items() if when > recent}
+
     def touched(self, key: Key) -> None:
         """Something was changed from outside just now."""
         self._touched[key] = time.monotonic()
