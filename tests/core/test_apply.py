@@ -114,6 +114,20 @@ def test_roots_come_and_go_and_keep_their_order() -> None:
     assert case.document.roots == ["d", "w", "s"]
 
 
+def test_a_root_that_goes_takes_with_it_what_nothing_else_leads_to() -> None:
+    case = Case()
+    case.apply(removed("c"))
+    assert (set(case.document.models), set(case.document.grave)) == ({"config"}, {"c", "w", "s"})
+
+
+def test_the_models_in_columns_that_are_kept_are_kept() -> None:
+    case = Case()
+    case.apply(data_changed("s", cols=["y"], y=[model("N", "a")]))
+    case.apply(data_changed("s", cols=["x"], x=[1]))
+    assert case.document.models["s"].refs == {"data": {"a"}}
+    assert "a" in case.document.models
+
+
 def test_the_title_is_set() -> None:
     case = Case()
     assert events(case.apply(titled("new"))) == [titled("new")]
@@ -364,6 +378,13 @@ def test_what_a_browser_reports_of_its_own_window_is_neither_kept_nor_passed_on(
     assert events(case.apply(window)) == [window]
 
 
+def test_what_a_document_knew_of_a_window_is_kept_as_it_was() -> None:
+    case = Case(doc(model("Range1d", "r", start=1), model("M", "m")))
+    assert case.apply(changed("r", "start", 5), origin="viewer") == Applied(None, (), None)
+    assert case.apply(changed("r", "start", 5), changed("r", "start", 6), origin="viewer").content is None
+    assert case.value("r", "start") == 1
+
+
 @pytest.mark.parametrize(("name", "attribute"), WINDOW)
 def test_a_document_may_share_its_view(name: str, attribute: str) -> None:
     case = Case(doc(model("Column", "c", child=model(name, "r"), tags=[1, "share_view"])))
@@ -483,6 +504,24 @@ def test_what_is_nested_too_deep_where_nobody_reads_it_is_refused_when_written_a
     with pytest.raises(TooLarge):
         case.apply(changed("c", "more", [model("Slider", "w", value=2), junk]))
     assert case.value("w", "value") == 1
+
+
+def test_lists_between_models_that_come_back_count_towards_the_depth() -> None:
+    def inside(key: str) -> Any:
+        value: Any = model("N", key)
+        for _ in range(50):
+            value = [value]
+        return value
+
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "n0")]))
+    for at in range(4):
+        case.apply(changed(f"n{at}", "next", inside(f"n{at + 1}")))
+    case.apply(changed("w", "tags", []))
+    with pytest.raises(TooLarge):
+        case.apply(changed("w", "tags", [ref("n0")]))
+    case.apply(changed("w", "tags", [ref("n2")]))
+    assert "n4" in case.document.models
 
 
 @pytest.mark.parametrize("length", [90, 150, 600])

@@ -70,6 +70,19 @@ def test_a_rollover_keeps_the_newest_values() -> None:
     assert streamed(array([1, 2, 3]), [4], 3) == ("float64", [2, 3, 4], True)
 
 
+def test_a_rollover_counts_what_is_left_not_what_has_rolled_over() -> None:
+    for old in ([1, 2, 3], array([1, 2, 3])):
+        column = Column(old)
+        assert [column.stream([value], 3)[1] for value in (4, 5)] == [True, True]
+        column.stream([6], 5)
+        assert list(column.live) == [3, 4, 5, 6]
+        assert column.stream([7], 1)[1] is isinstance(old, list)
+        assert list(column.live) == [7]
+        column.extend([8, 9], 5)
+        column.extend([10], 3)
+        assert list(column.live) == [8, 9, 10]
+
+
 def test_a_rollover_of_0_keeps_nothing_which_browsers_do_not_do() -> None:
     assert streamed([1, 2], [3], 0) == ("list", [], False)
     assert streamed(array([1, 2]), [3], 0) == ("float64", [], False)
@@ -184,8 +197,11 @@ def test_growing_point_by_point_seldom_moves_the_data() -> None:
 def test_a_list_lets_go_of_what_rolled_over() -> None:
     column = Column([])
     for at in range(5 * SLACK):
-        column.stream([at], 10)
-        column.settle()
+        if at % 2:
+            column.extend([at], 10)
+        else:
+            column.stream([at], 10)
+    column.extend([], 10)
     assert state(column) == ("list", list(range(5 * SLACK - 10, 5 * SLACK)))
     assert len(column.values) < 3 * SLACK
 
@@ -465,6 +481,7 @@ def test_numbers_become_json_again() -> None:
 def test_only_what_loses_nothing_fits() -> None:
     assert fits(np.array([1], "uint8"), np.dtype("float32"))
     assert fits(np.array([255]), np.dtype("uint8"))
+    assert fits(np.array([0, -128]), np.dtype("int8"))
     assert not fits(np.array([256]), np.dtype("uint8"))
     assert not fits(np.array([1.0]), np.dtype("int32"))
     assert not fits(np.array([1], "uint8"), np.dtype("bool"))

@@ -320,6 +320,11 @@ def test_the_shape_and_the_byte_order_of_an_array_are_kept() -> None:
     given = {"type": "ndarray", "array": [1, 2, 3, 4], "dtype": "int16", "shape": [2, 2], "order": "big"}
     kept = Document.decode(doc(model("M", "m", a=given))).models["m"].attributes["a"]
     assert (kept.tolist(), kept.dtype.name) == ([[1, 2], [3, 4]], "int16")
+    payload = {"type": "bytes", "data": base64.b64encode(gzip.compress(b"\x00\x01\x00\x02")).decode()}
+    swapped = (
+        Document.decode(doc(model("M", "m", a={**given, "array": payload, "shape": [2]}))).models["m"].attributes["a"]
+    )
+    assert swapped.tolist() == [1, 2]
     bare = Document.decode(doc(model("M", "m", a={**given, "array": [7], "shape": []}))).models["m"].attributes["a"]
     assert bare.tolist() == [7]
 
@@ -425,22 +430,28 @@ def test_a_value_may_be_nested_as_deep_as_the_limit_also_in_a_snapshot(levels: i
 
 
 @pytest.mark.parametrize(
-    ("start", "end"),
+    ("start", "end", "levels"),
     [
-        ("[", "]"),
-        ('{"a":', "}"),
-        ('{"type":"set","entries":[', "]}"),
-        ('{"type":"ndarray","dtype":"object","array":[', "]}"),
-        ('{"type":"object","name":"M","id":"m","attributes":{"a":', "}}"),
-        ('{"type":"object","name":"M","id":"m","attributes":{"data":{"x":[', "]}}}"),
-        ('{"type":"model","name":"D","a":', "}"),
+        ("[", "]", 1),
+        ('{"a":', "}", 1),
+        ('{"type":"set","entries":[', "]}", 2),
+        ('{"type":"ndarray","dtype":"object","array":[', "]}", 2),
+        ('{"type":"object","name":"M","id":"m","attributes":{"a":', "}}", 2),
+        ('{"type":"object","name":"M","id":"m","attributes":{"data":{"x":[', "]}}}", 4),
+        ('{"type":"model","name":"D","a":', "}", 1),
     ],
 )
-def test_nothing_that_is_nested_too_deep_comes_in(start: str, end: str) -> None:
-    levels = 1000 // len(end)
-    text = f'{{"roots":[{{"type":"object","name":"M","id":"m","attributes":{{"a":{start * levels}1{end * levels}}}}}]}}'
-    with pytest.raises(TooLarge, match="deeper than 200 levels"):
-        Document.decode(text.encode())
+def test_what_is_nested_as_deep_as_the_limit_comes_in_and_nothing_deeper(start: str, end: str, levels: int) -> None:
+    def decode(times: int) -> Document:
+        attributes = f'{{"a":{start * times}"x"{end * times}}}'
+        text = f'{{"roots":[{{"type":"object","name":"M","id":"m","attributes":{attributes}}}]}}'
+        return Document.decode(text.encode())
+
+    most = (LIMITS.depth - 3) // levels
+    decode(most).encode()
+    for too_many in (most + 2, 1000 // len(end)):
+        with pytest.raises(TooLarge, match="deeper than 200 levels"):
+            decode(too_many)
 
 
 def test_a_long_chain_of_models_is_written_and_its_snapshot_read() -> None:

@@ -75,7 +75,7 @@ def test_who_has_seen_more_than_there_is_must_have_a_fresh_copy() -> None:
 
 
 def test_a_cleared_ring_can_catch_nobody_up_and_fills_again() -> None:
-    cleared = ring(25, "x", "x")
+    cleared = ring(20, "x", "x")
     cleared.clear()
     assert cleared.after(1, 2, "me") is None
     cleared.push(3, "x", Letter("c"))
@@ -100,6 +100,14 @@ def test_the_sender_does_not_get_its_own_patch_and_has_it_even_while_its_socket_
     cursors = {"a": cursor(4), "sender": cursor(4, paused=True)}
     assert receivers(cursors.items(), 5, "sender") == ["a"]
     assert cursors["sender"].seq == 5
+
+
+def test_the_sender_does_not_get_its_own_patch_on_another_socket_either() -> None:
+    cursors = {1: Cursor(4, "me", subscribed=True), 2: Cursor(4, "me", subscribed=True), 3: cursor(4)}
+    assert receivers(cursors.items(), 5, 1, "me") == [3]
+    assert [found.seq for found in cursors.values()] == [5, 5, 5]
+    nameless = {1: cursor(4), 2: cursor(4)}
+    assert receivers(nameless.items(), 5, 1, "") == [2]
 
 
 def test_who_is_paused_is_passed_over_and_stays_behind() -> None:

@@ -19,6 +19,7 @@ from tests.core.playbook import (
     changed,
     live,
     model,
+    patch,
     set_to,
     streamed,
     titled,
@@ -111,16 +112,42 @@ def test_who_was_away_for_longer_than_the_ring_reaches_must_have_a_fresh_copy() 
     assert [letter.header.seq for letter in book.got(5)] == [6]
 
 
-def test_after_a_restart_who_has_all_goes_on_and_who_lacks_something_pulls() -> None:
+def missed_after_a_restart(book: Playbook, seq: int) -> list[int | None] | None:
+    """The patches that a viewer which has seen ``seq`` gets from the next server, or None where it must pull."""
+    book.room, book.letters = book.restarted(), []
+    book.joins(9, "viewer", resume="viewer-nine", pull=False, epoch=1, seq=seq)
+    [resumed] = book.got(9, "RESUMED")
+    return None if resumed.content["fresh"] else [letter.header.seq for letter in book.got(9)]
+
+
+def test_after_a_restart_clients_go_on_as_after_a_cut() -> None:
+    book = live()
+    for number in (1, 2, 3):
+        book.patches(1, set_to(number + 4), number=number)
+    assert missed_after_a_restart(book, 1) == [2, 3, 4]
+    assert book.events(9) == [set_to(5), set_to(6), set_to(7)]
+    assert missed_after_a_restart(book, 4) == []
+    book.joins(1, "program", resume=PROGRAM, pull=False, epoch=1, seq=2)
+    [program] = book.got(1, "RESUMED")
+    assert (program.content["number"], program.content["fresh"], book.got(1)) == (3, False, [])
+
+
+def test_after_a_restart_the_ring_reaches_no_farther_than_its_bytes() -> None:
+    size = len(patch(set_to(5)))
+    book = live(limits=replace(LIMITS, ring=3 * size - 1))
+    for number in (1, 2, 3):
+        book.patches(1, set_to(number + 4), number=number)
+    assert missed_after_a_restart(book, 3) == [4]
+    assert missed_after_a_restart(book, 1) is None
+
+
+def test_after_a_restart_nobody_catches_up_over_a_replacement() -> None:
     book = live()
     book.patches(1, set_to(5), number=1)
-    book.appended()
-    book.room, book.letters = book.restarted(), []
-    book.joins(1, "program", resume=PROGRAM, pull=False, epoch=1, seq=2)
-    book.joins(2, "viewer", resume=VIEWER, pull=False, epoch=1, seq=1)
-    [program], [viewer] = book.got(1, "RESUMED"), book.got(2, "RESUMED")
-    assert (program.content["number"], program.content["fresh"]) == (1, False)
-    assert (viewer.content["number"], viewer.content["fresh"]) == (0, True)
+    book.sends(1, "PUSH-DOC", OTHER, number=2)
+    book.patches(1, set_to(71), number=3)
+    assert missed_after_a_restart(book, 3) == [4]
+    assert missed_after_a_restart(book, 2) is None
 
 
 def test_a_patch_that_arrives_late_on_an_old_socket_is_not_given_back_to_its_sender() -> None:
