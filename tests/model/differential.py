@@ -90,6 +90,31 @@ def session(seed: int, steps: int, count: Counter[str]) -> None:
             raise Difference(report(seed, content, buffers, done, found))
 
 
+def viewer_session(seed: int, steps: int) -> None:
+    """The same patches by a browser, whose rules are others than bokeh's: server, log and other browsers agree."""
+    rng = random.Random(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        author = Author(rng, documents.document(rng))
+        ours = Document.decode(*pushed(author))
+        logged, browser = Document.decode(*ours.encode()), Browser(*ours.encode())
+        for step in range(steps):
+            content, buffers = next_patch(rng, author)
+            try:
+                normal = apply(ours, content, buffers, origin="viewer")
+            except ClientError:
+                continue  # it took what a browser may say for a change of ours, and lives on without it
+            if normal.content is not None:
+                apply(logged, normal.content, normal.buffers)
+                browser.apply(normal.content, normal.buffers)
+            if step % 10 == 9:
+                browser.collect()
+                flat = server_flat(ours)
+                found = compare(flat, browser.flat()) or compare(flat, server_flat(logged))
+                if found:
+                    raise Difference(f"seed {seed}, patch {step}: {found[0]}\n{content.decode()[:2000]}")
+
+
 def pushed(author: Author) -> Patch:
     """The author's document as PUSH-DOC brings it, with binary buffers or with everything inside the JSON."""
     if author.rng.random() < 0.3:

@@ -24,7 +24,7 @@ from bokeh_server.core.document import Document
 from bokeh_server.errors import RefusedPatch
 from tests.model.browser import Browser
 from tests.model.canonical import compare, server_flat, wire_flat
-from tests.model.differential import Difference, session
+from tests.model.differential import Difference, session, viewer_session
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 PATCHES = int(os.environ.get("FUZZ_PATCHES", "200000" if LONG else "5000"))
@@ -50,6 +50,12 @@ def test_random_patches_give_what_bokeh_gives_and_what_a_browser_shows(part: int
     count = sessions([int(SEED)] if SEED else range(part * size, (part + 1) * size))
     kinds = {"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched", "RootAdded", "RootRemoved"}
     assert kinds | {"TitleChanged", "MessageSent"} <= count.keys() or SEED
+
+
+@pytest.mark.timeout(60 + PATCHES // PARTS)
+def test_what_browsers_send_comes_to_the_same_in_the_server_the_log_and_other_browsers() -> None:
+    for seed in range(-(-PATCHES // (STEPS * 5))):
+        viewer_session(seed, STEPS)
 
 
 def test_the_differential_run_notices_an_apply_that_loses_a_rollover(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,10 @@ def test_a_page_is_corrected_where_bokehjs_gets_its_own_stream_wrong() -> None:
     play([("rest", 0, 0), *edits, ("listen", 2, 17), ("edit", 2, 3), ("edit", 0, 56)])
 
 
+def test_a_patch_that_a_pushed_document_replaces_is_not_applied_to_it_afterwards() -> None:
+    play([("rest", 0, 0), ("edit", 2, 42), ("talk", 2, 3), ("commit", 0, 4), ("listen", 1, 1), ("edit", 1, 35)])
+
+
 # Mutants: what the machine must notice
 
 

@@ -73,6 +73,7 @@ class Replica:
         self.own: dict[Key, int] = {}
         """The number of our last change of each thing."""
         self._put = put
+        self._pushed = 0
         self.on_doubt = on_doubt
         self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
         self._deferred: list[Callback] | None = None
@@ -183,7 +184,8 @@ class Replica:
             buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in serialized.buffers)
             self.known = {model.id for model in self.document.models}
             content = dumps({"doc": serialized.content})
-            return self._put("PUSH-DOC", content, buffers, frozenset(), frozenset(self.known))
+            self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), frozenset(self.known))
+            return self._pushed
 
     def store(self, models: Iterable[Model]) -> None:
         """Send the whole data of the sources among ``models``, as one patch, though nothing was assigned."""
@@ -231,8 +233,10 @@ class Replica:
         """
         with self.applying() as deferred:
             reader = Reader(self.find, self.reuse, message.buffers, setter=self)
+            replaced = self._pushed > acknowledged  # by a whole document of ours, which comes later in the one order
             for event in orjson.loads(message.content)["events"]:
-                self._apply(reader, event, acknowledged)
+                if not replaced or event["kind"] == "MessageSent":
+                    self._apply(reader, event, acknowledged)
             self.settle(reader, acknowledged)
         return deferred
 
