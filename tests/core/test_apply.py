@@ -406,8 +406,10 @@ def test_a_document_may_share_its_view(name: str, attribute: str) -> None:
 def test_a_column_that_browsers_would_cut_otherwise_is_passed_on_anew(event: Json, x: list[Any]) -> None:
     case = Case()
     case.apply(data_changed("s", cols=["x"], x=array("0", "uint8")), buffers=(("0", b"\x01\x02"),))
-    [only] = events(case.apply(event))
+    applied = case.apply(event)
+    [only] = events(applied)
     assert case.column("x")[1] == x
+    assert applied.corrected is ("patches" not in event)
     assert only["kind"] == ("ColumnsPatched" if "patches" in event else "ColumnDataChanged")
     assert only.get("cols") == (None if "patches" in event else ["x", "y"])
 

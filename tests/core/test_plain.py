@@ -100,6 +100,8 @@ def test_the_short_way_does_what_the_long_way_does(event: dict[str, Any]) -> Non
         rows([["l", [1]]], data={"l": [1]}),
         rows([["l", [1]]], data=[["l", [1]]]),
         rows([["l", [1]]], data={"type": "set", "entries": []}),
+        rows(5),
+        rows({"l": [1]}),
         rows([["l"]]),
         rows([[1, [1]]]),
         rows(["l"]),

@@ -17,6 +17,7 @@ from tests.core.playbook import (
     VIEWER,
     Playbook,
     changed,
+    clicked,
     live,
     model,
     patch,
@@ -228,3 +229,51 @@ def test_a_long_chain_of_models_survives_its_snapshot() -> None:
     again = book.restarted(snapshot=snapshot)
     assert len(again.document.models) == 1000 + 4
     assert again.document.encode() == book.room.document.encode()
+
+
+def test_a_page_whose_own_stream_browsers_get_wrong_is_given_the_column_like_everybody() -> None:
+    book = live()
+    wrong = streamed("s", 0, x=[5], y=[6])
+    assert book.patches(2, wrong, number=1) == ["append 2"]
+    assert book.appended() == ["1,2,3 <- PATCH-DOC seq=2", "2 <- OK seq=2 number=1"]
+    assert book.events(2)[0]["kind"] == "ColumnDataChanged"
+    assert book.patches(1, streamed("s", 0, x=[5], y=[6]), number=1) == ["append 3"]
+    assert book.appended() == ["2,3 <- PATCH-DOC seq=3", "1 <- OK seq=3 number=1"]
+    assert missed_after_a_restart(book, 1) is not None
+
+
+def test_a_click_that_is_sent_again_is_not_passed_on_again() -> None:
+    book = live()
+    assert book.patches(2, clicked("w"), number=1) == ["1 <- PATCH-DOC", "2 <- OK seq=1 number=1"]
+    assert book.patches(2, clicked("w"), number=1) == ["2 <- OK seq=1 number=1"]
+
+
+def test_who_has_a_patch_from_before_a_replacement_can_not_catch_up_over_it() -> None:
+    book = live()
+    book.patches(1, set_to(5), number=1)
+    book.sends(1, "PUSH-DOC", OTHER, number=2)
+    book.patches(1, set_to(71), number=3)
+    book.appended()
+    book.joins(4, "viewer", resume="viewer-four", pull=False, epoch=1, seq=1)
+    [resumed] = book.got(4, "RESUMED")
+    assert resumed.content["fresh"] is True
+    book.patches(1, set_to(72), number=4)
+    assert book.appended() == ["1 <- OK seq=5 number=4"]
+
+
+def test_who_must_pull_because_it_fell_behind_is_spared_further_patches_until_it_has() -> None:
+    book = live(limits=replace(LIMITS, ring=0))
+    book.pauses(2)
+    book.patches(1, set_to(5), number=1)
+    book.appended()
+    assert book.drains(2) == ["2 <- RESYNC code=too far behind"]
+    assert book.room.presence == (1, 0, 1)
+    book.sends(2, "PULL-DOC-REQ")
+    book.patches(1, set_to(6), number=2)
+    assert book.appended()[0] == "2,3 <- PATCH-DOC seq=3"
+
+
+def test_the_id_of_a_client_has_8_to_64_characters() -> None:
+    for key, name in enumerate(("x" * 8, "x" * 64)):
+        book = Playbook()
+        assert book.joins(key, "viewer", resume=name, pull=False)[1] == f"{key} <- RESUMED seq=1 number=0"
