@@ -63,6 +63,8 @@ class Author:
         self.rng = rng
         self.document = document
         self.removed: list[Model] = []
+        self.names: frozenset[str] = frozenset()
+        """The kinds of models that may be made (empty: all)."""
         self._made: list[Patch] = []
         self._recording = True
         document.on_change(self._record)
@@ -167,7 +169,8 @@ class Author:
         fitting = [model for model in self.models + self.removed if isinstance(model, wanted)]
         if fitting and self.rng.random() < 0.6:
             return self.rng.choice(fitting)
-        return self.rng.choice(ready_made(wanted))()
+        kinds = [kind for kind in ready_made(wanted) if not self.names or kind.__qualified_model__ in self.names]
+        return self.rng.choice(kinds)()
 
     def set_tags(self) -> None:
         """Any value Bokeh can carry, nested, with models in it."""
