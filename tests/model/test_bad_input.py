@@ -308,6 +308,20 @@ def test_a_stream_that_is_nearly_plain_is_refused_or_holds_everywhere(shape: Any
     refused(json.dumps({"events": [event]}).encode(), (("b", bytes(16)),))
 
 
+@pytest.mark.parametrize("origin", ["program", "viewer"])
+def test_an_event_whose_parts_come_in_another_order_is_the_same_everywhere(origin: Origin) -> None:
+    new = {"type": "object", "name": "Div", "id": "n", "attributes": {"tags": [{"id": "w"}]}}
+    document = Document.decode(*base())
+    for event in (
+        {"new": [new, {"id": "w"}], "attr": "children", "model": {"id": "r"}, "kind": "ModelChanged"},
+        {"kind": "RootRemoved", "model": {"id": "r"}},
+        {"new": [{"id": "s"}, new], "attr": "children", "model": {"id": "r"}, "kind": "ModelChanged"},
+        {"new": {"id": "m"}, "attr": "tags", "model": {**new, "id": "m"}, "kind": "ModelChanged"},
+        {"kind": "RootAdded", "model": {"id": "r"}},
+    ):
+        assert trial(document, json.dumps({"events": [event]}).encode(), (), origin)
+
+
 def test_of_two_buffers_of_one_name_the_last_one_counts() -> None:
     array = {"type": "ndarray", "array": {"type": "bytes", "data": {"id": "b"}}, "dtype": "uint8", "shape": [1]}
     data = {"type": "map", "entries": [["l", {**array, "order": "little"}]]}

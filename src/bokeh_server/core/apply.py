@@ -31,6 +31,8 @@ VIEW_STATE = {
     "FactorRange": {"start", "end"},
 }
 """What a browser reports of its own window and pan: never stored, never relayed (design: view state)."""
+VALUES = frozenset({"model", "new", "data", "patches"})
+"""The parts of an event that may define models."""
 SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"})
 
 
@@ -320,6 +322,8 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     """The patch as it came, or written anew; raises ``TooLarge`` where it would not be read again."""
     flattener = patch.flattener
     as_it_came = not flattener.kept and not flattener.redefined and not flattener.revived
+    if flattener.definitions:
+        as_it_came = as_it_came and all(map(model_first, events))
     if as_it_came and all(outcome == "kept" for outcome in outcomes):
         return Applied(content if events else None, buffers if events else (), None)
     rewriter = _Rewriter(flattener, patch.document.limits.depth)
@@ -338,6 +342,11 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     return Applied(texts[0], parts, texts[1], corrected)
 
 
+def model_first(event: Event) -> bool:
+    """Whether the model comes before the values: we read it first, browsers read in the order of the text."""
+    return "model" not in event or next(name for name in event if name in VALUES) == "model"
+
+
 class _Rewriter:
     """Writes events anew, so that each model which the others lack is defined where they first meet it."""
 
@@ -350,7 +359,8 @@ class _Rewriter:
 
     def event(self, event: Event) -> Event:
         """The event, with all other models by their ids."""
-        return {name: self._value(item, 1) for name, item in event.items()}
+        in_order = event if model_first(event) else {"kind": event["kind"], "model": event["model"], **event}
+        return {name: self._value(item, 1) for name, item in in_order.items()}
 
     def redefinitions(self, value: Any, depth: int) -> Iterator[Event]:
         """The definitions in ``value`` that set a model anew, as events of their own.
