@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect, sync_playwright
 from websockets.sync.client import connect
 
 from tests.browser.producer import Producer
@@ -38,6 +38,8 @@ globalThis.WebSocket = class extends WebSocket {
 };
 """
 OpenPage = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # a busy machine is no error
 
 
 @pytest.fixture(scope="module")
