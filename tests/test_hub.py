@@ -236,14 +236,14 @@ def test_the_board_hears_of_new_renamed_and_deleted_documents_once_in_a_while() 
         hub.watch(board)
         info = await hub.create("defaultuser", "a")
         await hub.rename(info.id, "b")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert len(board.messages) == 1
         await hub.delete(info.id)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert len(board.messages) == 2
         hub.unwatch(board)
         await hub.create("defaultuser", "c")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert len(board.messages) == 2
 
     run(test)
@@ -270,7 +270,7 @@ def test_a_room_without_clients_leaves_memory_and_comes_back() -> None:
         info = await hub.create("defaultuser", "line")
         await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
         room = await hub.open(info.id)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         again = await hub.open(info.id)
         assert again.document is not room.document
         assert again.document.models["s"].attributes["value"] == 0
@@ -284,7 +284,7 @@ def test_a_viewer_that_never_drains_is_shown_the_door() -> None:
         line = Line()
         seat = (await hub.open(info.id)).join(line, DEFAULT_USER, "viewer")
         seat.paused()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert line.closed == (1013, "too slow")
 
     run(test, idle_room=0.1, pause=0.1)
@@ -344,3 +344,25 @@ def test_a_fault_of_ours_in_one_room_closes_that_room_and_no_other(monkeypatch: 
         assert await hub.replace(ids[0], DOCUMENT, (), DEFAULT_USER) == 1
 
     run(test)
+
+
+def test_a_page_that_comes_back_at_once_does_not_find_a_document_that_is_being_deleted() -> None:
+    class Slow(MemoryStore):
+        async def delete(self, document: str) -> None:
+            await asyncio.sleep(0.05)
+            await super().delete(document)
+
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        viewer = Line()
+        (await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer")
+        deleting = asyncio.create_task(hub.delete(info.id))
+        await asyncio.sleep(0.01)
+        assert viewer.closed == (1008, "deleted")
+        with pytest.raises(NotFound):
+            await hub.open(info.id)
+        await deleting
+        with pytest.raises(NotFound):
+            await hub.open(info.id)
+
+    run(test, Slow())

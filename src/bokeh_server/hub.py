@@ -180,6 +180,7 @@ class Hub:
         self._versions = (bokeh_version, version("bokeh-server"))
         self._rooms: dict[str, Live] = {}
         self._loading: dict[str, asyncio.Future[Live]] = {}
+        self._deleting: set[str] = set()
         self._batch: list[tuple[Live, Append]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -249,16 +250,26 @@ class Hub:
 
     async def delete(self, document: str) -> None:
         """Delete a document for good; who looks at it is shown the door."""
+        self._deleting.add(document)  # its pages come back at once: they must not find it half deleted
+        try:
+            self._forget(document)
+            await self._store.delete(document)
+            self._forget(document)
+        finally:
+            self._deleting.discard(document)
+        self._board_changed()
+
+    def _forget(self, document: str) -> None:
         live = self._rooms.pop(document, None)
         if live is not None:
             self._end(live, NotFound("The document was deleted."), "deleted")
-        await self._store.delete(document)
-        self._board_changed()
 
     # Rooms
 
     async def open(self, document: str) -> OpenRoom:
         """The room of a document, loaded where it is not in memory; ``NotFound`` without such a document."""
+        if document in self._deleting:
+            raise NotFound("There is no such document.")
         live = self._rooms.get(document)
         if live is None:
             loading = self._loading.get(document)
@@ -277,6 +288,8 @@ class Hub:
         room = await asyncio.to_thread(
             Room.restore, document, info.owner, stored, epoch=info.epoch, limits=self._limits, versions=self._versions
         )
+        if await self._store.info(document) is None:  # deleted meanwhile
+            raise NotFound("There is no such document.")
         live = self._rooms[document] = Live(room)
         return live
 
