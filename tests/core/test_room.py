@@ -418,6 +418,15 @@ def test_who_is_paused_is_skipped_and_catches_up_when_its_socket_drains() -> Non
     assert book.appended()[0] == "2,3 <- PATCH-DOC seq=5"
 
 
+def test_who_must_pull_while_paused_first_learns_that_its_patches_hold_but_not_where_they_stand() -> None:
+    book = live()
+    book.pauses(2)
+    book.patches(2, set_to(9), number=1)
+    book.submits(8, "replace", OTHER)
+    assert "2 <- OK number=1" in book.appended(2) + book.appended(3)
+    assert book.drains(2) == []
+
+
 def test_who_fell_behind_the_ring_must_pull_and_a_stock_client_comes_back() -> None:
     book = live(limits=replace(LIMITS, ring=0))
     for key in (2, 3):

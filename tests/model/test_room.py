@@ -132,6 +132,10 @@ def test_a_patch_that_a_pushed_document_replaces_is_not_applied_to_it_afterwards
     play([("rest", 0, 0), ("edit", 2, 42), ("talk", 2, 3), ("commit", 0, 4), ("listen", 1, 1), ("edit", 1, 35)])
 
 
+def test_a_program_whose_pushed_document_was_replaced_while_its_socket_was_full_pulls_the_other_one() -> None:
+    play([("rest", 0, 0), ("edit", 1, 35), ("pause", 1, 0), ("everything", 0, 0), ("submit", 0, 21)])
+
+
 # Mutants: what the machine must notice
 
 

@@ -27,8 +27,8 @@ class Client:
     """Bytes it sent that wait for the store."""
     throttled: bool = False
     paused_at: float = 0.0
-    held: list[tuple[int, Outgoing]] = field(default_factory=list)
-    """Acknowledgements that wait with the patches before them until its socket drains, and their seqs."""
+    held: list[tuple[int, int | None, Outgoing]] = field(default_factory=list)
+    """Acknowledgements (seq, number, message) that wait with the patches before them until its socket drains."""
 
     @property
     def name(self) -> str:

@@ -402,15 +402,15 @@ class Room:
         """What a client whose socket was full has not been given yet, in the one order, acknowledgements included."""
         client = self.clients[key]
         cursor = client.cursor
-        held, client.held = client.held, []
         missed: list[Entry[Outgoing]] | None = []
         if cursor.subscribed and cursor.seq < self._released:
             missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
         if missed is None:
             cursor.subscribed = False
-            return [*self._resync([key], "too far behind"), *(Send((key,), message) for _, message in held)]
+            return list(self._resync([key], "too far behind"))
         cursor.seq = max(cursor.seq, self._released)
-        due = [*((entry.seq, entry.message) for entry in missed), *held]
+        held, client.held = client.held, []
+        due = [*((entry.seq, entry.message) for entry in missed), *((seq, ok) for seq, _, ok in held)]
         return [Send((key,), message) for _, message in sorted(due, key=itemgetter(0))]
 
     def _tick(self, now: float) -> list[Effect]:
@@ -536,9 +536,16 @@ class Room:
         return self._when_durable(tell)
 
     def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
-        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off."""
+        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off.
+
+        Acknowledgements that were held come first, but without their seq: the client does not get what was before them.
+        """
         content = orjson.dumps({"reason": reason})
         there = [key for key in keys if key in self.clients]
+        for key in there:
+            for _, number, _ in self.clients[key].held[-1:]:
+                yield Send((key,), self._message("OK", b"{}", number=number))
+            self.clients[key].held.clear()
         ours = tuple(key for key in there if self.clients[key].ours)
         if ours:
             yield Send(ours, self._message("RESYNC", content))
@@ -562,7 +569,7 @@ class Room:
             if key in self.clients:
                 client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
                 if msgtype == "OK" and client.cursor.paused:
-                    client.held.append((more["seq"] or 0, answer))
+                    client.held.append((more["seq"] or 0, more["number"], answer))
                 else:
                     yield Send((key,), answer)
 
