@@ -278,7 +278,7 @@ def program_edit(play: Play, program: Program, n: int) -> None:
         case 10 if len(root.children) > 2:
             root.children.pop()
         case 11 if n % 5 == 0:
-            program.connection.replica.push()
+            program.push()
         case _:
             slider.tags = [root.children[-1], value]
 

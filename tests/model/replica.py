@@ -495,6 +495,12 @@ class Program(Replica):
     def timers(self) -> None:
         self.inline.run()
 
+    def push(self) -> None:
+        """Send the whole document in the place of all that has not left: rows that rolled over here go with it."""
+        waiting = {entry.number for entry in self.connection.outbox._waiting}
+        self.tokens = {token: number for token, number in self.tokens.items() if number not in waiting}
+        self.connection.replica.push()
+
     @property
     def busy(self) -> bool:
         outbox, dialogue = self.connection.outbox, self.connection.dialogue
