@@ -39,6 +39,8 @@ class Pair:
         self.ours = Document.decode(content, buffers)
         self.oracle = Oracle.decode(content, buffers)
         self.browser = Browser(*self.ours.encode())
+        self.over = False
+        """Whether both refused a patch: they can't be compared any more."""
 
     def apply(self, content: bytes, buffers: Buffers) -> list[str]:
         """Apply a patch to both; the differences in accepting it."""
@@ -50,6 +52,7 @@ class Pair:
         try:
             normal = apply(self.ours, content, buffers)
         except ClientError as error:
+            self.over = True  # bokeh may have carried out a part of it
             return [] if refused else [f"the server refused what bokeh takes: {error}"]
         if refused:
             return [f"the server took what bokeh refuses: {refused}"]
@@ -85,7 +88,10 @@ def session(seed: int, steps: int, count: Counter[str]) -> None:
             count["patches"] += 1
             done.append(patch)
             whole = step % 10 == 9 or step == steps - 1
-            found = pair.apply(*patch) or pair.differences(None if whole else touched(patch[0]))
+            found = pair.apply(*patch)
+            if pair.over and not found:
+                return
+            found = found or pair.differences(None if whole else touched(patch[0]))
         if found:
             raise Difference(report(seed, content, buffers, done, found))
 
@@ -156,8 +162,10 @@ def replay(content: bytes, buffers: Buffers, patches: list[Patch]) -> list[str]:
     """The first differences that these patches show, from a fresh start."""
     pair = Pair(content, buffers)
     for patch in patches:
-        found = pair.apply(*patch) or pair.differences()
-        if found:
+        found = pair.apply(*patch)
+        if found or pair.over:
+            return found
+        if found := pair.differences():
             return found
     return []
 
