@@ -73,7 +73,7 @@ class Pair:
 def session(seed: int, steps: int, count: Counter[str]) -> None:
     """One random document and ``steps`` patches; raises ``Difference``. ``count`` counts events by kind."""
     rng = random.Random(seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), documents.counted_ids():
         warnings.simplefilter("ignore")
         author = Author(rng, documents.document(rng))
         content, buffers = pushed(author)
@@ -99,7 +99,7 @@ def session(seed: int, steps: int, count: Counter[str]) -> None:
 def viewer_session(seed: int, steps: int) -> None:
     """The same patches by a browser, whose rules are others than bokeh's: server, log and other browsers agree."""
     rng = random.Random(seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), documents.counted_ids():
         warnings.simplefilter("ignore")
         author = Author(rng, documents.document(rng))
         ours = Document.decode(*pushed(author))

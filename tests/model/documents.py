@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,18 @@ from bokeh.models import (  # type: ignore[attr-defined]
     Toggle,
 )
 from bokeh.plotting import figure
+from bokeh.settings import settings
+
+
+@contextmanager
+def counted_ids() -> Iterator[None]:
+    """Ids of new models are counted (our client library sees to it that they are random): a seed says everything."""
+    settings.simple_ids.set_value(True)
+    try:
+        yield
+    finally:
+        settings.simple_ids.unset_value()
+
 
 Model = Any
 """A model: bokeh's own types can't say which kind fits where."""
