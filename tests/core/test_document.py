@@ -582,3 +582,48 @@ def test_what_is_no_value_of_a_document_is_a_fault_of_ours() -> None:
 
 def test_a_source_is_written_with_its_columns() -> None:
     assert roots(SOURCE) == [SOURCE]
+
+
+@pytest.mark.parametrize("written", [{"id": {"type": None}}, {"id": 5}, {"id": ["m"]}, {"id": None}])
+def test_what_only_looks_like_a_model_by_its_id_is_written_as_it_is(written: Any) -> None:
+    assert json.loads(Writer({"m": Model("M")}).write([written])) == [written]
+
+
+def test_a_copy_shows_every_change_since_the_last_one() -> None:
+    document = Document.decode(doc(model("M", "m", a=1, child=model("N", "n", b=[2])), model("M", "o", a=ref("n"))))
+
+    def written() -> Any:
+        return json.loads(document.encode()[0])["roots"]
+
+    first = written()
+    undo = document.models["n"].set("b", [3], ())
+    assert written()[0]["attributes"]["child"]["attributes"] == {"b": [3]}
+    undo()
+    assert written() == first
+    document.models["n"].put("b", 4)
+    assert written()[0]["attributes"]["child"]["attributes"] == {"b": 4}
+    document.roots.reverse()
+    assert written() == [model("M", "o", a=model("N", "n", b=4)), model("M", "m", a=1, child=ref("n"))]
+
+
+def test_numbers_that_a_model_holds_are_written_anew_each_time() -> None:
+    numbers = {"type": "ndarray", "array": [1.0], "shape": [1], "dtype": "float64", "order": "little"}
+    document = Document.decode(doc(model("M", "m", a=numbers, b=model("N", "n")), SOURCE))
+    content, buffers = document.encode()
+    assert document.encode() == (content, buffers)
+    assert [bytes(payload) for _, payload in buffers] == [np.array([1.0]).tobytes()]
+    inline, none = document.encode(inline=True)
+    assert not none
+    assert Document.decode(inline).encode() == Document.decode(content, buffers).encode()
+
+
+def test_a_copy_of_numbers_is_a_view_that_later_patches_do_not_change() -> None:
+    numbers = {"type": "ndarray", "array": [1.0, 2.0], "shape": [2], "dtype": "float64", "order": "little"}
+    document = Document.decode(doc(model("ColumnDataSource", "s", data=data(x=numbers))))
+    columns = document.models["s"].attributes["data"]
+    _, ((_, payload),) = document.encode()
+    assert isinstance(payload, memoryview)
+    columns["x"].patch(0, 5.0)
+    columns["x"].stream([6.0], 2)
+    assert np.frombuffer(payload).tolist() == [1.0, 2.0]
+    assert np.frombuffer(document.encode()[1][0][1]).tolist() == [2.0, 6.0]

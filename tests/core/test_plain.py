@@ -59,6 +59,11 @@ def long_way(found: Document, event: dict[str, Any], buffers: Buffers) -> None:
     apply(found, orjson.dumps({"events": [event, beside]}), buffers)
 
 
+def short_way(found: Document, event: Any, buffers: Buffers = (), program: bool = True) -> bool:
+    """Whether an event alone is taken the short way."""
+    return apply_plain(found, orjson.dumps({"events": [event]}), buffers, program)
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -76,7 +81,7 @@ def long_way(found: Document, event: dict[str, Any], buffers: Buffers) -> None:
 )
 def test_the_short_way_does_what_the_long_way_does(event: dict[str, Any]) -> None:
     short, long = document(), document()
-    assert apply_plain(short, event, (("a", b""), ("b", FLOATS)), True)
+    assert short_way(short, event, (("a", b""), ("b", FLOATS)))
     long_way(long, event, (("a", b""), ("b", FLOATS)))
     assert short.encode() == long.encode()
 
@@ -140,9 +145,14 @@ def test_the_short_way_does_what_the_long_way_does(event: dict[str, Any]) -> Non
 )
 def test_what_is_not_plain_is_left_alone(event: Any) -> None:
     found = document()
-    assert not apply_plain(found, event, (("b", FLOATS),), True)
+    assert not short_way(found, event, (("b", FLOATS),))
     assert found.encode() == document().encode()
 
 
+def test_an_array_without_its_buffer_is_left_alone() -> None:
+    assert not short_way(document(), rows([["f", array()]]))
+    assert not short_way(document(), rows([["l", array()]]))
+
+
 def test_a_browsers_change_goes_the_long_way_where_view_state_is_known() -> None:
-    assert not apply_plain(document(), change(2), (), False)
+    assert not short_way(document(), change(2), program=False)

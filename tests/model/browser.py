@@ -95,7 +95,7 @@ class Reader(Canon):
     """Reads values of one message into a browser's models: BokehJS' deserializer."""
 
     def __init__(self, models: dict[str, tuple[str, dict[str, Any]]], buffers: Buffers) -> None:
-        super().__init__(dict(buffers))
+        super().__init__({name: bytes(payload) for name, payload in buffers})
         self._models = models
 
     def event(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def wire_flat(content: bytes, buffers: Buffers) -> Flat:
     """The canonical form of a document as it goes over the wire."""
     doc = orjson.loads(content)
     doc = doc.get("doc", doc)
-    canon = Canon(dict(buffers))
+    canon = Canon({name: bytes(payload) for name, payload in buffers})
     canon.value(doc.get("models"))  # only in snapshots, where models stand side by side
     config = canon.value(doc.get("config"))
     callbacks = (config, canon.value(doc.get("callbacks")), canon.value(doc.get("defs")))

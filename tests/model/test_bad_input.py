@@ -110,7 +110,7 @@ def fragments(rng: random.Random) -> Iterator[str | bytes]:
         texts = [dumps(spoiler.spoil(header) if rng.random() < 0.3 else header), b"{}", content]
         parts: list[str | bytes] = [text.decode("utf-8", "surrogateescape") for text in texts]
         for name, payload in buffers:
-            parts += [orjson.dumps({"id": name}).decode(), payload]
+            parts += [orjson.dumps({"id": name}).decode(), bytes(payload)]
         for part in parts:
             yield from spoiled_fragment(rng, part)
 
@@ -401,7 +401,7 @@ def test_the_fuzz_notices_an_apply_that_forgets_to_take_a_change_back(monkeypatc
         try:
             return apply(document, content, buffers, origin=origin)
         except ClientError:
-            document.models["w"].attributes["value"] = "half done"
+            document.models["w"].put("value", "half done")
             raise
 
     monkeypatch.setattr("tests.model.bad_input.apply", wrong)

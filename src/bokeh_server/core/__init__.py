@@ -8,5 +8,7 @@ number, opens a file or knows a framework.
 
 from __future__ import annotations
 
-Buffers = tuple[tuple[str, bytes], ...]
+Payload = bytes | memoryview
+"""The bytes of one binary buffer; they never change. A view of a column is as good as a copy of it, and free."""
+Buffers = tuple[tuple[str, Payload], ...]
 """Binary buffers of one message, in order: (id, payload). Ids mean something only inside that message."""

@@ -36,7 +36,7 @@ VALUES = frozenset({"model", "new", "data", "patches"})
 SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"})
 
 
-class Applied(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """What a patch came to.
 
     ``content`` is the normal patch, or None where nothing changed; ``messages`` the content of a patch of its events
@@ -74,14 +74,14 @@ def apply(
     not news. ``now`` (seconds) dates what is buried. Raises ``BadMessage`` where the patch is malformed and
     ``RefusedPatch`` where this document can't take it; the document is then as before.
     """
+    if apply_plain(document, content, buffers, origin == "program"):
+        return Applied(content, buffers, None)
     value = load_json(content)
     events = value.get("events") if type(value) is dict else None
     if type(events) is not list:
         raise BadMessage('A patch is a JSON object with "events": a list.')
     if len(events) > document.limits.events:
         raise TooLarge(f"A patch may have at most {document.limits.events} events.")
-    if len(events) == 1 and apply_plain(document, events[0], buffers, origin == "program"):
-        return Applied(content, buffers, None)
     patch = _Patch(document, buffers, origin)
     try:
         outcomes = [_event(patch, event) for event in events]

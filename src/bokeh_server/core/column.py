@@ -33,10 +33,14 @@ SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "in
 class Column:
     """One column of a source: ``values`` holds the live part at ``[start:stop]``."""
 
-    __slots__ = ("start", "stop", "values")
+    __slots__ = ("lent", "room", "start", "stop", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
+        self.room = 0
+        """How far the array ``values`` is ours to write in; 0 where it came with a message, or is a list."""
+        self.lent = False
+        """Whether a reader keeps a view of numbers in ``values``: what it sees must not change any more."""
         self.start = 0
         self.stop = len(values)
 
@@ -50,17 +54,24 @@ class Column:
             return self.values
         return self.values[self.start : self.stop]
 
+    def lend(self) -> Values:
+        """The live values, for a reader that keeps views of an array: what they show stays as it is now."""
+        self.lent = True
+        return self.live
+
     def stream(self, new: Values, rollover: int | None) -> tuple[Undo, bool]:
         """Append ``new`` and keep the last ``rollover`` values (None: all).
 
         Returns how to take it back, and whether BokehJS does the same with the event as it is.
         """
         values, start, stop = self.values, self.start, self.stop
+        room, lent = self.room, self.lent
 
         def undo() -> None:
             if isinstance(values, list):
                 del values[stop:]
             self.values, self.start, self.stop = values, start, stop
+            self.room, self.lent = room, lent
 
         plain, before = isinstance(values, list) and isinstance(new, list), stop - start
         faithful = self._append(new)
@@ -109,7 +120,8 @@ class Column:
         if not fits(added, dtype):
             self._replace(wire_array(np.append(self.live, added)))
             return False
-        self._reserve(len(added))
+        if self.stop + len(added) > self.room:
+            self._reserve(len(added))
         end = self.stop + len(added)
         self.values[self.stop : end] = added
         self.stop = end
@@ -117,45 +129,46 @@ class Column:
 
     def _replace(self, values: Values) -> None:
         self.values, self.start, self.stop = values, 0, len(values)
+        self.room, self.lent = 0, False
 
     def _reserve(self, more: int) -> None:
         """Room for ``more`` numbers behind the live ones, in an array of our own."""
-        values = self.values
-        assert isinstance(values, np.ndarray)
-        if values.flags.writeable and values.ndim == 1 and self.stop + more <= len(values):
-            return
         live = self.live.ravel()  # type: ignore[union-attr]
-        grown = np.empty(len(live) + more + max(SLACK, len(live)), values.dtype)
+        grown = np.empty(len(live) + more + max(SLACK, len(live)), live.dtype)
         grown[: len(live)] = live
-        self.values, self.start, self.stop = grown, 0, len(live)
+        self._replace(grown)
+        self.stop, self.room = len(live), len(grown)
 
-    def takes(self, new: Values, rollover: int | None) -> bool:
-        """Whether ``extend`` does the same as ``stream``, and BokehJS too.
+    def takes(self, new: Any, rollover: int | None) -> bool:
+        """Whether ``extend`` does the same as ``stream``, and BokehJS too; where ``new`` is a list, of plain values.
 
-        That is so for plain values and a list, for numbers and an array of floats, and for arrays of one type, where
-        the column is not longer than it may become.
+        That is so for a list and a list, for numbers and an array of floats, and for arrays of one type, where the
+        column is not longer than it may become.
         """
         values = self.values
         if isinstance(values, list):
-            return type(new) is list and SCALARS.issuperset(map(type, new))
-        if values.ndim != 1 or not len(new) or (rollover is not None and len(self) > rollover):
+            return type(new) is list
+        if values.ndim != 1 or (rollover is not None and self.stop - self.start > rollover):
             return False
-        if isinstance(new, list):
-            return values.dtype == np.float64 and NUMBERS.issuperset(map(type, new))
-        return values.dtype == new.dtype
+        if type(new) is list:
+            return values.dtype == np.float64 and new != [] and NUMBERS.issuperset(map(type, new))
+        return type(new) is np.ndarray and values.dtype == new.dtype and len(new) > 0
 
     def extend(self, new: Values, rollover: int | None) -> None:
         """Append values that it ``takes``, and keep the last ``rollover`` of 1 or more."""
-        count = len(new)
-        if isinstance(self.values, list):
+        stop = self.stop + len(new)
+        if type(self.values) is list:
             self.values.extend(new)
         else:
-            self._reserve(count)
-            self.values[self.stop : self.stop + count] = new
-        self.stop += count
-        if rollover is not None and self.stop - self.start > rollover:
-            self.start = self.stop - rollover
-            self.settle()
+            if stop > self.room:
+                self._reserve(len(new))
+                stop = self.stop + len(new)
+            self.values[self.stop : stop] = new
+        self.stop = stop
+        if rollover is not None and stop - self.start > rollover:
+            self.start = stop - rollover
+            if self.start > SLACK:
+                self.settle()
 
     def settle(self) -> None:
         """Let go of what rolled over, once it is more than what is live (after the patch holds)."""
@@ -179,8 +192,8 @@ class Column:
         where = self._where(index)
         if isinstance(self.values, np.ndarray) and self.values.ndim != 1:
             raise RefusedPatch("A column that is one array of several dimensions can't be patched.")
-        if isinstance(self.values, np.ndarray) and not self.values.flags.writeable:
-            self.values = self.values.copy()
+        if isinstance(self.values, np.ndarray) and (self.lent or not self.values.flags.writeable):
+            self.values, self.room, self.lent = self.values.copy(), len(self.values), False
         values = self.values
         if isinstance(where, slice):
             count = len(range(*where.indices(len(values))))

@@ -14,18 +14,20 @@ from __future__ import annotations
 import base64
 import gzip
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Payload
 from bokeh_server.core.column import SCALARS, Column, Columns, Undo
 from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS, Limits
 
+Template = list[bytes | str]
+"""JSON text (bytes), and the ids of models where these stand (str)."""
 CONTAINERS = {"map", "set", "array"}
 UNWRITABLE = ("nan", "+inf", "-inf")
 
@@ -33,19 +35,26 @@ UNWRITABLE = ("nan", "+inf", "-inf")
 class Model:
     """One model: its type's name, its attributes, and for the attributes that name other models, which ones."""
 
-    __slots__ = ("attributes", "name", "refs")
+    __slots__ = ("attributes", "name", "refs", "template")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.attributes: dict[str, Any] = {}
         self.refs: dict[str, frozenset[str]] = {}
+        self.template: Template | None = None
+        """How it was written last, while that holds (see ``Writer``)."""
+
+    def put(self, attribute: str, value: Any) -> None:
+        """Give an attribute another value, where neither names a model."""
+        self.attributes[attribute] = value
+        self.template = None
 
     def set(self, attribute: str, value: Any, refs: Iterable[str]) -> Undo:
         """Set an attribute whose value names the models ``refs``; return how to take it back."""
         attributes, all_refs = self.attributes, self.refs
         missing = attribute not in attributes
         old = attributes.get(attribute)
-        attributes[attribute] = value
+        self.put(attribute, value)
         found = frozenset(refs)
         if found:
             self.refs = {**all_refs, attribute: found}
@@ -53,10 +62,9 @@ class Model:
             self.refs = {name: named for name, named in all_refs.items() if name != attribute}
 
         def undo() -> None:
+            self.put(attribute, old)
             if missing:
                 del attributes[attribute]
-            else:
-                attributes[attribute] = old
             self.refs = all_refs  # as it was, in the same order: it is the order in which models are written
 
         return undo
@@ -86,7 +94,7 @@ class Document:
         return cls.from_json(value, dict(buffers), limits=limits)
 
     @classmethod
-    def from_json(cls, doc: Any, buffers: dict[str, bytes], *, limits: Limits = LIMITS) -> Document:
+    def from_json(cls, doc: Any, buffers: Mapping[str, Payload], *, limits: Limits = LIMITS) -> Document:
         """The document of a parsed JSON (bokeh's ``DocJson``); raises ``BadMessage`` where it is none."""
         if not isinstance(doc, dict) or not isinstance(doc.get("roots"), list):
             raise BadMessage('A document is a JSON object with "roots": a list of models.')
@@ -211,7 +219,7 @@ class Flattener:
         "undo",
     )
 
-    def __init__(self, document: Document, buffers: dict[str, bytes], *, keep: bool = False) -> None:
+    def __init__(self, document: Document, buffers: Mapping[str, Payload], *, keep: bool = False) -> None:
         self._document = document
         self._buffers = buffers
         self._limits = document.limits
@@ -227,7 +235,7 @@ class Flattener:
         """The definitions (by their identity in Python) that were ignored by this rule."""
         self.definitions: dict[str, Any] = {}
         """The models that were made or brought back, each defined as it was then, the latter with the others by id."""
-        self.buffers: list[tuple[str, bytes]] = []
+        self.buffers: list[tuple[str, Payload]] = []
         """The binary buffers of ``definitions``."""
 
     def value(self, value: Any, depth: int = 1) -> tuple[Any, set[str]]:
@@ -409,7 +417,7 @@ class Flattener:
             self._room -= len(payload)
             return payload
         if isinstance(data, dict) and isinstance(data.get("id"), str) and data["id"] in self._buffers:
-            return self._buffers[data["id"]]
+            return bytes(self._buffers[data["id"]])
         raise BadMessage("A binary value names a buffer that the message does not have.")
 
     def _array(self, value: dict[str, Any], depth: int) -> Any:
@@ -433,9 +441,13 @@ class Flattener:
 
 
 class Writer:
-    """Writes values as Bokeh's JSON; a model is written in full the first time it is met."""
+    """Writes values as Bokeh's JSON; a model is written in full the first time it is met.
 
-    __slots__ = ("_inline", "_models", "_number", "_seen", "_taken", "buffers")
+    What it writes of a model is a *template*: JSON text, with the ids of other models between. A model keeps its own
+    until it changes, so that a copy of a document costs what changed, not what is there.
+    """
+
+    __slots__ = ("_binary", "_inline", "_models", "_number", "_seen", "_taken", "buffers")
 
     def __init__(
         self,
@@ -443,7 +455,7 @@ class Writer:
         *,
         inline: bool = False,
         taken: Iterable[str] = (),
-        buffers: list[tuple[str, bytes]] | None = None,
+        buffers: list[tuple[str, Payload]] | None = None,
     ) -> None:
         """``models`` are those that may be written in full; the reader is taken to have all others.
 
@@ -453,67 +465,83 @@ class Writer:
         self._inline = inline
         self._taken = frozenset(taken)
         self._seen: set[str] = set()
+        self._binary = False
         self.buffers = [] if buffers is None else buffers
         self._number = len(self.buffers)
 
     def write(self, value: Any) -> bytes:
         """The JSON of ``value``. Works from a stack of its own: a long chain of models is no recursion."""
+        models, seen = self._models, self._seen
         out: list[bytes] = []
-        todo: list[Iterator[Any]] = [iter([nested(value)])]
+        todo = [iter(self._template(value))]
         while todo:
-            item = next(todo[-1], None)
-            if item is None:
-                todo.pop()
-            elif type(item) is bytes:
-                out.append(item)
-            elif type(item) is Part:
-                out.append(orjson.dumps(item.value, self._default, orjson.OPT_PASSTHROUGH_SUBCLASS))
+            for piece in todo[-1]:
+                if isinstance(piece, bytes):
+                    out.append(piece)
+                elif piece in seen or piece not in models:
+                    out.append(reference(piece))
+                else:
+                    seen.add(piece)
+                    todo.append(iter(self._model(piece)))
+                    break
             else:
-                todo.append(self._pieces(item))
+                todo.pop()
         return b"".join(out)
 
     def definitions(self) -> Iterator[bytes]:
         """Each model by itself, all others in it by their ids; a comma in front."""
-        for key, model in self._models.items():
-            yield b"," + Writer({key: model}, inline=self._inline, buffers=self.buffers).write({"id": key})
+        for key in self._models:
+            yield b","
+            yield from (piece if isinstance(piece, bytes) else reference(piece) for piece in self._model(key))
 
-    def _pieces(self, value: Any) -> Iterator[Any]:
-        """JSON text as bytes, ``Part`` for values without models in them, and other values to be taken apart."""
-        if isinstance(value, list):
-            yield from joined(b"[", value, lambda item: (nested(item),), b"]")
-        elif value.keys() == {"id"}:
-            yield from self._model(value["id"])
-        else:
-            yield from joined(
-                b"{", value.items(), lambda entry: (orjson.dumps(entry[0]) + b":", nested(entry[1])), b"}"
-            )
-
-    def _model(self, key: str) -> Iterator[Any]:
-        if key in self._seen or key not in self._models:
-            yield orjson.dumps({"id": key})
-            return
-        self._seen.add(key)
+    def _model(self, key: str) -> Template:
         model = self._models[key]
+        if model.template is not None:
+            return model.template
+        self._binary = any(type(item) is Columns for item in model.attributes.values())
         head = orjson.dumps({"type": "object", "name": model.name, "id": key})
         plain = {name: item for name, item in model.attributes.items() if name not in model.refs}
-        body = orjson.dumps(plain, self._default, orjson.OPT_PASSTHROUGH_SUBCLASS)
-        yield head[:-1] + b',"attributes":' + body[:-1]
+        pieces: list[bytes | str] = [head[:-1] + b',"attributes":' + self._plain(plain)[:-1]]
         comma = b"," if plain else b""
         for name in model.refs:
-            yield comma + orjson.dumps(name) + b":"
             item = model.attributes[name]
-            yield as_map(item) if isinstance(item, Columns) else nested(item)
+            pieces.append(comma + orjson.dumps(name) + b":")
+            pieces += self._template(as_map(item) if isinstance(item, Columns) else item)
             comma = b","
-        yield b"}}"
+        template = compact([*pieces, b"}}"])
+        if not self._binary:
+            model.template = template
+        return template
+
+    def _template(self, value: Any) -> Template:
+        """``value`` as JSON text with ids between; recursive, as a value of an attribute has a limited depth."""
+        kind = type(value)
+        if (kind is not dict and kind is not list) or not value or (kind is list and set(map(type, value)) <= SCALARS):
+            return [self._plain(value)]
+        if kind is list:
+            pieces = [piece for item in value for piece in (b",", *self._template(item))]
+            return [b"[", *pieces[1:], b"]"]
+        if value.keys() == {"id"} and type(value["id"]) is str:
+            return [value["id"]]
+        pieces = [
+            piece
+            for name, item in value.items()
+            for piece in (b",", orjson.dumps(name) + b":", *self._template(item))
+        ]
+        return [b"{", *pieces[1:], b"}"]
+
+    def _plain(self, value: Any) -> bytes:
+        return orjson.dumps(value, self._default, orjson.OPT_PASSTHROUGH_SUBCLASS)
 
     def _default(self, value: Any) -> Any:
+        self._binary = True
         if isinstance(value, Columns):
             return as_map(value)
         if isinstance(value, np.ndarray):
-            array = np.ascontiguousarray(value)
+            payload = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
             return {
                 "type": "ndarray",
-                "array": self._default(array.tobytes()),
+                "array": {"type": "bytes", "data": self._payload(payload)},
                 "shape": list(value.shape),
                 "dtype": value.dtype.name,
                 "order": "little",
@@ -522,7 +550,7 @@ class Writer:
             return {"type": "bytes", "data": self._payload(value)}
         raise TypeError(f"{type(value)} is no value of a document")
 
-    def _payload(self, payload: bytes) -> Any:
+    def _payload(self, payload: Payload) -> Any:
         if self._inline:
             return base64.b64encode(gzip.compress(payload, 1, mtime=0)).decode()
         while (name := str(self._number)) in self._taken:
@@ -532,31 +560,24 @@ class Writer:
         return {"id": name}
 
 
-class Part:
-    """A value that names no model, to be written as it is."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+def reference(key: str) -> bytes:
+    """A model by its id."""
+    return orjson.dumps({"id": key})
 
 
-def nested(value: Any) -> Any:
-    """``value`` itself where it may name models, a ``Part`` otherwise."""
-    plain = type(value) is list and set(map(type, value)) <= SCALARS
-    return value if type(value) in (dict, list) and value and not plain else Part(value)
-
-
-def joined(start: bytes, items: Iterable[Any], pieces: Callable[[Any], tuple[Any, ...]], end: bytes) -> Iterator[Any]:
-    """The pieces of each item, with commas between."""
-    yield start
-    for at, item in enumerate(items):
-        if at:
-            yield b","
-        yield from pieces(item)
-    yield end
+def compact(pieces: Template) -> Template:
+    """The same template, with text that stands side by side put together."""
+    out: Template = []
+    text: list[bytes] = []
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            text.append(piece)
+        else:
+            out += (b"".join(text), piece)
+            text.clear()
+    return [*out, b"".join(text)]
 
 
 def as_map(columns: Columns) -> dict[str, Any]:
     """Columns as Bokeh writes a dict (``{"type": "map"}``)."""
-    return {"type": "map", "entries": [[name, column.live] for name, column in columns.items()]}
+    return {"type": "map", "entries": [[name, column.lend()] for name, column in columns.items()]}

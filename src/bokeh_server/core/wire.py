@@ -10,35 +10,36 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from enum import IntEnum, auto
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Payload
 from bokeh_server.errors import BadMessage, TooLarge
 from bokeh_server.limits import LIMITS, Limits
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """What server and client library read of a header; everything else in it is ignored."""
 
     msgid: str
     msgtype: str
     reqid: str | None = None
-    num_buffers: int = 0
+    num_buffers: Annotated[int, msgspec.Meta(ge=0)] = 0
     number: int | None = None
     epoch: int | None = None
     seq: int | None = None
 
 
-class BufferHeader(msgspec.Struct, frozen=True):
+class BufferHeader(msgspec.Struct, frozen=True, gc=False):
     """The text fragment in front of a binary payload."""
 
     id: str
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message as it came in: its header, the JSON bytes of its content, and its buffers."""
 
     header: Header
@@ -55,6 +56,20 @@ _decode_header = msgspec.json.Decoder(Header).decode
 _decode_buffer_header = msgspec.json.Decoder(BufferHeader).decode
 
 
+class Expected(IntEnum):
+    """What the next fragment is."""
+
+    HEADER = auto()
+    METADATA = auto()
+    CONTENT = auto()
+    BUFFER_HEADER = auto()
+    PAYLOAD = auto()
+
+
+HEADER, METADATA, CONTENT, BUFFER_HEADER, PAYLOAD = Expected
+WORDS: Final = {HEADER: "header of a message", METADATA: "metadata of a message", BUFFER_HEADER: "header of a buffer"}
+
+
 class Assembler:
     """Puts the fragments of one socket together to messages.
 
@@ -62,19 +77,18 @@ class Assembler:
     on it can't be trusted.
     """
 
-    __slots__ = ("_buffers", "_content", "_header", "_id", "_limits", "_metadata", "_size")
+    __slots__ = ("_buffers", "_content", "_expected", "_header", "_id", "_limits", "_longest", "_most", "_size")
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
-        self._reset()
-
-    def _reset(self) -> None:
-        self._header: Header | None = None
-        self._metadata = False
-        self._content: bytes | None = None
-        self._id: str | None = None
-        self._buffers: list[tuple[str, bytes]] = []
+        self._most = limits.message
+        self._longest = limits.header
+        self._expected = HEADER
         self._size = 0
+        self._header: Header
+        self._content: bytes
+        self._id: str
+        self._buffers: list[tuple[str, bytes]]
 
     def receive(self, fragment: str | bytes) -> Message | None:
         """Take the next fragment; return the message that it completes, or None.
@@ -82,76 +96,57 @@ class Assembler:
         Raises ``BadMessage`` where text was expected and binary came (or the other way round), where a header is not
         what it must be, and ``TooLarge`` past ``limits.message``, ``limits.header`` or ``limits.buffers``.
         """
-        try:
-            return self._receive(fragment)
-        except BadMessage:
-            self._reset()
-            raise
-
-    def _receive(self, fragment: str | bytes) -> Message | None:
-        size = len(fragment)
-        if self._size + size > self._limits.message:
-            raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
-        self._size += size
-        if self._id is not None:
-            return self._payload(fragment)
+        expected, size = self._expected, len(fragment)
+        self._expected = HEADER  # until this fragment has turned out to be a good one
+        if expected is PAYLOAD:
+            return self._take_payload(fragment)
         if not isinstance(fragment, str):
             raise BadMessage("A binary fragment came where text was expected.")
-        if self._content is None and self._metadata:
-            return self._take_content(fragment)
-        if size > self._limits.header:
-            what = "header of a buffer" if self._metadata else "metadata of a message" if self._header else None
-            raise TooLarge(f"The {what or 'header of a message'} is too large.")
-        if self._header is None:
-            self._header = self._parse_header(fragment)
-        elif not self._metadata:
-            self._metadata = True
-        else:
-            self._id = self._parse_buffer_header(fragment)
+        if expected is CONTENT:
+            content = encode_text(fragment)
+            self._size += len(content)
+            if self._size > self._most:
+                raise TooLarge(f"The message is larger than {self._most} bytes; send it in smaller parts.")
+            if not self._header.num_buffers:
+                return Message(self._header, content)
+            self._content, self._buffers, self._expected = content, [], BUFFER_HEADER
+            return None
+        if size > self._longest:
+            raise TooLarge(f"The {WORDS[expected]} is too large.")
+        if expected is METADATA:
+            self._size += size
+            self._expected = CONTENT
+            return None
+        self._take_header(expected, fragment)
         return None
 
-    def _take_content(self, fragment: str) -> Message | None:
-        header = self._header
-        assert header is not None
-        content = encode_text(fragment)
-        self._size += len(content) - len(fragment)
-        if self._size > self._limits.message:
-            raise TooLarge(f"The message is larger than {self._limits.message} bytes; send it in smaller parts.")
-        if header.num_buffers:
-            self._content = content
-            return None
-        self._header, self._metadata, self._size = None, False, 0
-        return Message(header, content)
-
-    def _parse_header(self, fragment: str) -> Header:
+    def _take_header(self, expected: Expected, fragment: str) -> None:
         try:
+            if expected is BUFFER_HEADER:
+                self._id = _decode_buffer_header(fragment).id
+                self._size += len(fragment)
+                self._expected = PAYLOAD
+                return
             header = _decode_header(fragment)
         except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
-            raise BadMessage(f"The header of a message is not valid: {error}.") from None
-        if header.num_buffers < 0:
-            raise BadMessage("A message can't have fewer than no buffers.")
+            raise BadMessage(f"The {WORDS[expected]} is not valid: {error}.") from None
         if header.num_buffers > self._limits.buffers:
             raise TooLarge(f"A message may have at most {self._limits.buffers} buffers.")
-        return header
+        self._header, self._size, self._expected = header, len(fragment), METADATA
 
-    def _parse_buffer_header(self, fragment: str) -> str:
-        try:
-            return _decode_buffer_header(fragment).id
-        except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
-            raise BadMessage(f"The header of a buffer is not valid: {error}.") from None
-
-    def _payload(self, fragment: str | bytes) -> Message | None:
+    def _take_payload(self, fragment: str | bytes) -> Message | None:
         if isinstance(fragment, str):
             raise BadMessage("A text fragment came where the payload of a buffer was expected.")
-        assert self._id is not None
-        assert self._header is not None
-        assert self._content is not None
-        self._buffers.append((self._id, bytes(fragment)))
-        self._id = None
-        if len(self._buffers) < self._header.num_buffers:
+        self._size += len(fragment)
+        if self._size > self._most:
+            raise TooLarge(f"The message is larger than {self._most} bytes; send it in smaller parts.")
+        buffers = self._buffers
+        buffers.append((self._id, bytes(fragment)))
+        if len(buffers) < self._header.num_buffers:
+            self._expected = BUFFER_HEADER
             return None
-        message = Message(self._header, self._content, tuple(self._buffers))
-        self._reset()
+        message = Message(self._header, self._content, tuple(buffers))
+        self._content, self._buffers = b"", []
         return message
 
 
@@ -169,8 +164,9 @@ class Outgoing:
     __slots__ = ("_frames", "_pieces", "size")
 
     def __init__(self, texts: tuple[bytes, ...], buffers: Buffers = ()) -> None:
-        pairs = [pair for name, payload in buffers for pair in ((True, orjson.dumps({"id": name})), (False, payload))]
-        self._pieces: list[tuple[bool, bytes]] = [*((True, text) for text in texts), *pairs]
+        self._pieces: list[tuple[bool, Payload]] = [(True, text) for text in texts]
+        for name, payload in buffers:
+            self._pieces += ((True, orjson.dumps({"id": name})), (False, payload))
         self._frames: bytes | None = None
         self.size = sum([len(piece) for _, piece in self._pieces])
         """Bytes of the fragments."""
@@ -189,7 +185,7 @@ class Outgoing:
     @property
     def parts(self) -> tuple[str | bytes, ...]:
         """The fragments in order: ``str`` for text, ``bytes`` for payloads (for senders that make their own frames)."""
-        return tuple(piece.decode() if text else piece for text, piece in self._pieces)
+        return tuple(str(piece, "utf-8") if text else bytes(piece) for text, piece in self._pieces)
 
     @property
     def frames(self) -> bytes:
@@ -199,7 +195,7 @@ class Outgoing:
         return self._frames
 
     @property
-    def pieces(self) -> list[bytes]:
+    def pieces(self) -> list[Payload]:
         """What ``frames`` joins: for a large message it is cheaper to hand the pieces on than to copy them."""
         return [part for text, piece in self._pieces for part in (_head(0x81 if text else 0x82, len(piece)), piece)]
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import msgspec
 import orjson
 
+from bokeh_server.core import Payload
 from bokeh_server.core.authorise import Action, Allowed, may
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
@@ -128,13 +129,13 @@ async def delete(site: Site, request: Request) -> Response:
     return Response(204, headers=headers.data())
 
 
-async def bokeh_json(content: bytes, buffers: Sequence[tuple[str, bytes]]) -> Response:
+async def bokeh_json(content: bytes, buffers: Sequence[tuple[str, Payload]]) -> Response:
     """An answer with what ``core.document`` wrote; only packing it takes long, and that is done in a thread."""
     body = await asyncio.to_thread(inlined, content, buffers) if buffers else content
     return Response(200, body, headers=headers.data())
 
 
-def inlined(content: bytes, buffers: Sequence[tuple[str, bytes]]) -> bytes:
+def inlined(content: bytes, buffers: Sequence[tuple[str, Payload]]) -> bytes:
     """JSON with its binary buffers in it, as base64 of gzip.
 
     The quotes of what is replaced can't be part of a text (there they are escaped), and a plain object that looks so
