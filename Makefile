@@ -34,10 +34,10 @@ docs: $(TESTED) ## the tests that hold the docs against the code
 	$(PY) -m pytest tests/test_docs.py
 
 fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0 -o faulthandler_timeout=0
 
 crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and power cuts of its database
-	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 \
+	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
 bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
