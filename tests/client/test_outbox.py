@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
+from bokeh_server.client.encode import dumps
 from bokeh_server.client.outbox import Outbox
 
 
@@ -109,6 +111,18 @@ def test_bytes_count_the_patches_that_wait() -> None:
     assert outbox.bytes == 7
     outbox.acknowledge(1)
     assert outbox.bytes == 1
+
+
+def test_their_memory_is_more_than_their_bytes() -> None:
+    outbox = filled(0)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(1000):
+        content = dumps({"events": [{"x": number}]})
+        outbox.put("PATCH-DOC", content, keys=frozenset({("model", f"x{number}")}))
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < outbox.memory < 2 * (after - before)
 
 
 def test_while_a_copy_is_under_way_acknowledged_changes_are_kept() -> None:

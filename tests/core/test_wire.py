@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -245,6 +246,15 @@ def test_the_frames_are_what_a_websocket_library_reads(size: int) -> None:
 def test_the_frames_are_made_once_for_all_receivers() -> None:
     message = outgoing("PATCH-DOC", b"{}", msgid="1")
     assert message.frames is message.frames
+
+
+def test_a_message_that_is_kept_takes_hardly_more_than_its_size() -> None:
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    kept = [outgoing("PATCH-DOC", b"{}", msgid="1", buffers=(("a", b"1"),), number=number) for number in range(1000)]
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < sum(message.size + 1000 for message in kept)
 
 
 def test_the_size_is_that_of_the_fragments() -> None:

@@ -31,7 +31,7 @@ from bokeh_server.limits import LIMITS, MIB
 log = logging.getLogger("bokeh_server.client")
 
 KEPT = 64 * MIB
-"""Bytes of patches that wait for a server that is away; past it the whole document waits in their place."""
+"""Bytes of memory for patches that wait for a server that is away; past it the whole document waits in their place."""
 PATIENCE = 10.0
 """Seconds without touch after which somebody who waits is told that the server is away."""
 REMEMBERED = 10_000
@@ -143,7 +143,7 @@ class Connection:
         if len(buffers) > LIMITS.buffers:
             raise TooLarge(f"These are {len(buffers):,} arrays; a server takes {LIMITS.buffers:,} at once.")
         number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models)
-        if msgtype == "PATCH-DOC" and self.outbox.bytes > KEPT:
+        if msgtype == "PATCH-DOC" and self.outbox.memory > KEPT:
             number = self.replica.push()
         self.transport.wake()
         return number

@@ -29,6 +29,7 @@ from bokeh.model import Model
 from bokeh.models.sources import ColumnDataSource
 
 from bokeh_server.core import Buffers
+from bokeh_server.core.wire import exact
 from bokeh_server.errors import BadMessage
 
 log = logging.getLogger("bokeh_server.client")
@@ -78,7 +79,7 @@ def is_plain(values: list[Any]) -> bool:
 def dumps(value: Any) -> bytes:
     """The JSON of what a ``Writer`` wrote; ``BadMessage`` where it has text that is not Unicode."""
     try:
-        return orjson.dumps(value, _reference, orjson.OPT_PASSTHROUGH_DATACLASS)
+        return exact(orjson.dumps(value, _reference, orjson.OPT_PASSTHROUGH_DATACLASS))
     except TypeError as error:
         raise BadMessage(f"This can't be sent: {error}.") from None
 

@@ -23,6 +23,9 @@ ROOTS: Key = ("", "roots")
 TITLE: Key = ("", "title")
 WHOLE = ""
 
+EACH = 500
+"""Bytes of memory that a change takes beside its content."""
+
 EnvelopeType = Literal["PATCH-DOC", "PUSH-DOC"]
 
 
@@ -172,6 +175,11 @@ class Outbox:
     def bytes(self) -> int:
         """Size of the patches that have not left yet."""
         return self._bytes
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that they take."""
+        return self._bytes + EACH * len(self._waiting)
 
     def wait(self, number: int, timeout: float | None) -> bool:
         """Wait until all up to ``number`` are settled, at most ``timeout`` seconds (None: no limit)."""

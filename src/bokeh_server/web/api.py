@@ -20,6 +20,7 @@ from bokeh_server.core import Payload
 from bokeh_server.core.authorise import Action, Allowed, may
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
+from bokeh_server.core.wire import exact
 from bokeh_server.errors import BadMessage, Conflict, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
 from bokeh_server.web import headers
@@ -198,7 +199,7 @@ async def post_rows(site: Site, request: Request) -> Response:
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
     try:
-        content = orjson.dumps({"events": [streamed(key, rows, rollover(request))]})
+        content = exact(orjson.dumps({"events": [streamed(key, rows, rollover(request))]}))
     except orjson.JSONEncodeError as error:
         raise BadMessage(f"A value of the rows can't be kept: {error}.") from None
     seq = await site.hub.patch(request.document.id, content, (), request.actor)
