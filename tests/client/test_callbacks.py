@@ -45,6 +45,20 @@ def test_an_error_is_logged_with_its_traceback_and_the_next_job_runs(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("way_out", [SystemExit(3), KeyboardInterrupt()])
+def test_a_callback_that_wants_to_end_the_program_ends_alone(
+    callbacks: Callbacks, caplog: pytest.LogCaptureFixture, way_out: BaseException
+) -> None:
+    def leave() -> None:
+        raise way_out
+
+    done = threading.Event()
+    callbacks.put(leave)
+    callbacks.put(done.set)
+    assert done.wait(10)
+    assert type(way_out).__name__ in caplog.text
+
+
 def test_what_waits_too_long_is_dropped_and_said_once_the_rest_is_done(
     callbacks: Callbacks, overflows: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,8 +1,8 @@
 """The thread in which what the server sends is applied, and in which the user's callbacks run.
 
 It is not the socket's thread: a slow callback delays the callbacks after it, and nothing else. An error in a callback
-is logged with its traceback and ends there. What waits is bounded: past the bound it is dropped and ``overflow`` is
-called once the rest is done, so that the document can be pulled again.
+(``sys.exit()`` as well) is logged with its traceback and ends there. What waits is bounded: past the bound it is
+dropped and ``overflow`` is called once the rest is done, so that the document can be pulled again.
 """
 
 from __future__ import annotations
@@ -102,5 +102,5 @@ def run(job: Job) -> None:
     """Run ``job``; an error is logged and goes no further."""
     try:
         job()
-    except Exception:  # the user's code, or a document that bokeh can't build: neither may end the thread
+    except BaseException:  # the user's code (sys.exit() too), or a document that bokeh can't build: the thread goes on
         log.exception("Error in a callback")
