@@ -38,7 +38,9 @@ class Config:
     document_scripts: bool = True
     """Whether the JavaScript that documents carry runs in their frames."""
     ssl_certfile: Path | None = None
+    """The certificate, for ``https:``."""
     ssl_keyfile: Path | None = None
+    """Its key, where the file of the certificate does not have it."""
     debug: bool = False
     """Whether the log tells more."""
 
