@@ -124,6 +124,10 @@ class ServerAway(ClientError):
 
     code = "server-away"
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints in place of a traceback."""
+        return [str(self)]
+
 
 class BadSetting(ClientError):
     """A setting can't be used; see `bokeh-server --help`."""

@@ -147,26 +147,29 @@ def test_a_session_works_inside_a_running_asyncio_loop(live: RunningServer, titl
     assert asyncio.run(work()) == [42]
 
 
+def ipython(folder: Path, code: str) -> list[str]:
+    """A command that runs ``code`` in IPython."""
+    file = folder / "cell.ipy"
+    file.write_text(code)
+    return [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", f"--ipython-dir={folder}", str(file)]
+
+
 def test_a_session_works_in_ipython(live: RunningServer, title: str, tmp_path: Path) -> None:
     code = (
         SHOW.format(title=title)
         + STREAM
         + "from bokeh_server.plotting import cursession\nprint(cursession().flush())\n"
     )
-    file = tmp_path / "cell.ipy"
-    file.write_text(code)
-    command = [
-        sys.executable,
-        "-m",
-        "IPython",
-        "--no-banner",
-        "--colors=NoColor",
-        f"--ipython-dir={tmp_path}",
-        str(file),
-    ]
-    done = run(command, live)
+    done = run(ipython(tmp_path, code), live)
     assert "True" in done.stdout, done.stdout + done.stderr
     assert columns(live, title, "line")["x"] == [1, 2, 3, *range(200)]
+
+
+def test_ipython_prints_the_error_of_a_server_that_is_away_as_one_line(live: RunningServer, tmp_path: Path) -> None:
+    code = "from bokeh_server.plotting import output_server\noutput_server('x', url='http://localhost:9')\n"
+    done = run(ipython(tmp_path, code), live)
+    assert "No bokeh-server answers at http://localhost:9/" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 FORK = """

@@ -9,7 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from bokeh_server.client.rest import Rest, error_of, problem
-from bokeh_server.errors import ClientError, Conflict, NotFound, RefusedPatch, ServerAway, ServerFault, StoreFull
+from bokeh_server.errors import (
+    BadMessage,
+    ClientError,
+    Conflict,
+    NotFound,
+    RefusedPatch,
+    ServerAway,
+    ServerFault,
+    StoreFull,
+)
 from tests.running import RunningServer
 
 
@@ -57,6 +66,16 @@ def test_a_document_is_made_once_and_found_by_title_and_id(live: RunningServer, 
     assert rest.content(title)["roots"] == []
     with pytest.raises(NotFound):
         rest.info("no such document")
+
+
+def test_a_path_without_a_server_is_said_to_be_that(live: RunningServer) -> None:
+    with pytest.raises(ServerAway, match="nothing at this path"):
+        Rest(f"{live.url}/plots/", {}).check()
+
+
+def test_a_title_that_is_no_unicode_is_refused_here(live: RunningServer) -> None:
+    with pytest.raises(BadMessage, match="surrogates"):
+        Rest(f"{live.url}/", {}).document("\ud800")
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

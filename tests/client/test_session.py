@@ -451,7 +451,10 @@ def test_a_title_that_the_server_refuses_raises_what_it_says(live: RunningServer
 def test_addresses_and_links() -> None:
     assert root_of("http://example.org/plots") == "http://example.org/plots/"
     assert root_of("default") == "http://localhost:5006/"
-    for wrong in ("localhost:5006", "ftp://x", "http://"):
+    for wrong in (
+        *("localhost:5006", "ftp://x", "http://", "http://[::1", "http://my host"),
+        *("http://localhost:port", "http://localhost:99999", "http://user:secret@localhost"),
+    ):
         with pytest.raises(BadSetting, match="no address of a server"):
             root_of(wrong)
     session = Session(root_url="http://example.org")

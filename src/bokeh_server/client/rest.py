@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from bokeh_server.errors import BokehServerError, ClientError, Conflict, ServerAway, ServerFault
+from bokeh_server.errors import BadMessage, BokehServerError, ClientError, Conflict, NotFound, ServerAway, ServerFault
 
 log = logging.getLogger("bokeh_server.client")
 TIMEOUT = 30.0
@@ -35,7 +35,10 @@ class Rest:
         headers = {"Accept": "application/json", **self.headers}
         data = None
         if body is not None:
-            data = orjson.dumps(body)
+            try:
+                data = orjson.dumps(body)
+            except orjson.JSONEncodeError as error:
+                raise BadMessage(f"This can't be sent: {error}.") from None
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self.root + path, data, headers, method=method)  # noqa: S310 - checked root
         try:
@@ -53,7 +56,10 @@ class Rest:
 
     def check(self) -> None:
         """Say, in one line, where the server or its bokeh is of another version than here (the first two numbers)."""
-        there = self.request("GET", "version")
+        try:
+            there = self.request("GET", "version")
+        except NotFound:
+            raise away(self.root, "there is nothing at this path") from None
         for package in ("bokeh", "bokeh-server"):
             here, other = version(package), there.get(package) if isinstance(there, dict) else None
             if not isinstance(other, str):

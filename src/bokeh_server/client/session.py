@@ -275,10 +275,20 @@ def root_of(url: str) -> str:
     """The address of a server with its last slash; ``BadSetting`` where it is none."""
     if url == "default":
         url = os.environ.get("BOKEH_SERVER_URL", DEFAULT_SERVER_URL)
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_address(url):
         raise BadSetting(f"{url!r} is no address of a server; it looks like {DEFAULT_SERVER_URL}.")
+    parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + "/", "", ""))
+
+
+def is_address(url: str) -> bool:
+    """Whether this can be asked: it has a host, and no user, space or port that is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(host) and "@" not in parts.netloc and " " not in url
 
 
 def models_of(value: Any) -> Iterator[dict[str, Any]]:
