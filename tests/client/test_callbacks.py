@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +58,28 @@ def test_a_callback_that_wants_to_end_the_program_ends_alone(
     callbacks.put(done.set)
     assert done.wait(10)
     assert type(way_out).__name__ in caplog.text
+
+
+def test_a_job_for_later_waits_for_its_time_and_for_those_before_it(callbacks: Callbacks) -> None:
+    ran: list[str] = []
+    began = time.monotonic()
+    times: list[float] = []
+    callbacks.put_later(lambda: times.append(time.monotonic() - began), 0.2)
+    callbacks.put_later(lambda: ran.append("last"), 0.2)
+    callbacks.put_later(lambda: ran.append("second"), 0.1)
+    callbacks.put(lambda: ran.append("first"))
+    until(lambda: len(ran) == 3)
+    assert ran == ["first", "second", "last"]
+    assert times[0] >= 0.2
+
+
+def test_a_stopped_thread_does_nothing_later(callbacks: Callbacks) -> None:
+    ran: list[int] = []
+    callbacks.put_later(lambda: ran.append(1), 0.05)
+    callbacks.stop()
+    callbacks.put_later(lambda: ran.append(2), 0.0)
+    time.sleep(0.1)
+    assert ran == []
 
 
 def test_what_waits_too_long_is_dropped_and_said_once_the_rest_is_done(

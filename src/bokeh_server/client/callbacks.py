@@ -7,10 +7,14 @@ dropped and ``overflow`` is called once the rest is done, so that the document c
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -27,6 +31,8 @@ class Callbacks:
         self._overflow = overflow
         self._limit = waiting
         self._jobs: deque[tuple[Job, int]] = deque()
+        self._later: list[tuple[float, int, Job]] = []
+        self._numbers = itertools.count()
         self._bytes = 0
         self._full = False
         self._there = threading.Condition()
@@ -44,16 +50,27 @@ class Callbacks:
                 return
             self._jobs.append((job, size))
             self._bytes += size
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="bokeh-server callbacks", daemon=True)
-                self._thread.start()
-            self._there.notify_all()
+            self._start()
+
+    def put_later(self, job: Job, seconds: float) -> None:
+        """Run ``job`` when its turn comes, ``seconds`` from now at the earliest."""
+        with self._there:
+            if not self._stopped:
+                heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), job))
+                self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="bokeh-server callbacks", daemon=True)
+            self._thread.start()
+        self._there.notify_all()
 
     def stop(self) -> None:
         """Run nothing more."""
         with self._there:
             self._stopped = True
             self._jobs.clear()
+            self._later.clear()
             self._there.notify_all()
 
     @property
@@ -85,12 +102,23 @@ class Callbacks:
         self._overflow()
 
     def _next(self, timeout: float | None = None) -> Job | None:
+        end = inf if timeout is None else time.monotonic() + timeout
         with self._there:
-            if not self._there.wait_for(lambda: self._jobs or self._stopped, timeout) or not self._jobs:
-                return None
+            while not self._ready():
+                due = min(end, self._later[0][0] if self._later else inf)
+                left = due - time.monotonic()
+                if self._stopped or (due == end and left <= 0):
+                    return None
+                self._there.wait(None if due == inf else max(0.0, left))
             job, size = self._jobs.popleft()
             self._bytes -= size
             return job
+
+    def _ready(self) -> bool:
+        """Whether there is a job; those whose time has come join the others."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            self._jobs.append((heapq.heappop(self._later)[2], 0))
+        return bool(self._jobs)
 
     def _run(self) -> None:
         while (job := self._next()) is not None:

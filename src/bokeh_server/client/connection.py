@@ -17,6 +17,7 @@ from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.io.doc import _PATCHED_CURDOCS
 
 from bokeh_server.client.callbacks import Callbacks, run
+from bokeh_server.client.clock import Clock
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
 from bokeh_server.client.outbox import EnvelopeType, Key, Outbox
 from bokeh_server.client.reconcile import reconcile
@@ -54,6 +55,7 @@ class Connection:
         self.dialogue = Dialogue(self.outbox)
         self.replica = Replica(document, self._put, self._doubted)
         self.callbacks = Callbacks(self.pull)
+        self.clock = Clock(document, self.callbacks.put_later, partial(run_in_curdoc, document))
         self.transport = Transport(url, self, headers)
         self.over: BokehServerError | None = None
         """Why nothing is sent any more."""
@@ -75,6 +77,7 @@ class Connection:
     def start(self, *, push: bool) -> int:
         """Watch the document and connect. With ``push`` it goes to the server as it is: returns the number of that."""
         self.replica.attach()
+        self.clock.attach()
         number = self.replica.push() if push else 0
         self.transport.start()
         return number
@@ -128,7 +131,11 @@ class Connection:
     def abandon(self) -> None:
         """Let go at once: this is a forked process, and the threads are in the other one."""
         self.over = NotFound("This session belongs to the parent process.")
+        self._detach()
+
+    def _detach(self) -> None:
         self.replica.detach()
+        self.clock.detach()
 
     # What replica and socket tell
 
@@ -226,7 +233,7 @@ class Connection:
 
     def _end(self, why: BokehServerError, *, stop: bool = True) -> None:
         self.over = why
-        self.replica.detach()
+        self._detach()
         self.outbox.clear()
         if stop:
             self.callbacks.stop()
