@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bokeh.core.serialization import SerializationError
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.layouts import column
@@ -243,6 +244,19 @@ def test_what_is_too_large_is_refused_where_it_is_made(monkeypatch: pytest.Monke
     assert one.connection.outbox.last == 1
 
 
+def test_what_was_refused_where_it_is_made_is_taken_back() -> None:
+    source = ColumnDataSource({"x": [1]})
+    rig, one, other = pair(source)
+    with pytest.raises(SerializationError):
+        source.stream({"x": [object()]})
+    with pytest.raises(SerializationError):
+        source.tags = [object()]
+    source.stream({"x": [2]})
+    agree(rig, one, other)
+    assert list(source.data["x"]) == [1, 2]
+    assert source.tags == []
+
+
 def test_text_that_is_not_unicode_is_refused_where_it_is_made() -> None:
     div = Div(text="x")
     pair(div)
@@ -385,7 +399,9 @@ def test_a_copy_changes_only_what_differs_and_keeps_the_models() -> None:
 def test_what_a_copy_does_not_have_goes_back_to_its_default() -> None:
     div = Div(text="x", width=100)
     rig, one, _ = pair(div)
-    del rig.room.document.models[div.id].attributes["width"]
+    model = rig.room.document.models[div.id]
+    del model.attributes["width"]
+    model.template = None
     seen: list[Any] = []
     div.on_change("width", lambda attr, old, new: seen.append((old, new)))
     one.connection.pull()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from bokeh.core.serialization import SerializationError
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
@@ -97,7 +98,10 @@ def _differs(model: Model, name: str, value: Any) -> bool:
     here = descriptor.get_value(model)
     if here is value or (type(here) is type(value) and isinstance(value, PLAIN) and here == value):
         return False
-    return not same(canonical(here), canonical(value))
+    try:
+        return not same(canonical(here), canonical(value))
+    except SerializationError:  # what is here could never be sent
+        return True
 
 
 def _reset(replica: Replica, model: Model, name: str) -> None:

@@ -116,7 +116,11 @@ class Replica:
             return
         setter: object = event.setter
         if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
-            self._changed(event)
+            try:
+                self._changed(event)
+            except Exception:  # it can't be sent: the program is told, and what is here becomes the server's again
+                self.on_doubt(0)
+                raise
         trigger(event)
 
     def _changed(self, event: DocumentPatchedEvent) -> None:
