@@ -380,6 +380,35 @@ def test_links_out_of_a_document_are_asked_about_by_the_shell(server: Server, op
     assert opened.value.evaluate("window.opener") is None
 
 
+def test_no_link_ends_a_document(server: Server, open_page: OpenPage) -> None:
+    links = {
+        "mail": "mailto:someone@example.org",
+        "call": "tel:+100",
+        "down": "#below",
+        "saved": "data:text/plain,x\" download=\"x.txt",
+        "file": "https://example.org/x.txt\" download=\"x.txt",
+    }
+    text = " ".join(f'<a href="{href}">{name}</a>' for name, href in links.items())
+    page = open_page(server.link(server.put("links", Div(text=text))))
+    frame, dialog = page.frame_locator("#frame"), page.get_by_role("dialog")
+    frame.get_by_text("mail").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Write a mail?")
+    dialog.get_by_role("button", name="Cancel").click()
+    frame.get_by_text("call").click()
+    expect(page.get_by_role("alert")).to_contain_text("“tel:”")
+    frame.get_by_text("down").click()
+    with page.expect_download() as saved:
+        frame.get_by_text("saved").click()
+    assert saved.value.suggested_filename == "x.txt"
+    expect(dialog).to_be_hidden()
+    frame.get_by_text("file").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Open example.org?")
+    dialog.get_by_role("button", name="Cancel").click()
+    page.wait_for_timeout(1_500)
+    expect(frame.get_by_text("mail")).to_be_visible()
+    expect(page.locator("#toasts")).not_to_contain_text("tried to leave")
+
+
 def test_hundreds_of_patches_a_second_reach_a_page_in_order(example: Example, watch: Watch, produce: Produce) -> None:
     screen, program = watch(example.id), produce(example.id)
     for i in range(500):

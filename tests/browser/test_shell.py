@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bokeh.models import CustomJS
 from bokeh.models.widgets import Button, Div, Slider
 from bokeh.plotting import figure
 from playwright.sync_api import Dialog, Page, expect
@@ -165,6 +166,23 @@ def test_unacknowledged_edits_are_asked_about_before_a_page_is_left(
         screen.page.wait_for_timeout(300)
         screen.page.goto("about:blank")
     assert asked == ["beforeunload"]
+
+
+def test_a_document_whose_script_leads_away_is_brought_back(
+    server: Server, watch: Watch, expected_errors: list[str]
+) -> None:
+    expected_errors += ["violates the following Content Security Policy", "Framing 'http"]
+    leave = Button(label="Leave")
+    leave.js_on_event("button_click", CustomJS(code="location = 'https://example.org/'"))
+    page = watch(server.put("away", leave)).page
+    button = page.frame_locator("#frame").get_by_role("button", name="Leave")
+    for _ in range(3):
+        button.click()
+        expect(page.locator("#toasts")).to_contain_text("tried to leave this page")
+        expect(page.locator("#status")).to_have_text("Live")
+        page.wait_for_timeout(500)
+    button.click()
+    expect(page.get_by_text("leaves its page again and again")).to_be_visible()
 
 
 def test_what_a_frame_says_is_checked_and_shown_as_text_only(document: str, watch: Watch) -> None:

@@ -1,7 +1,8 @@
 /* The frame: one document, drawn by BokehJS, live.
 
    Runs in an opaque origin without cookies, storage or network but the one socket of its document. What leads out of
-   the frame (links, new windows) goes to the shell, which asks the viewer. */
+   the frame (links, new windows) goes to the shell, which asks the viewer: followed here, any of them would end the
+   document. */
 
 import { Link } from "./link.js";
 import { MathText } from "./math.js";
@@ -9,6 +10,8 @@ import { Shell } from "./port.js";
 import { Stage } from "./stage.js";
 
 const { require } = globalThis.Bokeh;
+
+const OPENED = /^(https?|mailto):$/;
 
 async function start({ socket, document: name, model, mathjax }) {
   const shell = await Shell.greet();
@@ -26,10 +29,18 @@ function lead_links_to_shell(shell) {
   require("models/callbacks/open_url").OpenURL.prototype.navigate = open;
   addEventListener("click", (event) => {
     const link = event.composedPath().find((target) => target instanceof HTMLAnchorElement);
-    if (!/^https?:/.test(link?.href ?? "") || link.download !== "") return;
+    if (link === undefined || !link.hasAttribute("href") || stays(link)) return;
     event.preventDefault();
-    open(link.href);
+    if (OPENED.test(link.protocol)) open(link.href);
+    else shell.toast("error", `A document can't open links that begin with “${link.protocol}”.`);
   });
+}
+
+/* Whether following a link leaves the document where it is: a place in it, a file that is made here, or a script, which
+   the frame's policy does not run. */
+function stays(link) {
+  if (link.hasAttribute("download")) return ["blob:", "data:"].includes(link.protocol);
+  return link.getAttribute("href").startsWith("#") || link.protocol === "javascript:";
 }
 
 void start(JSON.parse(document.getElementById("parameters").textContent));

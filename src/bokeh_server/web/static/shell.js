@@ -18,6 +18,8 @@ const GRACE = 800; // a cut shorter than this is not worth a word
 const TICKETS = 400; // ms between two tickets
 const TOASTS = 1_000;
 const TALLEST = 50_000; // px
+const SETTLED = 1_000; // ms in which a frame that has loaded says hello
+const RETURNS = 3; // times that a frame which went elsewhere is brought back
 
 const view = { state: "connecting", pending: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false };
 let gone = false;
@@ -54,12 +56,35 @@ function receive({ data }) {
 addEventListener("message", ({ source, data }) => {
   if (source !== frame.contentWindow || data?.kind !== "hello") return;
   started = true;
+  hellos += 1;
   port?.close();
   const channel = new MessageChannel();
   port = channel.port1;
   port.onmessage = receive;
   frame.contentWindow.postMessage({ kind: "port" }, "*", [channel.port2]); // its origin is opaque: it has no name
 });
+
+/* A page in the frame that does not say hello is not the document: a script of its own led it elsewhere. */
+let loads = 0;
+let hellos = 0;
+let returns = 0;
+
+function loaded() {
+  loads += 1;
+  setTimeout(() => { if (started && hellos < loads) bring_back(); }, SETTLED);
+}
+
+function bring_back() {
+  loads = hellos = 0;
+  Object.assign(view, { state: "connecting", pending: 0 });
+  render();
+  if (returns++ === RETURNS) {
+    notice("away");
+    return;
+  }
+  toast("error", "The document tried to leave this page, which it can't. Here it is again.");
+  frame.src = url;
+}
 
 /* At most once in `pause` ms; what comes in between is let go. */
 function seldom(pause, act) {
@@ -103,12 +128,13 @@ function resize({ height }) {
 
 async function open_link({ url: link }) {
   const target = URL.canParse(link) ? new URL(link) : null;
-  if (target === null || !["http:", "https:"].includes(target.protocol)) return;
+  if (target === null || !["http:", "https:", "mailto:"].includes(target.protocol)) return;
   if (!navigator.userActivation.isActive) return; // nobody clicked: the document only claims so
+  const mail = target.protocol === "mailto:";
   const agreed = await ask({
-    title: `Open ${target.host}?`,
+    title: mail ? "Write a mail?" : `Open ${target.host}?`,
     text: `This document wants to open ${target.href}`,
-    action: "Open in a new tab",
+    action: mail ? "Open in your mail program" : "Open in a new tab",
   });
   if (agreed) window.open(target.href, "_blank", "noopener,noreferrer");
 }
@@ -229,4 +255,5 @@ for (const [name, act] of Object.entries({ rename, delete: remove, "copy-link": 
 setTimeout(() => {
   if (!started) toast("error", "The document did not start. Reload the page to try again.");
 }, STARTED);
+frame.addEventListener("load", loaded);
 frame.src = url;
