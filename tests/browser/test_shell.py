@@ -82,6 +82,21 @@ def test_an_empty_document_says_so_until_something_is_in_it(server: Server, open
     expect(page.get_by_text("This document is empty")).to_be_hidden()
 
 
+def test_a_document_that_can_not_be_drawn_says_why_until_it_can(server: Server, open_page: OpenPage) -> None:
+    root = {"type": "object", "name": "Unheard", "id": "u"}
+    document = server.put_json("strange", {"version": "3.9.2", "title": "", "roots": [root]})
+    page = open_page(server.link(document))
+    notice = page.locator('.notice[data-for="broken"]')
+    expect(notice).to_contain_text("could not resolve type 'Unheard'")
+    page.wait_for_timeout(2_500)  # it is tried again meanwhile
+    expect(page.locator("#toasts p")).to_have_count(0)
+    server.put("strange", line())
+    expect(page.frame_locator("#frame").locator(".bk-Figure")).to_be_visible()
+    expect(notice).to_be_hidden()
+    server.put_json("strange", {"version": "3.9.2", "title": "", "roots": [root]})
+    expect(notice).to_be_visible()
+
+
 def test_copy_link_puts_the_link_into_the_clipboard(document: str, server: Server, watch: Watch) -> None:
     page = watch(document, permissions=["clipboard-write"]).page
     page.get_by_role("button", name="Copy link").click()

@@ -263,7 +263,7 @@ export class Link extends ClientConnection {
     try {
       document = read(content.doc, news, buffers);
     } catch (error) {
-      this.#shell.toast("error", `This document can't be drawn: ${error.message}`);
+      this.#shell.content("broken", error.message);
       this.#repull(error);
       return;
     }
@@ -303,7 +303,7 @@ export class Link extends ClientConnection {
       await this.#stage.show(document, options);
     } catch (error) {
       logger.error(error);
-      this.#shell.toast("error", `This document can't be drawn: ${error.message}`);
+      this.#shell.content("broken", error.message);
     }
     if (this.session.document !== document) return;
     const queue = this.#queue;

@@ -58,9 +58,10 @@ export class Shell {
     this.#tell("wants", { program });
   }
 
-  /* Whether there is something to see: "there", "empty", or "missing" where the one model to draw is not there. */
-  content(is) {
-    this.#tell("content", { is });
+  /* Whether there is something to see: "there", "empty", "missing" where the one model to draw is not there, or
+     "broken" where BokehJS can't draw it, with its `reason`. */
+  content(is, reason = "") {
+    this.#tell("content", { is, reason: `${reason}`.slice(0, 500) });
   }
 
   resize({ height }) {

@@ -28,7 +28,8 @@ let started = false;
 
 /* What may come from the frame: for each kind of message its fields, each with what it must be. */
 const is_count = (value) => Number.isInteger(value) && value >= 0 && value < 1e9;
-const is_text = (value) => typeof value === "string" && value.length > 0 && value.length <= 2_000;
+const is_words = (value) => typeof value === "string" && value.length <= 2_000;
+const is_text = (value) => is_words(value) && value !== "";
 const is_flag = (value) => typeof value === "boolean";
 const one_of = (...values) => (value) => values.includes(value);
 const MESSAGES = {
@@ -36,7 +37,7 @@ const MESSAGES = {
   status: [{ state: one_of("connecting", "live", "reconnecting"), retry: is_count, pending: is_count }, show_status],
   presence: [{ programs: is_count, answering: is_count, viewers: is_count }, show_presence],
   wants: [{ program: is_flag }, ({ program }) => { view.wants = program; render(); }],
-  content: [{ is: one_of("there", "empty", "missing") }, ({ is }) => notice(is)],
+  content: [{ is: one_of("there", "empty", "missing", "broken"), reason: is_words }, show_content],
   resize: [{ height: is_count }, resize],
   toast: [{ level: one_of("info", "error"), text: is_text }, seldom(TOASTS, ({ level, text }) => toast(level, text))],
   "open-link": [{ url: is_text }, open_link],
@@ -185,6 +186,11 @@ function show_gone() {
   document.body.classList.add("gone");
   notice("deleted");
   render();
+}
+
+function show_content({ is, reason }) {
+  document.getElementById("reason").textContent = reason;
+  notice(is);
 }
 
 /* Say why there is nothing to see, where that is so. */
