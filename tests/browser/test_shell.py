@@ -82,6 +82,18 @@ def test_an_empty_document_says_so_until_something_is_in_it(server: Server, open
     expect(page.get_by_text("This document is empty")).to_be_hidden()
 
 
+def test_there_is_no_sheet_where_there_is_nothing_on_it(server: Server, watch: Watch, produce: Produce) -> None:
+    text = Div(text="Something")
+    document = server.put("sheet", text)
+    page = watch(document).page
+    sheet = page.frame_locator("#frame").locator(".layer")
+    expect(sheet).to_be_visible()
+    produce(document).patch({"kind": "RootRemoved", "model": {"id": text.id}})
+    expect(page.get_by_text("This document is empty")).to_be_visible()
+    expect(sheet).to_be_hidden()
+    expect(watch(server.put("blank")).page.frame_locator("#frame").locator(".layer")).to_be_hidden()
+
+
 def test_a_document_that_can_not_be_drawn_says_why_until_it_can(server: Server, open_page: OpenPage) -> None:
     root = {"type": "object", "name": "Unheard", "id": "u"}
     document = server.put_json("strange", {"version": "3.9.2", "title": "", "roots": [root]})

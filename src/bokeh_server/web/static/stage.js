@@ -51,7 +51,7 @@ export class Stage {
       this.#await(scene);
       return;
     }
-    this.#look(document);
+    this.#look(scene);
     scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
     document.on_change((event) => {
       if (event instanceof RootAddedEvent || event instanceof RootRemovedEvent) void this.#tidy(scene);
@@ -82,7 +82,8 @@ export class Stage {
   }
 
   /* Views are built one after the other: what came and went meanwhile is taken away, and the order of roots kept. */
-  async #tidy({ document, layer, views }) {
+  async #tidy(scene) {
+    const { document, layer, views } = scene;
     await Promise.all(views.roots.map((view) => view.ready));
     await new Promise((resolve) => setTimeout(resolve));
     const shown = [...document.all_roots, document.config.notifications];
@@ -93,13 +94,15 @@ export class Stage {
     const now = [...layer.children].filter((el) => elements.includes(el));
     if (elements.some((el, i) => now[i] !== el)) layer.append(...elements);
     this.#measure();
-    this.#look(document);
+    this.#look(scene);
   }
 
-  /* Tell what there is to see, and to answer. */
-  #look(document) {
-    this.#shell.content(document.roots().length > 0 ? "there" : "empty");
-    this.#shell.wants(wants_program(document));
+  /* Tell what there is to see, and to answer. BokehJS puts an element of its own into a document that has nothing. */
+  #look({ document, layer }) {
+    const empty = document.roots().length === 0;
+    layer.classList.toggle("bare", empty);
+    this.#shell.content(empty ? "empty" : "there");
+    this.#shell.wants(wants_program(document.all_models));
   }
 
   /* Content that fills its height takes what the shell has; any other tells how high it is. */
@@ -174,8 +177,8 @@ function keep_views(from, to) {
 }
 
 /* Whether it takes a program to answer what a viewer does here: events asked for, or inputs that no script reads. */
-function wants_program(document) {
-  return [...document.all_models].some((model) => model.subscribed_events?.size > 0 || is_unheard_input(model));
+function wants_program(models) {
+  return [...models].some((model) => model.subscribed_events?.size > 0 || is_unheard_input(model));
 }
 
 function is_unheard_input(model) {
