@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bokeh.layouts import column
 from bokeh.models import CustomJS
 from bokeh.models.widgets import Button, Div, Slider
 from bokeh.plotting import figure
@@ -92,6 +93,18 @@ def test_there_is_no_sheet_where_there_is_nothing_on_it(server: Server, watch: W
     expect(page.get_by_text("This document is empty")).to_be_visible()
     expect(sheet).to_be_hidden()
     expect(watch(server.put("blank")).page.frame_locator("#frame").locator(".layer")).to_be_hidden()
+
+
+def test_a_link_to_one_plot_is_not_concerned_with_widgets_elsewhere_in_the_document(
+    server: Server, open_page: OpenPage
+) -> None:
+    plot, slider = line(), Slider(start=0, end=1, value=0)
+    link = server.link(server.put("both", column(plot, slider)))
+    expect(open_page(f"{link}/{slider.id}").locator("#hint")).to_be_visible()
+    page = open_page(f"{link}/{plot.id}")
+    expect(page.frame_locator("#frame").locator(".bk-Figure")).to_be_visible()
+    expect(page.locator("#status")).to_have_text("Live")
+    expect(page.locator("#hint")).to_be_hidden()
 
 
 def test_a_document_that_can_not_be_drawn_says_why_until_it_can(server: Server, open_page: OpenPage) -> None:

@@ -51,6 +51,7 @@ export class Stage {
       this.#await(scene);
       return;
     }
+    scene.model = model;
     this.#look(scene);
     scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
     document.on_change((event) => {
@@ -98,11 +99,11 @@ export class Stage {
   }
 
   /* Tell what there is to see, and to answer. BokehJS puts an element of its own into a document that has nothing. */
-  #look({ document, layer }) {
+  #look({ document, layer, model }) {
     const empty = document.roots().length === 0;
     layer.classList.toggle("bare", empty);
     this.#shell.content(empty ? "empty" : "there");
-    this.#shell.wants(wants_program(document.all_models));
+    this.#shell.wants(wants_program(model === null ? document.all_models : model.references()));
   }
 
   /* Content that fills its height takes what the shell has; any other tells how high it is. */
@@ -117,8 +118,9 @@ export class Stage {
   }
 }
 
-/* One drawing: a document, the element it is drawn in, and its views. */
+/* One drawing: a document, the element it is drawn in, its views, and the one model of it that is drawn, if not all. */
 class Scene {
+  model = null;
   views = null;
 
   constructor(document, layer) {
