@@ -107,6 +107,17 @@ def test_a_link_to_one_plot_is_not_concerned_with_widgets_elsewhere_in_the_docum
     expect(page.locator("#hint")).to_be_hidden()
 
 
+def test_on_a_phone_the_way_back_to_the_whole_document_leaves_room_for_the_names(
+    server: Server, open_page: OpenPage
+) -> None:
+    plot = line()
+    link = f"{server.link(server.put('Sea surface', plot))}/{plot.id}"
+    page = open_page(link, viewport={"width": 390, "height": 844})
+    expect(page.get_by_role("link", name="Whole document")).to_be_visible()
+    for name in ("#title", ".by"):
+        assert page.locator(name).evaluate("(element) => element.scrollWidth <= element.clientWidth"), name
+
+
 def test_a_document_that_can_not_be_drawn_says_why_until_it_can(server: Server, open_page: OpenPage) -> None:
     root = {"type": "object", "name": "Unheard", "id": "u"}
     document = server.put_json("strange", {"version": "3.9.2", "title": "", "roots": [root]})
