@@ -176,6 +176,12 @@ def test_delete_asks_first_and_other_pages_learn_of_it(
     assert server.request("GET", "/api/v1/documents") == []
     expect(there.get_by_text("This document was deleted")).to_be_visible()
     expect(there.locator("#status")).to_have_text("Deleted")
+    expect(there.get_by_role("button")).to_have_count(0)
+    there.keyboard.press("Tab")
+    there.keyboard.press("Tab")
+    expect(there.get_by_role("main").get_by_role("link", name="All documents")).to_be_focused()
+    there.keyboard.press("Tab")
+    assert there.evaluate("document.activeElement.id") != "frame", "nothing can be done in there any more"
 
 
 def test_the_frame_is_as_high_as_its_content_and_fills_the_page_where_the_document_wants_that(

@@ -184,6 +184,7 @@ function render() {
 
 function show_gone() {
   document.body.classList.add("gone");
+  frame.inert = true;
   notice("deleted");
   render();
 }
