@@ -184,6 +184,13 @@ def test_delete_asks_first_and_other_pages_learn_of_it(
     assert there.evaluate("document.activeElement.id") != "frame", "nothing can be done in there any more"
 
 
+def test_a_page_learns_that_its_document_was_renamed_elsewhere(document: str, server: Server, watch: Watch) -> None:
+    page = watch(document).page
+    server.request("PATCH", f"/api/v1/documents/{document}", {"title": "Other name"})
+    expect(page.get_by_role("heading", level=1)).to_have_text("Other name", timeout=30_000)
+    assert "Other name" in page.title()
+
+
 def test_the_frame_is_as_high_as_its_content_and_fills_the_page_where_the_document_wants_that(
     server: Server, watch: Watch
 ) -> None:

@@ -17,6 +17,7 @@ const STARTED = 20_000; // ms after which a frame that has not said hello will n
 const GRACE = 800; // a cut shorter than this is not worth a word
 const TICKETS = 400; // ms between two tickets
 const TOASTS = 1_000;
+const REFRESH = 15_000; // ms between two looks at the document's name
 const TALLEST = 50_000; // px
 const SETTLED = 1_000; // ms in which a frame that has loaded says hello
 const RETURNS = 3; // times that a frame which went elsewhere is brought back
@@ -252,9 +253,9 @@ addEventListener("beforeunload", (event) => {
 });
 addEventListener("online", render);
 addEventListener("offline", render);
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") void refresh();
-});
+const refresh_seen = () => { if (!document.hidden && !gone) void refresh(); };
+document.addEventListener("visibilitychange", refresh_seen);
+setInterval(refresh_seen, REFRESH);
 again.addEventListener("click", () => port?.postMessage({ kind: "wake" }));
 for (const [name, act] of Object.entries({ rename, delete: remove, "copy-link": copy_link })) {
   document.getElementById(name).addEventListener("click", () => void act());
