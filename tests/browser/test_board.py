@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -43,6 +45,21 @@ def board(server: Server, open_page: OpenPage) -> Page:
     page = open_page(server.url)
     expect(page.locator(".row")).to_have_count(3)
     return page
+
+
+@pytest.mark.timeout(180)
+def test_a_board_whose_connection_died_without_a_word_notices_and_comes_back(
+    board: Page, server: Server, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        expect(board.locator("#lost")).to_be_visible(timeout=60_000)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    expect(board.locator("#lost")).to_be_hidden(timeout=40_000)
+    server.put("after", plot())
+    expect(row(board, "after")).to_be_visible()
 
 
 def test_an_empty_board_teaches_the_two_lines(server: Server, open_page: OpenPage) -> None:

@@ -19,7 +19,7 @@ const PAUSE = 1_000; // ms between two fetches at least; more where showing them
 const SHARE = 10; // so that it is at most a tenth of the time
 const LONGEST_PAUSE = 3_000;
 const RETRY = [0, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
-const AGE = 20_000;
+const AGE = 20_000; // and between two fetches at most, because a connection may die without a word
 const RECENT = 60; // s: a document that a program feeds counts as changed now
 
 const rows = new Map();
@@ -256,6 +256,7 @@ async function fetch_list() {
   fetching = true;
   const infos = await documents.list().catch(() => null);
   lost.hidden = infos !== null;
+  if (infos === null) hang_up();
   const began = performance.now();
   if (infos !== null) show(infos);
   const pause = Math.min(LONGEST_PAUSE, Math.max(PAUSE, SHARE * (performance.now() - began)));
@@ -266,6 +267,8 @@ async function fetch_list() {
     void fetch_list();
   }
 }
+
+let hang_up = () => {};
 
 function listen(failures = 0) {
   const url = new URL(`${prefix}/bokeh/board`, location.href);
@@ -279,8 +282,15 @@ function listen(failures = 0) {
   socket.onmessage = () => { if (!document.hidden) void fetch_list(); };
   socket.onclose = () => {
     lost.hidden = false;
+    hang_up = () => {};
     const tries = opened ? 0 : failures + 1;
     setTimeout(() => listen(tries), (RETRY[tries] ?? RETRY.at(-1)) * (0.7 + 0.3 * Math.random()));
+  };
+  hang_up = () => { // a dead connection may take minutes to close
+    const ended = socket.onclose;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    ended();
   };
 }
 
@@ -298,14 +308,14 @@ list.addEventListener("focusout", ({ relatedTarget }) => {
 search.addEventListener("input", filter);
 sort.addEventListener("change", arrange);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) void fetch_list(); });
+addEventListener("online", () => void fetch_list());
 document.getElementById("copy").addEventListener("click", () => void copy());
 setInterval(age, AGE);
 listen();
 
-/* Ages grow by themselves, but not of what a program feeds. */
 function age() {
   rows.forEach((row) => row.tick());
-  if (!document.hidden && [...rows.values()].some(({ info }) => info.programs > 0)) void fetch_list();
+  if (!document.hidden) void fetch_list();
 }
 
 async function copy() {
