@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from bokeh.models import ColumnDataSource
-from bokeh.models.widgets import DataTable, Slider, TableColumn
+from bokeh.models.widgets import DataTable, Div, Slider, TableColumn
 from bokeh.plotting import figure
 from playwright.sync_api import Locator, Page, expect
 
@@ -82,6 +82,9 @@ def test_documents_are_listed_newest_first_with_what_they_are(board: Page, serve
     server.put("mixed", plot(), plot(), table, Slider(start=0, end=1, value=0))
     expect(row(board, "mixed").locator(".meta")).to_contain_text("2 plots, 1 table, 1 widget")
     assert names(board) == ["mixed", "three", "two", "one"]
+    server.put("words", Div(text="A few words"))
+    expect(row(board, "words").locator(".meta")).to_contain_text("text")
+    expect(row(board, "words").locator(".tile")).to_have_attribute("data-glyph", "text")
     expect(row(board, "one").locator("time")).to_have_text("just now")
     expect(row(board, "one").locator(".meta")).to_contain_text("1 plot")
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import gzip
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -171,13 +172,10 @@ class Document:
         return b"".join((*out, b"}")), tuple(writer.buffers)
 
     def census(self) -> str:
-        """What the document shows, in words: "2 plots, 3 widgets, 1 table"."""
-        counts = {"plot": 0, "table": 0, "widget": 0}
-        for model in self.models.values():
-            kind = "plot" if model.name in PLOTS else "table" if model.name in TABLES else "widget"
-            if kind != "widget" or model.name in WIDGETS:
-                counts[kind] += 1
-        return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+        """What the document shows, in words: "2 plots, 1 table, 3 widgets"; "text" where that is all there is."""
+        counts = Counter(KINDS[model.name] for model in self.models.values() if model.name in KINDS)
+        words = [f"{n} {kind}{'s' if n > 1 else ''}" for kind in COUNTED if (n := counts[kind])]
+        return ", ".join(words) or ("text" if counts["text"] else "other content" if self.roots else "")
 
 
 OBJECTS = {"type": "ndarray", "dtype": "object", "order": "little"}
@@ -186,15 +184,20 @@ CONFIG = {"type": "object", "name": "DocumentConfig", "id": "config"}
 """What a document pushed by bokeh <= 3.7 lacks, and the Python of 3.9 can't load one without."""
 PARTS = ("defs", "config", "roots", "callbacks")
 """In the order in which bokeh writes and BokehJS reads them: what comes later names models of what came before."""
-PLOTS = frozenset({"Figure", "Plot", "figure", "GMap", "GMapPlot"})
-TABLES = frozenset({"DataTable", "DataCube"})
-WIDGETS = frozenset(
-    "AutocompleteInput Button ButtonGroup CheckboxButtonGroup CheckboxGroup ColorPicker DatePicker DateRangePicker "
-    "DateRangeSlider DateSlider DatetimePicker DatetimeRangePicker DatetimeRangeSlider Div Dropdown FileInput "
-    "MultiChoice MultiSelect MultipleDatePicker NumericInput PaletteSelect Paragraph PasswordInput PreText "
-    "RadioButtonGroup RadioGroup RangeSlider Select Slider Spinner Switch TextAreaInput TextInput TimePicker Toggle "
-    "Checkbox CategoricalSlider HelpButton".split()
-)
+TYPES = {
+    "plot": "Figure Plot figure GMap GMapPlot",
+    "table": "DataTable DataCube",
+    "widget": (
+        "AutocompleteInput Button ButtonGroup CheckboxButtonGroup CheckboxGroup ColorPicker DatePicker DateRangePicker "
+        "DateRangeSlider DateSlider DatetimePicker DatetimeRangePicker DatetimeRangeSlider Dropdown FileInput "
+        "MultiChoice MultiSelect MultipleDatePicker NumericInput PaletteSelect PasswordInput RadioButtonGroup "
+        "RadioGroup RangeSlider Select Slider Spinner Switch TextAreaInput TextInput TimePicker Toggle Checkbox "
+        "CategoricalSlider HelpButton"
+    ),
+    "text": "Div Paragraph PreText",
+}
+KINDS = {name: kind for kind, names in TYPES.items() for name in names.split()}
+COUNTED = ("plot", "table", "widget")
 
 
 class Flattener:

@@ -40,5 +40,5 @@ export function glyph(kind) {
   const { plot = 0, table = 0, widget = 0 } = numbers;
   if (plot > 0) return widget > 0 ? "app" : plot > 1 ? "plots" : "plot";
   if (table > 0) return "table";
-  return widget > 0 ? "widgets" : "empty";
+  return widget > 0 ? "widgets" : kind === "" ? "empty" : "text";
 }
