@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,21 @@ from playwright.sync_api import Browser
 
 from bokeh_server.demo.machine import KEPT, Machine
 from tests.browser.stage import PATIENCE, ROOT, Stage
+
+WRITTEN = """() => {
+  globalThis.written = new Map();
+  const {clearRect, fillText} = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    written.set(this, []);
+    clearRect.apply(this, box);
+  };
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
+    const {a, b, d, e, f} = this.getTransform();
+    if (b === 0) written.get(this)?.push([text, a * x + e, a * (x + this.measureText(text).width) + e, d * y + f]);
+    fillText.call(this, text, x, y, ...more);
+  };
+}"""
+"""From now on the page remembers what it writes on each canvas: text, left, right, base line."""
 
 TITLES = ("This machine", "Stocks, 2000–2013", "Widgets")
 
@@ -137,6 +152,18 @@ def test_the_widgets_are_answered(demo: Demo, stage: Stage) -> None:
         shown.becomes("named('fit_said').text.includes('5 points')")
         shown.find("button:text-is('Clear')").click()
         shown.becomes("named('fit_said').text.includes('Tap 4 places')")
+
+
+def test_the_labels_of_an_axis_leave_each_other_room_on_a_phone(demo: Demo, stage: Stage) -> None:
+    with stage.open(demo.links["Widgets"]) as shown:
+        shown.frame.evaluate(WRITTEN)
+        shown.page.set_viewport_size({"width": 390, "height": 844})
+        months = "[...written.values()].flat().some(([word]) => word.includes('2016'))"
+        shown.until(lambda: shown.frame.evaluate(months), "it is drawn anew")
+        shown.page.wait_for_timeout(1_000)
+        for canvas in shown.frame.evaluate("[...written.values()]"):
+            for (word, left, right, line), (other, begin, end, below) in combinations(canvas, 2):
+                assert line != below or right <= begin or end <= left, (word, other)
 
 
 def test_ctrl_c_ends_the_server_and_its_program_cleanly(tmp_path: Path) -> None:

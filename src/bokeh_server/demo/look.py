@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from bokeh.models import Column, GlobalInlineStyleSheet, InlineStyleSheet, Row
+from bokeh.models import Column, GlobalInlineStyleSheet, InlineStyleSheet, NoOverlap, Row
 from bokeh.models.layouts import LayoutDOM
 from bokeh.models.ui import UIElement
 from bokeh.models.widgets import Div, RadioButtonGroup
@@ -126,6 +126,7 @@ def chart(**options: Any) -> figure:
     plot.axis.axis_label_text_font_style = "normal"
     plot.axis.major_tick_out = 3
     plot.axis.major_tick_in = 0
+    plot.axis.major_label_policy = NoOverlap(min_distance=8)
     plot.xgrid.visible = False
     return plot
 
