@@ -210,6 +210,13 @@ def test_a_title_that_can_not_be_part_of_a_path_is_found_by_asking_for_it(shared
     problem(ask(shared.port, "GET", f"{DOCUMENTS}/run%203%2F4%20%5C%20b"), 400, "bad-message")
 
 
+def test_a_query_of_too_many_parameters_is_refused(mine: Asker) -> None:
+    query = "&".join(f"p{number}=" for number in range(101))
+    assert "100 parameters" in problem(ask(mine.port, "GET", f"{DOCUMENTS}?{query}"), 400, "bad-message")
+    problem(mine("POST", f"/sources/readings/rows?{query}", {"t": 9, "n": 9, "who": "z"}), 400, "bad-message")
+    assert mine.columns()["n"] == [1, 2]
+
+
 def test_many_programs_that_store_one_new_title_at_once_make_one_document(shared: Shared) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: ask(shared.port, "PUT", f"{DOCUMENTS}/race", body=content()), range(16)))

@@ -20,6 +20,8 @@ from bokeh_server.hub import Connection
 from bokeh_server.store import Info
 
 Headers = tuple[tuple[str, str], ...]
+PARAMETERS = 100
+"""Parameters of one query."""
 
 
 async def no_body(_: int) -> bytes:
@@ -55,8 +57,11 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The last value of each query parameter."""
-        return dict(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100))
+        """The last value of each query parameter; ``BadMessage`` where there are too many."""
+        try:
+            return dict(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=PARAMETERS))
+        except ValueError:
+            raise BadMessage(f"A query has at most {PARAMETERS} parameters.") from None
 
     @property
     def host(self) -> str:
