@@ -225,7 +225,7 @@ class Hub:
 
     async def find(self, owner: str, name: str) -> Info:
         """The document with this id, or of this owner and title; ``NotFound`` otherwise."""
-        info = await self._store.info(name) or await self._store.find(owner, name)
+        info = await self._store.info(name) or await self._store.find(owner, name.strip())
         if info is None:
             raise NotFound(f"There is no document {name[: self._limits.title]!r}.")
         return info

@@ -78,6 +78,20 @@ def test_a_title_that_is_no_unicode_is_refused_here(live: RunningServer) -> None
         Rest(f"{live.url}/", {}).document("\ud800")
 
 
+@pytest.mark.parametrize("odd", [" {} ", "{}/b", "{}\\b", "100% {}?#&+", "{}\N{SNOWMAN}\"'"])
+def test_any_title_is_found_again(live: RunningServer, title: str, odd: str) -> None:
+    rest = Rest(f"{live.url}/", {})
+    assert rest.document(odd.format(title))["id"] == rest.document(odd.format(title))["id"]
+
+
+def test_titles_that_mean_something_in_a_path_are_found_again(live: RunningServer, title: str) -> None:
+    rest = Rest(f"{live.url}/", {})
+    other = rest.document(title)["id"]
+    for name in (".", "..", other):
+        made = rest.document(name)
+        assert (made["title"], rest.document(name)["id"]) == (name, made["id"])
+
+
 def test_a_proxy_of_the_environment_is_not_asked(
     live: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

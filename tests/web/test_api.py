@@ -210,6 +210,15 @@ def test_a_title_that_can_not_be_part_of_a_path_is_found_by_asking_for_it(shared
     problem(ask(shared.port, "GET", f"{DOCUMENTS}/run%203%2F4%20%5C%20b"), 400, "bad-message")
 
 
+def test_spaces_around_a_title_do_not_matter(shared: Shared) -> None:
+    spaced = f"{DOCUMENTS}/%20wide%20"
+    made = ask(shared.port, "PUT", spaced, body=content())
+    again = ask(shared.port, "PUT", spaced, body=content())
+    assert (made.status, made.json["title"], again.status, again.json["id"]) == (201, "wide", 200, made.json["id"])
+    assert ask(shared.port, "GET", f"{spaced}/models/speed/value").json == 5
+    assert [found["id"] for found in ask(shared.port, "GET", f"{DOCUMENTS}?title=+wide+").json] == [made.json["id"]]
+
+
 def test_a_query_of_too_many_parameters_is_refused(mine: Asker) -> None:
     query = "&".join(f"p{number}=" for number in range(101))
     assert "100 parameters" in problem(ask(mine.port, "GET", f"{DOCUMENTS}?{query}"), 400, "bad-message")

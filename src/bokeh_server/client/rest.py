@@ -79,10 +79,10 @@ class Rest:
             made: dict[str, Any] = self.request("POST", "api/v1/documents", {"title": title})
             return made
         except Conflict:
-            if "/" not in title:  # servers and proxies do not agree on what %2F in a path is
-                return self.info(title)
-            listed: list[dict[str, Any]] = self.request("GET", "api/v1/documents")
-            return next(info for info in listed if info["title"] == title)
+            listed: list[dict[str, Any]] = self.request("GET", f"api/v1/documents?title={quote(title)}")
+            if not listed:
+                raise NotFound(f"The document {title!r} was deleted just now.") from None
+            return listed[0]  # not by its path: "a/b", "." and what looks like an id are no parts of one
 
     def info(self, name: str) -> dict[str, Any]:
         """What the server tells of a document by id or title."""
@@ -96,7 +96,7 @@ class Rest:
 
 
 def quote(name: str) -> str:
-    """A title or id as one part of a path."""
+    """A title or id as one part of a path or query."""
     return urllib.parse.quote(name, safe="")
 
 

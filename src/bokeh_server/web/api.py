@@ -67,9 +67,10 @@ def answer(value: Any, status: int = 200) -> Response:
 
 async def documents(site: Site, request: Request) -> Response:
     """The user's documents, the last changed first; with ``?title=`` only the one of that title, if there is one."""
-    title = request.query.get("title")
-    found = await site.hub.documents(request.actor.name)
-    return answer([described(site, listing) for listing in found if title in (None, listing.info.title)])
+    found, query = await site.hub.documents(request.actor.name), request.query
+    if "title" in query:
+        found = [listing for listing in found if listing.info.title == query["title"].strip()]
+    return answer([described(site, listing) for listing in found])
 
 
 async def create(site: Site, request: Request) -> Response:
