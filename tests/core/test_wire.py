@@ -108,6 +108,8 @@ def test_a_header_tells_request_number_and_place_and_what_else_it_says_is_ignore
         '{"msgid":"m","msgtype":"OK","num_buffers":-1}',
         '{"msgid":"m","msgtype":"OK","num_buffers":1e999}',
         '{"msgid":"m","msgtype":"OK","number":1.5}',
+        '{"msgid":"m","msgtype":"OK","number":0}',
+        '{"msgid":"m","msgtype":"OK","number":9223372036854775808}',
         '{"msgid":"\\ud800","msgtype":"OK"}',
         '{"msgid":"m","msgtype":"OK","x":' + "[" * 8000 + "]" * 8000 + "}",
         '{"msgid":"\ud800","msgtype":"OK"}',

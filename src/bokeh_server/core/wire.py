@@ -28,7 +28,8 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     msgtype: str
     reqid: str | None = None
     num_buffers: Annotated[int, msgspec.Meta(ge=0)] = 0
-    number: int | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    """Of a patch, as its sender counts; a store has 64 bits for it."""
     epoch: int | None = None
     seq: int | None = None
 
