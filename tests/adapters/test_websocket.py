@@ -24,7 +24,7 @@ from tests.adapters.conftest import Place, store
 from tests.adapters.hosting import hosted
 from tests.adapters.raw import BINARY, CLOSE, PING, PONG, Raw, change, frame, message
 from tests.running import RunningServer
-from tests.web.asking import ask
+from tests.web.asking import ask, handshake
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 65535, 65536, 70000])
 
@@ -271,6 +271,27 @@ def test_a_document_of_any_size_arrives_whole(running: RunningServer, place: Pla
     running.request("PUT", f"/api/v1/documents/{place.document}/models/speed/title", text)
     with Raw(place.port, place.document, buffer=8192) as client:
         assert client.pull()["roots"][0]["attributes"]["title"] == text
+
+
+# The handshake
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [([("Cookie", "c" * 9000)], 431), ([("X", "y")] * 200, 431), ([("Content-Length", "1")], 400)],
+)
+def test_a_handshake_that_can_not_be_read_is_answered(
+    place: Place, headers: list[tuple[str, str]], status: int
+) -> None:
+    """A browser sends the cookies of all programs of this machine."""
+    assert handshake(place.port, f"/bokeh/doc/{place.document}/ws", headers) == status
+
+
+def test_a_handshake_that_is_refused_is_no_error_of_ours(running: RunningServer, place: Place) -> None:
+    assert handshake(place.port, f"/bokeh/doc/{place.document}/ws", [("Origin", "null")]) == 403
+    assert handshake(place.port, "/bokeh/doc/nobody/ws") == 404
+    place.put(1)
+    assert running.log.read_text() == ""
 
 
 # The pinger

@@ -111,8 +111,17 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         if self.conn.parser_exc is not None and not self.failed:
             self.failed = True
             self.handle_parser_exception()
+        elif self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.refuse_handshake(self.conn.handshake_exc)
         elif self.conn.writes and self.handshake_complete:
             self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def refuse_handshake(self, error: Exception) -> None:
+        """What came can't be read as a handshake, as where its cookies are longer than a line may be: say so."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        answer = self.conn.reject(400, f"This is no handshake of a websocket: {error}.\n")
+        self.transport.write(b"".join(self.conn.data_to_send()) or answer.serialize())
+        self.transport.close()
 
     def handle_event(self, event: Any) -> None:
         """The handshake, or one frame."""
@@ -176,6 +185,11 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         self.end_within(self.farewell)
 
     # What goes
+
+    async def send(self, message: Any) -> None:
+        """Send an event of the application; one that has answered with an HTTP status has completed the handshake."""
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or message["type"] == "websocket.http.response.body"
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
