@@ -25,6 +25,12 @@ class Limits:
     body: int = 256 * MIB
     """One HTTP request body: the same document by PUT."""
 
+    head: int = 64 * KIB
+    """Line and headers of one HTTP request: all cookies of this machine's name, and a URL."""
+
+    request: float = 30.0
+    """In which the head of a request, or more of its body, must come."""
+
     header: int = 16 * KIB
     """Header and metadata fragment of a message; real ones have 100 bytes."""
 

@@ -17,6 +17,7 @@ import uvicorn
 
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.asgi import Application
+from bokeh_server.adapters.requests import RequestProtocol
 from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.config import Config
 from bokeh_server.hub import Hub
@@ -36,7 +37,7 @@ def hosted(
         port: int = listener.getsockname()[1]
         site = Site(Config(port=port), Hub(MemoryStore(), limits=limits), Tickets(), port, limits)
         settings = uvicorn.Config(
-            application(site), ws=ws, http="httptools", log_config=None, access_log=False, ws_ping_interval=None
+            application(site), ws=ws, http=RequestProtocol, log_config=None, access_log=False, ws_ping_interval=None
         )
         server = uvicorn.Server(settings)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)

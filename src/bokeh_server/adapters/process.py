@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from bokeh_server.adapters.asgi import Application, make_site
+from bokeh_server.adapters.requests import RequestProtocol
 from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.config import Config
 from bokeh_server.errors import BadSetting
@@ -36,7 +37,7 @@ def run(config: Config, ready: Callable[[str], object]) -> None:
     settings = uvicorn.Config(
         application,
         ws=FramesProtocol,
-        http="httptools",
+        http=RequestProtocol,
         loop="auto",
         lifespan="off",
         log_config=None,
