@@ -142,6 +142,13 @@ def test_a_wrong_flag_is_told(flags: list[str]) -> None:
     assert refused(*flags)
 
 
+@pytest.mark.parametrize(
+    "flags", [["--port", "99999", "demo"], ["--prefix", "a b", "demo"], ["-m", "demo"], ["--ip", "::", "demo"]]
+)
+def test_a_flag_in_front_of_the_command_counts_too(flags: list[str]) -> None:
+    assert "bokeh-server: " in refused(*flags)
+
+
 def certificate(folder: Path) -> list[str]:
     """The flags for a certificate that was made for this test."""
     key, made = folder / "key.pem", folder / "cert.pem"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
@@ -85,6 +86,9 @@ def cli(context: click.Context, /, **flags: Any) -> None:
     """Keep Bokeh documents and show them live. Without a command: start the server."""
     if context.invoked_subcommand is None:
         start(flags)
+        return
+    given = {name: flags[name] for name in flags if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    context.default_map = {context.invoked_subcommand: given}  # a flag means the same in front of the command
 
 
 @cli.command()
