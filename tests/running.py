@@ -65,9 +65,9 @@ class RunningServer:
         """kill -9."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """SIGTERM, as a user or an init system ends it; its exit status."""
-        return self._end(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """SIGTERM, as a user or an init system ends it, or another signal; its exit status."""
+        return self._end(number)
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
+import signal
 import socket
 import sqlite3
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -62,6 +66,49 @@ def test_the_server_says_where_it_is_and_where_its_documents_are(tmp_path: Path)
         assert (tmp_path / "data").is_dir()
         assert server.stop() == 0
     assert server.log.read_text() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_server_whose_output_nobody_can_take_serves_all_the_same(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "bokeh_server", "--backend", "memory", "--port", str(port)]
+    log = tmp_path / "log"
+    with (
+        open("/dev/full", "w") as full,
+        log.open("w") as errors,
+        subprocess.Popen(words, stdout=full, stderr=errors, env=environment()) as process,
+    ):
+        try:
+            for _ in range(200):
+                with contextlib.suppress(ConnectionError):
+                    assert ask(port, "GET", "/readyz").status == 200
+                    break
+                time.sleep(0.05)
+        finally:
+            process.terminate()
+        assert process.wait(10) == 0
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with RunningServer(tmp_path / "data") as server:
+        assert server.stop(number) == 0
+    assert server.log.read_text() == ""
+
+
+def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = RunningServer(tmp_path / "data")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with server:
+        os.kill(server.pid, signal.SIGHUP)
+        assert ask(server.port, "GET", "/readyz").status == 200
+        assert server.stop() == 0
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A user's mistake is one line on standard error and exit status 1 (2 for a wrong 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,13 +113,21 @@ def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: No
 
     def told(url: str) -> None:
         kept = "in memory, gone when it ends" if config.data is None else f"in {config.data}"
-        click.echo(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
+        say(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
         ready(url)
         if show:
             click.launch(url)
 
     set_up_logging(debug=config.debug)
     run(config, told)
+
+
+def say(line: str) -> None:
+    """Print a line, if anybody can hear it: a server does not end because its terminal has, or its log is full."""
+    try:
+        click.echo(line)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # what is left in the old one would be tried again at the end
 
 
 def set_up_logging(*, debug: bool) -> None:

@@ -27,7 +27,7 @@ GRACE = 3
 
 
 def run(config: Config, ready: Callable[[str], object]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` is called with the URL when requests are taken.
+    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called with the URL when requests are taken.
 
     Raises ``BadSetting`` where the port is taken, and what the store says where it can't be opened.
     """
@@ -90,7 +90,9 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """The first signal asks the server to end, a second one does not wait for requests under way."""
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
+            signals.append(signal.SIGHUP)
         for number in signals:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
