@@ -240,6 +240,21 @@ def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
     assert "certificate" in line
 
 
+def test_a_key_with_a_pass_phrase_is_told_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    plain, locked = tmp_path / "key.pem", tmp_path / "locked.pem"
+    words = ["openssl", "pkey", "-in", str(plain), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
+    subprocess.run(words, check=True, capture_output=True)
+    line = refused("--ssl-certfile", tmp_path / "cert.pem", "--ssl-keyfile", locked, "--backend", "memory", "--port", 0)
+    assert "pass phrase" in line
+    assert str(locked) in line
+
+
+def test_a_certificate_without_its_key_is_told(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    assert "--ssl-keyfile" in refused("--ssl-certfile", tmp_path / "cert.pem", "--backend", "memory", "--port", 0)
+
+
 def test_in_memory_nothing_is_written_and_nothing_is_kept(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "data", "--backend", "memory") as server:
         server.document("x")

@@ -8,7 +8,9 @@ import errno
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import uvicorn
 
@@ -53,13 +55,25 @@ def run(config: Config, ready: Callable[[str], object]) -> None:
         ssl_certfile=config.ssl_certfile,
         ssl_keyfile=config.ssl_keyfile,
     )
-    try:
-        settings.load()
-    except OSError as error:  # ssl.SSLError is one
-        raise BadSetting(f"The certificate or its key can't be used: {error.strerror or error}.") from None
+    if config.ssl_certfile is not None:
+        check_certificate(config.ssl_certfile, config.ssl_keyfile)
+    settings.load()
     factory = settings.get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(Server(settings), application, sockets, ready))
+
+
+def check_certificate(certificate: Path, key: Path | None) -> None:
+    """``BadSetting`` where these can't be used. A server has nobody whom it could ask for a pass phrase."""
+
+    def pass_phrase() -> str:
+        raise BadSetting(f"The key in {key or certificate} has a pass phrase; give one without (openssl pkey -in …).")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, pass_phrase)
+    except OSError as error:  # ssl.SSLError is one
+        missing = "" if key else " Its key is in the same file, or in the one of --ssl-keyfile."
+        raise BadSetting(f"The certificate or its key can't be used: {error.strerror or error}.{missing}") from None
 
 
 async def serve(
