@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import time
 import urllib.parse
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -331,6 +332,20 @@ def test_rollover_keeps_the_last_rows(mine: Asker) -> None:
     for wrong in ("-1", "x", "1.5", "", "9" * 13, "%D9%A1"):
         answer = mine("POST", f"/sources/readings/rows?rollover={wrong}", {"t": 9, "n": 9, "who": "z"})
         problem(answer, 400, "bad-message")
+
+
+def test_a_large_table_keeps_nobody_else_waiting(mine: Asker) -> None:
+    table = b"t,n,who\n" + b"1.25,17,x\n" * 300_000
+    with ThreadPoolExecutor(1) as pool:
+        posted = pool.submit(mine, "POST", "/sources/readings/rows?rollover=3", table, "text/csv")
+        begin, waits = time.monotonic(), []
+        while not posted.done():
+            since = time.monotonic()
+            assert ask(mine.port, "GET", "/healthz").status == 200
+            waits.append(time.monotonic() - since)
+    assert posted.result().json["rows"] == 300_000
+    assert max(waits) < (time.monotonic() - begin) / 2
+    assert mine.columns()["n"] == [17, 17, 17]
 
 
 WRONG_ROWS: dict[str, tuple[bytes, str, int, str]] = {

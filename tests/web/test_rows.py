@@ -9,7 +9,7 @@ import pytest
 
 from bokeh_server.core.column import Column
 from bokeh_server.errors import BadMessage, BokehServerError, TypeClash
-from bokeh_server.web.rows import NAN, number, parse_rows
+from bokeh_server.web.rows import NAN, kinds_of, number, parse_rows
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 COLUMNS = {
@@ -23,7 +23,7 @@ COLUMNS = {
 
 
 def rows(body: str, kind: str = JSON, columns: dict[str, Column] | None = None) -> dict[str, list[Any]]:
-    return parse_rows(body.encode(), kind, COLUMNS if columns is None else columns)
+    return parse_rows(body.encode(), kind, kinds_of(COLUMNS if columns is None else columns))
 
 
 @pytest.mark.parametrize(

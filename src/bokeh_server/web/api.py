@@ -23,10 +23,14 @@ from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.core.wire import exact
 from bokeh_server.errors import BadMessage, Conflict, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
+from bokeh_server.limits import KIB
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
-from bokeh_server.web.rows import Rows, parse_rows
+from bokeh_server.web.rows import Rows, kinds_of, parse_rows
 from bokeh_server.web.site import Site
+
+LARGE = 64 * KIB
+"""Bytes of rows from which they are read in a thread: nobody else is to wait for a file of a million lines."""
 
 
 class New(msgspec.Struct, forbid_unknown_fields=True):
@@ -196,7 +200,8 @@ async def post_rows(site: Site, request: Request) -> Response:
     columns = model.attributes.get("data")
     if not isinstance(columns, Columns):
         raise Conflict(f"{model.name} {key!r} is no source with columns.")
-    rows = parse_rows(body, request.content_type, columns)
+    given = (body, request.content_type, kinds_of(columns))
+    rows = parse_rows(*given) if len(body) < LARGE else await asyncio.to_thread(parse_rows, *given)
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
     try:

@@ -21,6 +21,8 @@ from bokeh_server.web.http import parse_json
 
 NAN = {"type": "number", "value": "nan"}
 Rows = dict[str, list[Any]]
+Kinds = Mapping[str, bool | None]
+"""Of each column of a source, what ``of_numbers`` says."""
 NUMBER = re.compile(r"[+-]?(?:\d+(?P<fraction>\.\d*)?|(?P<point>\.\d+))(?P<power>e[+-]?\d+)?", re.I | re.A)
 ENDLESS = {"nan": "nan", "inf": "+inf", "+inf": "+inf", "-inf": "-inf", "infinity": "+inf", "-infinity": "-inf"}
 EXACT = 2**53
@@ -28,14 +30,14 @@ EXACT = 2**53
 SAMPLE = 100
 
 
-def parse_rows(body: bytes, content_type: str, columns: Mapping[str, Column]) -> Rows:
-    """The columns of a body, to be appended to ``columns``. Raises ``BadMessage`` where it is no table."""
+def parse_rows(body: bytes, content_type: str, kinds: Kinds) -> Rows:
+    """The columns of a body, to be appended to those of ``kinds``. Raises ``BadMessage`` where it is no table."""
     if content_type == "text/csv":
-        return from_csv(body, columns)
+        return from_csv(body, kinds)
     if content_type in ("application/x-ndjson", "application/jsonl"):
-        return settled(from_records(parse_json(line) for line in body.splitlines() if line.strip()), columns)
+        return settled(from_records(parse_json(line) for line in body.splitlines() if line.strip()), kinds)
     if content_type in ("application/json", ""):
-        return settled(from_json(parse_json(body)), columns)
+        return settled(from_json(parse_json(body)), kinds)
     raise BadMessage(f"Rows come as application/json, application/x-ndjson or text/csv, not as {content_type[:100]!r}.")
 
 
@@ -65,14 +67,13 @@ def from_records(records: Iterable[Any]) -> Rows:
     return rows
 
 
-def settled(rows: Rows, columns: Mapping[str, Column]) -> Rows:
+def settled(rows: Rows, kinds: Kinds) -> Rows:
     """JSON's ``null`` is NaN among numbers, and stays what it is elsewhere."""
-    return {name: filled(name, values, columns.get(name)) for name, values in rows.items()}
+    return {name: filled(name, values, kinds.get(name)) for name, values in rows.items()}
 
 
-def filled(name: str, values: list[Any], column: Column | None) -> list[Any]:
+def filled(name: str, values: list[Any], numeric: bool | None) -> list[Any]:
     """The values of one column; ``TypeClash`` for text in a column of numbers."""
-    numeric = of_numbers(column)
     if numeric:
         text = next((value for value in values if isinstance(value, str)), None)
         if text is not None:
@@ -82,9 +83,14 @@ def filled(name: str, values: list[Any], column: Column | None) -> list[Any]:
     return [NAN if value is None else value for value in values]
 
 
-def of_numbers(column: Column | None) -> bool | None:
-    """Whether a column of the source holds numbers (True) or other things; None where it is empty or not there."""
-    if column is None or not len(column):
+def kinds_of(columns: Mapping[str, Column]) -> Kinds:
+    """What the columns of a source hold just now."""
+    return {name: of_numbers(column) for name, column in columns.items()}
+
+
+def of_numbers(column: Column) -> bool | None:
+    """Whether a column of the source holds numbers (True) or other things; None where it is empty."""
+    if not len(column):
         return None
     if isinstance(column.values, np.ndarray):
         return True
@@ -97,27 +103,27 @@ def is_number(value: Any) -> bool:
     return value is None or type(value) in (int, float) or (type(value) is dict and value.get("type") == "number")
 
 
-def from_csv(body: bytes, columns: Mapping[str, Column]) -> Rows:
+def from_csv(body: bytes, kinds: Kinds) -> Rows:
     """A table with a line of column names."""
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        table = [line for line in lines if line]  # ``list`` would let no other thread go on
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadMessage(f"The CSV can't be read: {error}.") from None
-    table = [line for line in lines if line]
     if len(table) < 2:
         raise BadMessage("The CSV needs a line of column names, and rows.")
     names = [name.strip() for name in table[0]]
     if len(set(names)) != len(names):
         raise BadMessage("The CSV has two columns of one name.")
-    for at, line in enumerate(table[1:], 2):
+    del table[0]
+    for at, line in enumerate(table, 2):
         if len(line) != len(names):
             raise BadMessage(f"Row {at} of the CSV has {len(line)} values, the line of names has {len(names)}.")
-    return {name: cells(name, list(texts), columns.get(name)) for name, *texts in zip(names, *table[1:], strict=True)}
+    return {name: cells(name, [line[at] for line in table], kinds.get(name)) for at, name in enumerate(names)}
 
 
-def cells(name: str, texts: list[str], column: Column | None) -> list[Any]:
+def cells(name: str, texts: list[str], numeric: bool | None) -> list[Any]:
     """One column of a CSV: numbers, or else every cell as it stands there."""
-    numeric = of_numbers(column)
     if numeric is False:
         return texts
     numbers = [number(text) for text in texts]
