@@ -68,9 +68,12 @@ def test_nothing_among_numbers_is_nan_and_elsewhere_stays_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [("t\nabc", CSV), ("n\n1\nx", CSV), ('{"t": ["1"]}', JSON), ('[{"gaps": 1}, {"gaps": "x"}]', JSON)],
+    [
+        *(("t\nabc", CSV), ("n\n1\nx", CSV), ('{"t": ["1"]}', JSON), ('[{"gaps": 1}, {"gaps": "x"}]', JSON)),
+        *((f'{{"t": [{value}]}}', JSON) for value in ("true", "[1]", "{}", '{"type": "bogus"}', '{"id": "s1"}')),
+    ],
 )
-def test_text_among_numbers_is_refused_by_name(body: str, kind: str) -> None:
+def test_what_is_no_number_is_refused_among_numbers_by_name(body: str, kind: str) -> None:
     with pytest.raises(TypeClash, match="holds numbers"):
         rows(body, kind)
 

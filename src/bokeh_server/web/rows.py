@@ -1,8 +1,8 @@
 """Rows for a source, as ``curl`` and other languages send them: JSON, NDJSON or CSV become columns of equal length.
 
 A column is one of numbers or one of text, as what the source has in it, or else as all of what came: a cell is never
-looked at alone. Nothing in a column of numbers is NaN; text among numbers is refused, since it would turn a typed array
-of every viewer into a list.
+looked at alone. Nothing in a column of numbers is NaN; anything else among numbers is refused, since it would turn a
+typed array of every viewer into a list.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def settled(rows: Rows, kinds: Kinds) -> Rows:
 
 
 def filled(name: str, values: list[Any], numeric: bool | None) -> list[Any]:
-    """The values of one column; ``TypeClash`` for text in a column of numbers."""
+    """The values of one column; ``TypeClash`` for anything else in a column of numbers."""
     if numeric:
-        text = next((value for value in values if isinstance(value, str)), None)
-        if text is not None:
-            raise TypeClash(f"The column {name[:100]!r} holds numbers; {text[:100]!r} is none.")
+        other = next((value for value in values if not is_number(value)), None)
+        if other is not None:
+            raise TypeClash(f"The column {name[:100]!r} holds numbers; {repr(other)[:100]} is none.")
     if None not in values or not (all(map(is_number, values)) if numeric is None else numeric):
         return values
     return [NAN if value is None else value for value in values]
@@ -93,7 +93,7 @@ def of_numbers(column: Column) -> bool | None:
     if not len(column):
         return None
     if isinstance(column.values, np.ndarray):
-        return True
+        return column.values.ndim == 1
     sample = [value for value in column.values[max(column.start, column.stop - SAMPLE) : column.stop]]
     return all(map(is_number, sample)) if any(value is not None for value in sample) else None
 
