@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 import sqlite3
@@ -404,6 +405,13 @@ def test_a_body_that_says_it_is_small_and_is_not_is_refused() -> None:
         problem(answer, 413, "too-large")
 
     gated(test, body=3000)
+
+
+def test_a_compressed_body_is_refused_with_a_reason(mine: Asker) -> None:
+    path = f"{DOCUMENTS}/{mine.id}"
+    packed = ask(mine.port, "PUT", path, [("Content-Encoding", "gzip")], gzip.compress(content()))
+    assert "in gzip; send it as it is" in problem(packed, 400, "bad-message")
+    assert ask(mine.port, "PUT", path, [("Content-Encoding", "Identity")], content()).status == 200
 
 
 # Deleting

@@ -233,7 +233,10 @@ def body_reader(scope: Scope, receive: Receive) -> Callable[[int], Awaitable[byt
     """What reads the body, up to a bound; past it ``TooLarge``."""
 
     async def read(limit: int) -> bytes:
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        if (coding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
+            raise BadMessage(f"The body is in {coding[:40].decode('latin-1')}; send it as it is.")
+        length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes; send it in smaller parts.")
         body = bytearray()
