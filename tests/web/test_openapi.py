@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from bokeh_server.adapters.asgi import create_app
 from bokeh_server.web.openapi import description
 from bokeh_server.web.routes import ROUTES
-from tests.web.asking import ask
+from tests.web.asking import ask, call
 from tests.web.conftest import Shared
 
 API = [route for route in ROUTES if route.kind == "api"]
@@ -43,6 +45,19 @@ def test_every_operation_says_what_it_takes_and_gives(told: Any, route: Any) -> 
     assert in_path == re.findall(r"\{(\w+)\}", route.path)
     assert ("requestBody" in operation) is (route.method in ("PUT", "PATCH", "POST") and "ticket" not in route.path)
     assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+@pytest.mark.parametrize("route", [route for route in API if route.method == "GET"], ids=lambda route: route.path)
+def test_what_is_answered_has_the_status_and_type_that_are_described(told: Any, shared: Shared, route: Any) -> None:
+    parts = {"name": shared.document, "document": shared.document, "model": "speed", "property": "value"}
+    answer = ask(shared.port, "GET", route.path.format(**parts))
+    described = told["paths"][route.path]["get"]["responses"][str(answer.status)]
+    assert answer.headers["content-type"].partition(";")[0] in described["content"]
+
+
+def test_not_being_ready_is_described_as_it_is_told(told: Any) -> None:
+    answer = asyncio.run(call(create_app(), "GET", "/readyz"))
+    assert answer.headers["content-type"] in told["paths"]["/readyz"]["get"]["responses"][str(answer.status)]["content"]
 
 
 def test_what_the_server_says_of_a_document_is_what_is_described(told: Any, shared: Shared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 from bokeh_server.web import headers
@@ -84,7 +85,11 @@ def json_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-TITLE = {"type": "object", "required": ["title"], "properties": {"title": {"type": "string", "maxLength": 200}}}
+TITLE = {
+    "type": "object",
+    "required": ["title"],
+    "properties": {"title": {"type": "string", "minLength": 1, "maxLength": 200}},
+}
 BODIES: dict[str, dict[str, Any]] = {
     "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": ref("BokehDocument")}}),  # type: ignore[dict-item]
     "put": json_body(ref("BokehDocument")),
@@ -96,21 +101,31 @@ BODIES: dict[str, dict[str, Any]] = {
         "text/csv": {"schema": {"type": "string"}},
     },
 }
-QUERIES = {
-    "documents": [("title", "string", "Only the document of exactly this title, which may have any characters")],
-    "post_rows": [("rollover", "integer", "How many rows the source keeps")],
+QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
+    "documents": [
+        ("title", {"type": "string"}, "Only the document of exactly this title, which may have any characters")
+    ],
+    "post_rows": [
+        ("rollover", {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}, "How many rows the source keeps")
+    ],
 }
-ANSWERS: dict[str, tuple[int, dict[str, Any] | None]] = {
-    "documents": (200, {"type": "array", "items": ref("Document")}),
-    "create": (201, ref("Document")),
-    "get": (200, ref("BokehDocument")),
-    "put": (200, ref("Document")),
-    "rename": (200, ref("Document")),
-    "info": (200, ref("Document")),
-    "delete": (204, None),
-    "put_property": (200, ref("Changed")),
-    "post_rows": (200, ref("Changed")),
+STATUS = json_body({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
+DOCUMENT = json_body(ref("Document"))
+ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
+    "documents": {HTTPStatus.OK: json_body({"type": "array", "items": ref("Document")})},
+    "create": {HTTPStatus.CREATED: DOCUMENT},
+    "get": {HTTPStatus.OK: json_body(ref("BokehDocument"))},
+    "put": {HTTPStatus.OK: DOCUMENT, HTTPStatus.CREATED: DOCUMENT},
+    "rename": {HTTPStatus.OK: DOCUMENT},
+    "info": {HTTPStatus.OK: DOCUMENT},
+    "delete": {HTTPStatus.NO_CONTENT: {}},
+    "put_property": {HTTPStatus.OK: json_body(ref("Changed"))},
+    "post_rows": {HTTPStatus.OK: json_body(ref("Changed"))},
+    "ping": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},
+    "alive": {HTTPStatus.OK: STATUS},
+    "ready": {HTTPStatus.OK: STATUS, HTTPStatus.SERVICE_UNAVAILABLE: STATUS},
 }
+"""What each operation answers with, where that is not just some JSON: status and content."""
 
 
 async def describe(site: Site, request: Request) -> Response:
@@ -138,24 +153,19 @@ def description(version: str, prefix: str = "") -> dict[str, Any]:
 
 def operation(name: str, path: str, summary: str) -> dict[str, Any]:
     """One operation: its parameters, body and answers."""
-    status, schema = ANSWERS.get(name, (200, ANY))
+    answers = ANSWERS.get(name, {HTTPStatus.OK: json_body(ANY)})
     problem = {"description": "What went wrong", "content": {"application/problem+json": {"schema": ref("Problem")}}}
-    found: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "responses": {
-            str(status): {"description": "Done", **({"content": json_body(schema)} if schema is not None else {})},
-            "default": problem,
-        },
+    responses: dict[str, Any] = {
+        str(status.value): {"description": status.phrase, **({"content": content} if content else {})}
+        for status, content in answers.items()
     }
+    found: dict[str, Any] = {"operationId": name, "summary": summary, "responses": {**responses, "default": problem}}
     parameters: list[dict[str, Any]] = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}, "description": PARAMETERS[part]}
         for part in re.findall(r"\{(\w+)\}", path)
     ]
-    for query, type_, described in QUERIES.get(name, ()):
-        parameters.append({"name": query, "in": "query", "schema": {"type": type_}, "description": described})
-    if name == "put":
-        found["responses"]["201"] = {"description": "Created", "content": json_body(ref("Document"))}
+    for query, schema, described in QUERIES.get(name, ()):
+        parameters.append({"name": query, "in": "query", "schema": schema, "description": described})
     if parameters:
         found["parameters"] = parameters
     if name in BODIES:
