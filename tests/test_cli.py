@@ -265,6 +265,28 @@ def test_in_memory_nothing_is_written_and_nothing_is_kept(tmp_path: Path) -> Non
     assert not (tmp_path / "data").exists()
 
 
+def test_a_log_line_of_whomever_is_one_line_of_names_and_values(tmp_path: Path) -> None:
+    script = """
+import logging
+from bokeh_server.cli import set_up_logging
+set_up_logging(debug=False)
+try:
+    raise ValueError("two\\nlines")
+except ValueError:
+    logging.getLogger("uvicorn.error").exception("It said: %s", "a\\nb")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    (line,) = ended.stderr.splitlines()
+    assert re.match(r'timestamp=\S+Z level=error event="It said: a\\nb" logger=uvicorn.error exception="Trace', line)
+    with RunningServer(tmp_path / "data") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as other:
+            other.sendall(b"nonsense\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 400 ")
+        server.stop()
+        (line,) = server.log.read_text().splitlines()
+        assert 'level=warning event="Invalid HTTP request received."' in line
+
+
 def test_no_secret_and_no_request_is_logged_without_debug(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "data") as server:
         ask(server.port, "GET", "/nothing/secret")

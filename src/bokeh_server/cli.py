@@ -133,19 +133,25 @@ def say(line: str) -> None:
 def set_up_logging(*, debug: bool) -> None:
     """Structured lines on standard error: what matters, or with ``debug`` every request. None holds a secret."""
     import structlog
+    from structlog.typing import Processor
 
-    level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    first: list[Processor] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
+    last: list[Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+    ]
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
+        processors=[*first, *last],
     )
+    foreign = structlog.stdlib.ProcessorFormatter(  # of uvicorn and asyncio: a traceback is one line, too
+        foreign_pre_chain=[*first, structlog.stdlib.add_logger_name],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(foreign)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def main() -> None:
