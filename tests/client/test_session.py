@@ -439,6 +439,9 @@ def test_one_document_lives_in_one_session(join: Join) -> None:
     session = join(document)
     with pytest.raises(ClientError, match="live in another session"):
         join(document)
+    document.roots[0].value = 5  # type: ignore[attr-defined]
+    assert session.flush(10)
+    assert join().document.roots[0].value == 5  # type: ignore[union-attr]
     session.close()
     join(document)
 

@@ -38,17 +38,21 @@ class Clock:
         self._later = later
         self._run = run
         self._ticking: set[SessionCallback] = set()
+        self._attached = False
 
     def attach(self) -> None:
         """Call what is there, and what will be added."""
+        self._attached = True
         self._document.callbacks.on_change_dispatch_to(self)
         for callback in self._document.session_callbacks:
             self._add(callback)
 
     def detach(self) -> None:
         """Call nothing any more."""
-        self._document.callbacks.remove_on_change(self)
-        self._ticking.clear()
+        if self._attached:
+            self._attached = False
+            self._document.callbacks.remove_on_change(self)
+            self._ticking.clear()
 
     def _session_callback_added(self, event: SessionCallbackAdded) -> None:
         self._add(event.callback)

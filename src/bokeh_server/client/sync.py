@@ -74,6 +74,7 @@ class Replica:
         """The number of our last change of each thing."""
         self._put = put
         self._pushed = 0
+        self._attached = False
         self.on_doubt = on_doubt
         self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
         self._deferred: list[Callback] | None = None
@@ -88,6 +89,7 @@ class Replica:
         if "trigger_on_change" in vars(callbacks):
             raise Conflict("This document is live in another session already; close that session first.")
         trigger, recompute = callbacks.trigger_on_change, models.recompute
+        self._attached = True
 
         def trigger_on_change(event: DocumentChangedEvent) -> None:
             self._triggered(event, trigger)
@@ -106,7 +108,10 @@ class Replica:
         vars(models)["recompute"] = recompute_under_lock
 
     def detach(self) -> None:
-        """Let go of the document."""
+        """Let go of the document, where it is ours."""
+        if not self._attached:
+            return
+        self._attached = False
         vars(self.document.callbacks).pop("trigger_on_change", None)
         vars(self.document.models).pop("recompute", None)
 
