@@ -140,6 +140,25 @@ def test_autopush_off_waits_for_push(live: RunningServer, title: str) -> None:
     assert stored(current(), "Div")[0]["attributes"]["text"] == "after"
 
 
+def test_a_callback_may_show_another_document(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    show(Div(text="first"))
+    first = current()
+    done: list[object] = []
+
+    def save() -> None:
+        output_server(f"{title} saved", url=live.url)
+        show(Div(text="saved"))
+        done.append(current())
+
+    curdoc().add_next_tick_callback(save)
+    until(lambda: done)
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "saved"
+    assert current().docid != first.docid
+    assert first.connected
+    first.close()
+
+
 def test_push_stores_the_current_document(live: RunningServer, title: str, caplog: pytest.LogCaptureFixture) -> None:
     push()
     assert "push() does nothing" in caplog.text

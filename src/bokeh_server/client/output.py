@@ -71,7 +71,7 @@ def output_server(
     OUTPUT.session = session
     curstate().document = Document(theme=bokeh.io.curdoc().theme)
     if not clear:
-        session.load_document(bokeh.io.curdoc())
+        session.load_document(curstate().document)
 
 
 def cursession() -> Session | None:
@@ -86,7 +86,7 @@ def push(session: Session | None = None, document: Document | None = None) -> No
         log.warning("push() does nothing: call output_server(title) first")
         return
     say_plainly()
-    session.store_document(document or session.document or bokeh.io.curdoc())
+    session.store_document(document or session.document or curstate().document)
 
 
 def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     session = OUTPUT.session
     if session is None:
         return bokeh.io.show(obj, browser, new, **kwargs)
-    document = session.document or bokeh.io.curdoc()
+    document = session.document or curstate().document  # curdoc() of a callback is that of its own session
     for item in obj if isinstance(obj, Sequence) else [obj]:
         add(document, item)
     push(session, document)
