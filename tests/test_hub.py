@@ -233,7 +233,7 @@ def test_a_title_is_taken_once() -> None:
 def test_the_board_hears_of_new_renamed_and_deleted_documents_once_in_a_while() -> None:
     async def test(hub: Hub) -> None:
         board = Line()
-        hub.watch(board)
+        hub.watch(board, DEFAULT_USER)
         info = await hub.create("defaultuser", "a")
         await hub.rename(info.id, "b")
         await asyncio.sleep(1)
@@ -256,7 +256,7 @@ def test_lists_say_how_many_are_there() -> None:
         seats = [room.join(Line(), DEFAULT_USER, "viewer") for _ in range(2)]
         for seat in seats:
             send(seat, "PULL-DOC-REQ")
-        (listing,) = await hub.documents("defaultuser")
+        (listing,) = map(hub.listing, await hub.documents("defaultuser"))
         assert (listing.programs, listing.viewers) == (0, 2)
         seats[0].leave()
         seats[0].leave()
@@ -296,7 +296,7 @@ def test_stopping_closes_sockets_so_that_they_come_back() -> None:
     async def test(hub: Hub) -> None:
         info = await hub.create("defaultuser", "line")
         (await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer")
-        hub.watch(board)
+        hub.watch(board, DEFAULT_USER)
 
     run(test)
     assert viewer.closed == (1012, "restart")

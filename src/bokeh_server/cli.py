@@ -20,7 +20,6 @@ from bokeh_server.errors import BadSetting, BokehServerError
 
 F = TypeVar("F", bound=Callable[..., Any])
 LATER = {
-    "multi_user": "-m/--multi-user: accounts are not in this version yet; everybody is 'defaultuser'.",
     "script": "--script: hosted apps are not in this version yet; run the script by itself, it can push here.",
 }
 
@@ -54,7 +53,21 @@ OPTIONS = (
     click.option("--ssl-keyfile", type=click.Path(path_type=Path), help="Its key."),
     click.option("--show", is_flag=True, help="Open the board in a browser."),
     click.option("-d", "--debug", is_flag=True, help="More log lines."),
-    click.option("-m", "--multi-user", is_flag=True, hidden=True),
+    click.option("-m", "--multi-user", is_flag=True, help="People have accounts; nothing works without one."),
+    click.option(
+        "--registration",
+        type=click.Choice(["closed", "invitation", "open"]),
+        default="closed",
+        show_default=True,
+        help="Who may make an account for himself (with -m).",
+    ),
+    click.option(
+        "--public-url",
+        "public_urls",
+        multiple=True,
+        metavar="URL",
+        help="Under which address people reach the server, like https://plots.example.org; may be given several times.",
+    ),
     click.option("--script", hidden=True),
 )
 
@@ -111,9 +124,11 @@ def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: No
     config = configured(flags)
     from bokeh_server.adapters.process import run
 
-    def told(url: str) -> None:
+    def told(url: str, invitation: str | None) -> None:
         kept = "in memory, gone when it ends" if config.data is None else f"in {config.data}"
         say(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
+        if invitation is not None:
+            say(f"Make the administrator's account (this link is good once, for a day): {invitation}")
         ready(url)
         if show:
             click.launch(url)

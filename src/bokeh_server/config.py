@@ -1,14 +1,15 @@
 """The settings of one server, checked when they are made.
 
 A ``Config`` that exists can be used: whatever is wrong with a flag is a ``BadSetting`` with a sentence that says what
-to do. Without accounts everybody who reaches the server is its one user, so it listens on this machine only, and
-answers only to the names of this machine (a page of another site that points its own name at 127.0.0.1 gets nothing).
+to do. Without accounts everybody who reaches the server is its one user, so it listens on this machine only. It answers
+only to its exact names (a page of another site that points its own name here gets nothing).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,6 @@ from bokeh_server.errors import BadSetting
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """The names of this machine, as a Host header has them."""
 PORT = 5006
-NOT_YET = "comes with a later version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Config:
     data: Path | None = None
     """The folder of all data; None keeps everything in memory."""
     address: str = "localhost"
-    """Where to listen: localhost (both its addresses), or one address of the loopback interface."""
+    """Where to listen: localhost (both its addresses), or an IP address; without accounts, one of this machine only."""
     port: int = PORT
     """0 takes a free one."""
     prefix: str = ""
@@ -41,6 +41,12 @@ class Config:
     """The certificate, for ``https:``."""
     ssl_keyfile: Path | None = None
     """Its key, where the file of the certificate does not have it."""
+    multi_user: bool = False
+    """Whether people have accounts; otherwise everybody is ``defaultuser``."""
+    registration: Literal["closed", "invitation", "open"] = "closed"
+    """Who may make an account for himself."""
+    public_urls: tuple[str, ...] = ()
+    """Under which addresses people reach the server, if not under its own: ``https://plots.example.org``."""
     debug: bool = False
     """Whether the log tells more."""
 
@@ -48,11 +54,16 @@ class Config:
         object.__setattr__(self, "prefix", canonical_prefix(self.prefix))
         if self.address != "localhost":
             object.__setattr__(self, "address", canonical_address(self.address) or self.address)
-        if self.address != "localhost" and not is_loopback(self.address):
+        object.__setattr__(self, "public_urls", tuple(map(canonical_origin, self.public_urls)))
+        if self.address != "localhost" and canonical_address(self.address) is None:
+            raise BadSetting(f"The server listens on localhost or on an IP address, not on {self.address!r}.")
+        if self.address != "localhost" and not is_loopback(self.address) and not self.multi_user:
             raise BadSetting(
-                f"Without accounts the server listens on this machine only, not on {self.address!r}: "
-                f"leave --address out. Several users (-m) {NOT_YET}."
+                f"Without accounts everybody who reaches the server may do everything, so it listens on this machine "
+                f"only, not on {self.address!r}: leave --address out, or give people accounts with -m."
             )
+        if self.registration != "closed" and not self.multi_user:
+            raise BadSetting("There is nothing to register for without accounts (-m).")
         if not 0 <= self.port <= 65535:
             raise BadSetting(f"A port is a number from 0 to 65535, not {self.port}.")
         if self.ssl_keyfile and not self.ssl_certfile:
@@ -83,6 +94,20 @@ def canonical_prefix(prefix: str) -> str:
     if not all(re.fullmatch(r"[\w~-][\w.~-]*", segment, re.ASCII) for segment in segments):
         raise BadSetting(f"A prefix is a path like /plots, not {prefix!r}.")
     return "".join(f"/{segment}" for segment in segments)
+
+
+def canonical_origin(url: str) -> str:
+    """``https://name[:port]`` for a public address; ``BadSetting`` where it is none. A path belongs into --prefix."""
+    parts = urllib.parse.urlsplit(url if "://" in url else f"https://{url}")
+    try:
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        port, host = None, None
+    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.username:
+        raise BadSetting(f"A public address looks like https://plots.example.org, not {url!r}.")
+    default = {"http": 80, "https": 443}[parts.scheme]
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
 
 
 def is_loopback(address: str) -> bool:

@@ -11,6 +11,8 @@
     │   ├── Conflict                 a title or an id that is taken already
     │   ├── Unauthorized             nobody is logged in, or the ticket is spent
     │   ├── Forbidden                logged in, but without the right
+    │   │   └── AccessRevoked        had it, until it was taken back just now
+    │   ├── TooManyAttempts          to log in or register
     │   ├── MethodNotAllowed         the path exists, not with this method
     │   ├── ServerAway               (in programs) no server answers where one was expected
     │   └── BadSetting               a flag, variable or file that can't be used
@@ -110,6 +112,19 @@ class Forbidden(ClientError):
 
     code = "forbidden"
     status = 403
+
+
+class AccessRevoked(Forbidden):
+    """The right to see this document was taken back."""
+
+    code = "revoked"
+
+
+class TooManyAttempts(ClientError):
+    """Too many attempts; wait some minutes and try again."""
+
+    code = "too-many-attempts"
+    status = 429
 
 
 class MethodNotAllowed(ClientError):

@@ -14,7 +14,8 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
@@ -22,7 +23,7 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -40,6 +41,8 @@ from bokeh_server.core.events import (
     Paused,
     Reading,
     Received,
+    Revoked,
+    Rights,
     Send,
     Submitted,
     TakeSnapshot,
@@ -48,13 +51,17 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Message, Outgoing
-from bokeh_server.errors import BadMessage, BokehServerError, NotFound, ServerFault, StoreFailed
+from bokeh_server.errors import AccessRevoked, BadMessage, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.store import Info, Store
 
 log = structlog.get_logger("bokeh_server.hub")
 CHANGED = Outgoing((b'{"changed":true}',))
 GONE, RESTART = 1001, 1012
+MOMENT = 1.0
+"""Seconds between two looks at what has ended."""
+REMEMBERED = 120.0
+"""Seconds for which somebody may be on his way in who has lost his right: longer than a ticket lives."""
 
 
 class Connection(Protocol):
@@ -91,6 +98,7 @@ class Live:
     waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
     next_key: int = 0
     empty_since: float = 0.0
+    told_rights: int = 0
     dead: bool = False
 
     def key(self) -> int:
@@ -158,6 +166,8 @@ class OpenRoom:
         seat = Seat(self._hub, live, key)
         if live.dead:  # it failed between open and join: the client comes back by itself
             connection.close(StoreFailed.close, StoreFailed.code)
+        elif self._hub.lately_revoked(actor):
+            connection.close(AccessRevoked.close, AccessRevoked.code)
         else:
             self._hub.tell(live, Joined(key, kind, actor))
         return seat
@@ -170,12 +180,22 @@ class Hub:
     ----------
     store
         Opened by ``start`` and closed by ``stop``.
+    access_of
+        Who is what to a document; by default only its owner is anything.
     limits
         Bounds of every room.
     """
 
-    def __init__(self, store: Store, *, limits: Limits = LIMITS, bokeh_version: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        access_of: Callable[[Info], Awaitable[Access]] | None = None,
+        limits: Limits = LIMITS,
+        bokeh_version: str = "",
+    ) -> None:
         self._store = store
+        self.access_of = access_of or owned
         self._limits = limits
         self._versions = (bokeh_version, version("bokeh-server"))
         self._rooms: dict[str, Live] = {}
@@ -184,7 +204,8 @@ class Hub:
         self._batch: list[tuple[Live, Append]] = []
         self._idle = asyncio.Event()
         self._idle.set()
-        self._board: set[Connection] = set()
+        self._board: dict[Connection, Actor] = {}
+        self._revocations: deque[tuple[float, Callable[[Actor], bool]]] = deque()
         self._board_told = True
         self._tasks: set[asyncio.Task[None]] = set()
         self.ready = False
@@ -223,16 +244,21 @@ class Hub:
         self._board_changed()
         return info
 
+    async def look(self, owner: str, name: str) -> Info | None:
+        """The document with this id, or of this owner and title. It takes as long whether there is one or not."""
+        by_id, by_title = await self._store.info(name), await self._store.find(owner, name.strip())
+        return by_id or by_title
+
     async def find(self, owner: str, name: str) -> Info:
         """The document with this id, or of this owner and title; ``NotFound`` otherwise."""
-        info = await self._store.info(name) or await self._store.find(owner, name.strip())
+        info = await self.look(owner, name)
         if info is None:
             raise NotFound(f"There is no document {name[: self._limits.title]!r}.")
         return info
 
-    async def documents(self, owner: str) -> list[Listing]:
+    async def documents(self, owner: str) -> list[Info]:
         """The owner's documents, the last changed first."""
-        return [self.listing(info) for info in await self._store.documents(owner)]
+        return await self._store.documents(owner)
 
     def listing(self, info: Info) -> Listing:
         """The document with how many are there just now."""
@@ -285,13 +311,22 @@ class Hub:
         stored = await self._store.load(document)
         if info is None or stored is None:
             raise NotFound("There is no such document.")
+        access = Access(document, info.owner)
         room = await asyncio.to_thread(
-            Room.restore, document, info.owner, stored, epoch=info.epoch, limits=self._limits, versions=self._versions
+            Room.restore, access, stored, epoch=info.epoch, limits=self._limits, versions=self._versions
         )
         if await self._store.info(document) is None:  # deleted meanwhile
             raise NotFound("There is no such document.")
         live = self._rooms[document] = Live(room)
+        await self._look_up_rights(live, info)
         return live
+
+    async def _look_up_rights(self, live: Live, info: Info) -> None:
+        """Tell a room who is what to its document, unless it hears of something newer meanwhile."""
+        told = live.told_rights
+        access = await self.access_of(info)
+        if live.told_rights == told:
+            self.rights(access)
 
     async def replace(self, document: str, content: bytes, buffers: Buffers, actor: Actor) -> int:
         """Put another document in its place; returns the seq under which it is durable."""
@@ -416,15 +451,57 @@ class Hub:
             settle(future, error)
         live.waiting.clear()
 
+    # Rights that end
+
+    def rights(self, access: Access) -> None:
+        """Who is what to a document has changed: who may no longer see it is shown the door, at once."""
+        live = self._rooms.get(access.document)
+        if live is not None:
+            live.told_rights += 1
+            self.tell(live, Rights(access))
+        self._board_changed()
+
+    def revoke(self, lost: Callable[[Actor], bool]) -> None:
+        """Show the door to actors of whom ``lost`` is true, also to those who are just coming in."""
+        self._revocations.append((time.time(), lost))
+        for live in list(self._rooms.values()):
+            self.tell(live, Revoked(lost))
+        for connection in [connection for connection, actor in self._board.items() if lost(actor)]:
+            connection.close(AccessRevoked.close, AccessRevoked.code)
+
+    def lately_revoked(self, actor: Actor) -> bool:
+        """Whether the actor has lost what he came with since it was looked up."""
+        return any(actor.since <= at and lost(actor) for at, lost in self._revocations)
+
+    async def _end_rights(self, now: float) -> None:
+        """End what was limited in time; ``now`` in seconds since 1970."""
+        while self._revocations and self._revocations[0][0] < now - REMEMBERED:
+            self._revocations.popleft()
+        ended = {actor for actor in self._actors() if actor.until is not None and actor.until < now}
+        if ended:
+            self.revoke(ended.__contains__)
+        for live in list(self._rooms.values()):
+            until = live.room.access.until
+            info = await self._store.info(live.room.name) if until is not None and until < now else None
+            if info is not None:
+                await self._look_up_rights(live, info)
+
+    def _actors(self) -> Iterator[Actor]:
+        for live in self._rooms.values():
+            yield from (client.actor for client in live.room.clients.values())
+        yield from self._board.values()
+
     # The board
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: Connection, actor: Actor) -> None:
         """Tell this connection whenever the list of documents must be fetched again."""
-        self._board.add(connection)
+        self._board[connection] = actor
+        if self.lately_revoked(actor):
+            connection.close(AccessRevoked.close, AccessRevoked.code)
 
     def unwatch(self, connection: Connection) -> None:
         """Tell it no more."""
-        self._board.discard(connection)
+        self._board.pop(connection, None)
 
     def _board_changed(self) -> None:
         if self._board_told and self._board:
@@ -441,7 +518,8 @@ class Hub:
     async def _keep_time(self) -> None:
         """Let slow viewers and empty rooms go."""
         while True:
-            await asyncio.sleep(min(5.0, self._limits.idle_room / 2))
+            await asyncio.sleep(min(MOMENT, self._limits.idle_room / 2))
+            await self._end_rights(time.time())
             now = time.monotonic()
             for name, live in list(self._rooms.items()):
                 room = live.room
@@ -486,6 +564,11 @@ def gathered(effects: list[Effect]) -> Iterator[Effect]:
         else:
             yield effect
     yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
+
+
+async def owned(info: Info) -> Access:
+    """Only its owner is anything to a document."""
+    return Access(info.id, info.owner)
 
 
 def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.asgi import Application
 from bokeh_server.adapters.requests import RequestProtocol
@@ -22,6 +23,7 @@ from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.config import Config
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.memory import MemoryStore
 from bokeh_server.web.site import Site
 
@@ -35,7 +37,8 @@ def hosted(
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         port: int = listener.getsockname()[1]
-        site = Site(Config(port=port), Hub(MemoryStore(), limits=limits), Tickets(), port, limits)
+        accounts, hub = Accounts(MemoryLedger()), Hub(MemoryStore(), limits=limits)
+        site = Site(Config(port=port), hub, accounts, Tickets(), port, limits)
         settings = uvicorn.Config(
             application(site), ws=ws, http=RequestProtocol, log_config=None, access_log=False, ws_ping_interval=None
         )

@@ -18,7 +18,7 @@ from bokeh.document import Document
 
 from bokeh_server.client.connection import Connection
 from bokeh_server.client.encode import canonical
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.events import Append, Appended, Close, Joined, Kind, Left, Received, Send, Tick
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.room import Room
@@ -100,7 +100,7 @@ class Rig:
     """One room and those who are on it."""
 
     def __init__(self) -> None:
-        self.room = Room("doc", "defaultuser", 1)
+        self.room = Room(Access("doc", "defaultuser"), 1)
         self.there: dict[int, Any] = {}
         self.records: list[Record] = []
         self._keys = 0
@@ -151,7 +151,7 @@ class Rig:
             if isinstance(who, Program):
                 who.cut()
         self.there.clear()
-        self.room = Room.restore("doc", "defaultuser", Stored(None, {}, list(self.records)))
+        self.room = Room.restore(Access("doc", "defaultuser"), Stored(None, {}, list(self.records)))
 
     def settle(self) -> None:
         """Let everything that is under way arrive, until nothing moves any more."""

@@ -19,7 +19,7 @@ import orjson
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import Applied, Origin, apply
-from bokeh_server.core.authorise import DEFAULT_USER, Actor
+from bokeh_server.core.authorise import DEFAULT_USER, Access, Actor
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -209,7 +209,8 @@ class Playbook:
     def __post_init__(self) -> None:
         first = [] if self.content is None else [Record.make("doc", 1, 1, "replace", self.content)]
         self.log += first
-        self.room = Room.restore("doc", "defaultuser", Stored(None, {}, first), limits=self.limits, versions=("b", "s"))
+        access, stored = Access("doc", "defaultuser"), Stored(None, {}, first)
+        self.room = Room.restore(access, stored, limits=self.limits, versions=("b", "s"))
 
     # What happens
 
@@ -334,7 +335,7 @@ class Playbook:
         else:
             later = [record for record in self.log if record.seq > snapshot.record.seq]
             stored = Stored(snapshot.record, snapshot.clients, later)
-        return Room.restore("doc", "defaultuser", stored, limits=self.limits)
+        return Room.restore(Access("doc", "defaultuser"), stored, limits=self.limits)
 
 
 # One room that many transcripts begin with

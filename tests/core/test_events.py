@@ -12,6 +12,7 @@ from bokeh_server.core.authorise import DEFAULT_USER
 from bokeh_server.core.events import Effect, Event
 
 EVENTS = {"Joined", "Received", "Submitted", "Appended", "Failed", "Paused", "Drained", "Left", "Tick"}
+EVENTS |= {"Rights", "Revoked"}
 EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "Noticed"}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.room import Room
 from bokeh_server.errors import StoreDamaged, StoreFailed, StoreFull
@@ -538,7 +538,7 @@ def test_a_snapshot_is_taken_after_so_many_records_and_gives_the_same_document()
 
 
 def test_an_empty_document_is_there_from_the_start() -> None:
-    room = Room.restore("doc", "defaultuser", Stored(None, {}, []), epoch=4)
+    room = Room.restore(Access("doc", "defaultuser"), Stored(None, {}, []), epoch=4)
     assert (room.epoch, room.seq, room.durable, room.document.roots) == (4, 0, 0, [])
 
 
@@ -550,7 +550,7 @@ def test_a_record_that_is_damaged_or_does_not_fit_is_not_skipped() -> None:
         replace(Record.make("doc", 1, 2, "patch", patch(set_to(2))), crc=0),
     ):
         with pytest.raises(StoreDamaged, match="Record 2 of document doc"):
-            Room.restore("doc", "defaultuser", Stored(None, {}, [first, bad]))
+            Room.restore(Access("doc", "defaultuser"), Stored(None, {}, [first, bad]))
 
 
 def test_a_failure_of_the_store_closes_with_its_own_code() -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import Origin, apply
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import Appended, Effect, Joined, Left, Received, Send
 from bokeh_server.core.log import Stored
@@ -73,7 +73,7 @@ def test_spoiled_frames_raise_bad_message_and_nothing_else_and_never_a_room() ->
     for seed in seeds():
         rng = random.Random(seed)
         assembler = Assembler()
-        room = Room.restore("d", "owner", Stored(None, {}, []))
+        room = Room.restore(Access("d", "owner"), Stored(None, {}, []))
         room.receive(Joined(1, "viewer", Actor("user", "owner")))
         try:
             for fragment in fragments(rng):
@@ -379,7 +379,7 @@ def test_a_patch_whose_last_event_is_refused_leaves_nothing_of_the_others(at: in
 
 def test_a_refused_patch_is_told_to_its_sender_alone() -> None:
     content, buffers = base()
-    room = Room.restore("d", "owner", Stored(None, {}, []))
+    room = Room.restore(Access("d", "owner"), Stored(None, {}, []))
     for key in (1, 2):
         room.receive(Joined(key, "viewer", Actor("user", "owner")))
     room.receive(Received(1, Message(Header("0", "PUSH-DOC"), b'{"doc":' + content + b"}", buffers), 0.0))

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from bokeh_server.core.apply import apply
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -103,7 +103,7 @@ class World:
         """The room, loaded from the log where it is not in memory."""
         if self.room is None:
             stored = Stored(self.stored.snapshot, dict(self.stored.clients), list(self.stored.records))
-            self.room = self.room_type.restore("d", "owner", stored, epoch=self.epoch, limits=SMALL)
+            self.room = self.room_type.restore(Access("d", "owner"), stored, epoch=self.epoch, limits=SMALL)
             if server_flat(self.room.document) != self.truth[-1]:
                 raise Broken("the snapshot and the records after it give another document than all records")
         return self.room

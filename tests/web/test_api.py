@@ -21,6 +21,7 @@ from bokeh.models import ColumnDataSource
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.asgi import Application, create_app
 from bokeh_server.config import Config
@@ -28,6 +29,7 @@ from bokeh_server.core.log import Record
 from bokeh_server.errors import StoreFull
 from bokeh_server.hub import Hub
 from bokeh_server.limits import Limits
+from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.memory import MemoryStore
 from bokeh_server.web.site import Site
 from tests.running import RunningServer
@@ -466,7 +468,7 @@ def gated(test: Callable[[Application, Gate], Coroutine[Any, Any, None]], **limi
 
     async def main() -> None:
         gate = Gate()
-        site = Site(Config(), Hub(gate), Tickets(), 5006, Limits(**limits))
+        site = Site(Config(), Hub(gate), Accounts(MemoryLedger()), Tickets(), 5006, Limits(**limits))
         await site.hub.start()
         try:
             assert (await call(Application(site), "PUT", f"{DOCUMENTS}/plain", body=content())).status == 201

@@ -40,7 +40,7 @@ def path_of(route: Route, shared: Shared) -> str:
     found_bokeh = re.search(r"/static/bokeh/([\w.]+)/(js/bokeh\.min\.js)", frame)
     assert found_app
     assert found_bokeh
-    parts = {"document": shared.document, "name": shared.document, "model": "speed", "property": "value"}
+    parts = {"document": shared.document, "name": shared.document, "model": "speed", "property": "value", "user": "x"}
     static = found_app if "app" in route.path else found_bokeh
     return route.path.replace("{path:path}", "{path}").format(**parts, version=static[1], path=static[2])
 

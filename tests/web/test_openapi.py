@@ -43,7 +43,8 @@ def test_every_operation_says_what_it_takes_and_gives(told: Any, route: Any) -> 
     assert operation["summary"] == route.summary
     in_path = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
     assert in_path == re.findall(r"\{(\w+)\}", route.path)
-    assert ("requestBody" in operation) is (route.method in ("PUT", "PATCH", "POST") and "ticket" not in route.path)
+    bodyless = "ticket" in route.path or "published" in route.path
+    assert ("requestBody" in operation) is (route.method in ("PUT", "PATCH", "POST") and not bodyless)
     assert "application/problem+json" in operation["responses"]["default"]["content"]
 
 
@@ -64,8 +65,9 @@ def test_what_the_server_says_of_a_document_is_what_is_described(told: Any, shar
     schema = told["components"]["schemas"]["Document"]
     listed = ask(shared.port, "GET", f"/api/v1/documents/{shared.document}/info").json
     assert set(listed) == set(schema["required"]) == set(schema["properties"])
-    kinds: dict[str, Any] = {"string": str, "number": (int, float), "integer": int}
+    kinds: dict[str, Any] = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
     for name, described in schema["properties"].items():
         assert isinstance(listed[name], kinds[described["type"]]), name
+        assert listed[name] in described.get("enum", [listed[name]])
     problem = ask(shared.port, "GET", "/api/v1/documents/none").json
     assert set(problem) == set(told["components"]["schemas"]["Problem"]["required"])

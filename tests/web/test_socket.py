@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
+from bokeh_server.core.authorise import DEFAULT_USER
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.hub import Hub
 from bokeh_server.store.memory import MemoryStore
@@ -74,7 +75,7 @@ def test_a_boards_page_that_does_not_read_is_sent_away_and_comes_back_by_itself(
         def resume_reading(self) -> None: ...
 
     line = Line()
-    endpoint = BoardEndpoint(Hub(MemoryStore()))
+    endpoint = BoardEndpoint(Hub(MemoryStore()), DEFAULT_USER)
     endpoint.paused()
     endpoint.disconnected()
     endpoint.connected(line)

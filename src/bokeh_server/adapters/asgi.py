@@ -17,12 +17,14 @@ from urllib.parse import quote
 
 import structlog
 
+from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.websocket import EXTENSION, shortened
 from bokeh_server.config import Config
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import BadMessage, BokehServerError, TooLarge
 from bokeh_server.hub import Hub
+from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.memory import MemoryStore
 from bokeh_server.store.sql import SqlStore
 from bokeh_server.web.guard import Guard
@@ -41,9 +43,11 @@ FAREWELL = 5.0
 
 def make_site(config: Config, port: int | None = None) -> Site:
     """A server's site, with the store that its settings name. Imports and opens nothing that is not needed."""
-    store = MemoryStore() if config.data is None else SqlStore(config.data, config.durability)
-    hub = Hub(store, bokeh_version=version("bokeh"))
-    return Site(config, hub, Tickets(), config.port if port is None else port)
+    kept = SqlStore(config.data, config.durability) if config.data is not None else None
+    accounts = Accounts(kept or MemoryLedger(), registration=config.registration)
+    hub = Hub(kept or MemoryStore(), access_of=accounts.sharing.access, bokeh_version=version("bokeh"))
+    accounts.doors.append(hub)
+    return Site(config, hub, accounts, Tickets(), config.port if port is None else port)
 
 
 def create_app(data: Path | str | None = None, **settings: Any) -> Application:
@@ -222,6 +226,7 @@ def request_of(scope: Scope, method: str, read: Callable[[int], Awaitable[bytes]
         headers,
         scope.get("scheme", "http"),
         (scope.get("client") or ("", 0))[0],
+        (scope.get("server") or ("", 0))[0],
         tuple(scope.get("subprotocols", ())),
     )
     if read is not None:

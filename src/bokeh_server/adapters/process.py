@@ -28,8 +28,12 @@ GRACE = 3
 """Seconds for requests under way when the server stops."""
 
 
-def run(config: Config, ready: Callable[[str], object]) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called with the URL when requests are taken.
+Ready = Callable[[str, str | None], object]
+
+
+def run(config: Config, ready: Ready) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called when requests are taken, with the URL and, where nobody
+    has an account yet, the link to make the administrator's.
 
     Raises ``BadSetting`` where the port is taken, and what the store says where it can't be opened.
     """
@@ -76,14 +80,14 @@ def check_certificate(certificate: Path, key: Path | None) -> None:
         raise BadSetting(f"The certificate or its key can't be used: {error.strerror or error}.{missing}") from None
 
 
-async def serve(
-    server: Server, application: Application, sockets: list[socket.socket], ready: Callable[[str], object]
-) -> None:
+async def serve(server: Server, application: Application, sockets: list[socket.socket], ready: Ready) -> None:
     """Open the hub, serve, close the hub."""
-    hub = application.site.hub
+    site, hub = application.site, application.site.hub
     await hub.start()
     try:
-        server.on_started = lambda: ready(application.site.url)
+        invitation = await site.accounts.users.first_invitation() if site.config.multi_user else None
+        link = None if invitation is None else f"{site.url}bokeh/register#{invitation}"
+        server.on_started = lambda: ready(site.url, link)
         await server.serve(sockets)
     finally:
         await hub.stop()

@@ -31,6 +31,7 @@ VIEW_STATE = {
     "FactorRange": {"start", "end"},
 }
 """What a browser reports of its own window and pan: never stored, never relayed (design: view state)."""
+ON_DATA = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
 VALUES = frozenset({"model", "new", "data", "patches"})
 """The parts of an event that may define models."""
 SIZES = frozenset({"inner_width", "inner_height", "outer_width", "outer_height"})
@@ -345,6 +346,22 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
 def model_first(event: Event) -> bool:
     """Whether the model comes before the values: we read it first, browsers read in the order of the text."""
     return "model" not in event or next(name for name in event if name in VALUES) == "model"
+
+
+def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tuple[bytes, Buffers]:
+    """A patch that was applied just now, with the whole ``data`` of a source where it has single columns of it."""
+    events, whole = [], set()
+    for event in load_json(content)["events"]:
+        source = (event["model"]["id"], event.get("attr", "data")) if event["kind"] in ON_DATA else ("", "")
+        if source in whole:
+            continue
+        model = document.models.get(source[0])
+        if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
+            whole.add(source)
+            event = {**event, "cols": None, "data": model.attributes[source[1]]}
+        events.append(event)
+    writer = Writer({}, taken=(name for name, _ in buffers))
+    return writer.write({"events": events}), (*buffers, *writer.buffers)
 
 
 class _Rewriter:

@@ -1,22 +1,64 @@
-"""Who may do what: one pure question, ``may(actor, action, owner)``.
+"""Who may do what: one pure question, ``may(actor, action, access)``.
 
-Everything is refused unless granted. In single-user mode the only actor besides nobody is ``defaultuser``, who owns
-every document; named users, roles and links come with accounts and need nothing but more rows here.
+Everything is refused unless granted. Two things must both allow an action on a document: the *role* that the actor
+has there (from owning it, a grant, a link, or because it is published), and the *scopes* of what the actor showed
+(a login has all of them, a token those that it was made with). In single-user mode the only actor besides nobody is
+``defaultuser``, who owns every document.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
 from typing import Literal
+
+
+class Scope(StrEnum):
+    """What a token can be used for."""
+
+    READ = "read"
+    """See documents and lists of them."""
+    STREAM = "stream"
+    """Append rows to sources, and nothing else: not even look."""
+    WRITE = "write"
+    """Make documents and change them."""
+    MANAGE = "manage"
+    """Rename, delete, publish and share documents; the user's own account."""
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+class Role(IntEnum):
+    """What somebody is to a document."""
+
+    VIEWER = 1
+    EDITOR = 2
+    OWNER = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is asking."""
+    """Who is asking, and by what.
+
+    ``name`` is the user's ("" where nobody is logged in), ``credential`` what was shown (``login:…``, ``token:…``), so
+    that it can be taken back. ``links`` are the links that were opened, by their ids. ``document`` is the only one
+    that a token is good for (None: all). ``public`` says that this is the public view: nobody is more than a visitor
+    there, and only what is published is there. ``admin`` says that the user is an administrator. ``until`` is when the
+    credential ends, ``since`` when it was looked up (seconds since 1970; None: never).
+    """
 
     kind: Literal["user", "token", "anonymous"]
     name: str
+    credential: str = ""
+    scopes: frozenset[Scope] = ALL_SCOPES
+    document: str | None = None
+    links: frozenset[str] = frozenset()
+    public: bool = False
+    admin: bool = False
+    until: float | None = None
+    since: float = 0.0
 
 
 ANONYMOUS = Actor("anonymous", "")
@@ -24,25 +66,80 @@ DEFAULT_USER = Actor("user", "defaultuser")
 """Everybody, in single-user mode."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who is what to the document ``document``: its owner, whether it is published, the roles of named users, and
+    those that its links give, by their ids. Only grants and links that hold just now are in it; ``until`` is when the
+    next of these ends (seconds since 1970; None: never)."""
+
+    document: str
+    owner: str
+    published: bool = False
+    grants: Mapping[str, Role] = field(default_factory=dict)
+    links: Mapping[str, Role] = field(default_factory=dict)
+    until: float | None = None
+
+
 class Action(StrEnum):
-    """What can be asked for. Those of the first group concern no document."""
+    """What can be asked for. Those of the first two groups concern no document."""
 
     PUBLIC = "public"
-    """What anybody may have: static files, health, the ping."""
+    """What anybody may have: static files, health, the ping, the way to log in."""
     LIST = "list"
-    """See the list of one's own documents."""
+    """See the list of the documents that one may see."""
     CREATE = "create"
     """Make a new document."""
+    ACCOUNT = "account"
+    """See and change one's own account: password, logins, tokens."""
+    ADMINISTER = "administer"
+    """See and change other people's accounts, and invite."""
 
     VIEW = "view"
     """See a document, live."""
+    STREAM = "stream"
+    """Append rows to the sources of a document."""
     EDIT = "edit"
     """Send patches to a document, or replace it."""
     RENAME = "rename"
     DELETE = "delete"
+    PUBLISH = "publish"
+    """Show a document to everybody, or no longer."""
+    SHARE = "share"
+    """Grant roles to users, and make links."""
 
 
-ON_DOCUMENTS = frozenset({Action.VIEW, Action.EDIT, Action.RENAME, Action.DELETE})
+SCOPES: Mapping[Action, frozenset[Scope]] = {
+    Action.PUBLIC: ALL_SCOPES,
+    Action.LIST: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
+    Action.CREATE: frozenset({Scope.WRITE}),
+    Action.ACCOUNT: frozenset({Scope.MANAGE}),
+    Action.ADMINISTER: frozenset({Scope.MANAGE}),
+    Action.VIEW: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
+    Action.STREAM: frozenset({Scope.STREAM, Scope.WRITE}),
+    Action.EDIT: frozenset({Scope.WRITE}),
+    Action.RENAME: frozenset({Scope.MANAGE}),
+    Action.DELETE: frozenset({Scope.MANAGE}),
+    Action.PUBLISH: frozenset({Scope.MANAGE}),
+    Action.SHARE: frozenset({Scope.MANAGE}),
+}
+"""One of these is needed."""
+
+ROLES: Mapping[Action, Role] = {
+    Action.VIEW: Role.VIEWER,
+    Action.STREAM: Role.EDITOR,
+    Action.EDIT: Role.EDITOR,
+    Action.RENAME: Role.OWNER,
+    Action.DELETE: Role.OWNER,
+    Action.PUBLISH: Role.OWNER,
+    Action.SHARE: Role.OWNER,
+}
+"""The least role for an action on a document."""
+
+ON_DOCUMENTS = frozenset(ROLES)
+BY_ADMINISTRATORS = frozenset({Action.VIEW, Action.DELETE})
+"""What an administrator may do with documents of others: look what it is (without its scripts), and take it away."""
+NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST})
+"""What a token for one document may be used for beside it: the list then has only that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +155,47 @@ class Refused:
     hidden: bool = False
 
 
-def may(actor: Actor, action: Action, owner: str | None = None) -> Allowed | Refused:
-    """Whether ``actor`` may do ``action``, on a document of ``owner`` where the action concerns one."""
+LOG_IN = "Log in first."
+ONLY_SEEN = "You may see this document, not change it."
+NOT_THERE = "There is no such document."
+
+
+def may(actor: Actor, action: Action, access: Access | None = None) -> Allowed | Refused:
+    """Whether ``actor`` may do ``action``, with the document of ``access`` where the action concerns one."""
+    if action in ON_DOCUMENTS:
+        return may_with(actor, action, access)
     if action is Action.PUBLIC:
         return Allowed()
-    if actor.kind == "anonymous":
-        return Refused("Log in first.", hidden=action in ON_DOCUMENTS)
-    if action not in ON_DOCUMENTS:
+    if not actor.name:
+        return Refused(LOG_IN)
+    if actor.scopes.isdisjoint(SCOPES[action]) or (actor.document is not None and action not in NOT_LIMITED):
+        return Refused("This token is not good for that.")
+    if action is Action.ADMINISTER and not actor.admin:
+        return Refused("Only an administrator may do this.")
+    return Allowed()
+
+
+def may_with(actor: Actor, action: Action, access: Access | None) -> Allowed | Refused:
+    """Whether ``actor`` may do ``action`` with a document."""
+    role = role_of(actor, access) if access is not None else None
+    supervised = actor.admin and not actor.public and access is not None and actor.document in (None, access.document)
+    if role is None and not supervised:
+        return Refused(NOT_THERE if actor.name else LOG_IN, hidden=True)
+    if actor.scopes.isdisjoint(SCOPES[action]):
+        return Refused("This token is not good for that.")
+    if (role is not None and role >= ROLES[action]) or (supervised and action in BY_ADMINISTRATORS):
         return Allowed()
-    if owner == actor.name:
-        return Allowed()
-    return Refused("There is no such document.", hidden=True)
+    return Refused(ONLY_SEEN if role is Role.VIEWER else "Only the owner may do this.")
+
+
+def role_of(actor: Actor, access: Access) -> Role | None:
+    """What the actor is to a document; None where it is nothing to him."""
+    if actor.document not in (None, access.document):
+        return None
+    roles = [Role.VIEWER] if access.published else []
+    if not actor.public:
+        roles += [role for link in actor.links if (role := access.links.get(link)) is not None]
+        if actor.name:
+            roles += [role for role in (access.grants.get(actor.name),) if role is not None]
+            roles += [Role.OWNER] if actor.name == access.owner else []
+    return max(roles, default=None)

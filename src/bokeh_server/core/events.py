@@ -5,11 +5,12 @@ All are frozen: a list of events and the effects that they gave is a transcript 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.log import Record
 from bokeh_server.core.wire import Message, Outgoing
 from bokeh_server.errors import BokehServerError, ServerFault
@@ -87,13 +88,27 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """Who is what to the document has changed."""
+
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Actors of whom ``lost`` is true have lost what they came with: logged out, a token or link taken back."""
+
+    lost: Callable[[Actor], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed; ``now`` in seconds."""
 
     now: float
 
 
-Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | Left | Tick
+Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | Left | Rights | Revoked | Tick
 
 
 # What a room wants done

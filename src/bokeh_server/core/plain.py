@@ -117,13 +117,23 @@ class Patch(Plain):
     events: tuple[Rows | Value]
 
 
+def is_rows(content: bytes) -> bool:
+    """Whether a patch does nothing but append plain rows: it can hold no model, and so no script."""
+    try:
+        return type(decode(content).events[0]) is Rows
+    except NOT_PLAIN:
+        return False
+
+
 decode = msgspec.json.Decoder(Patch).decode
+NOT_PLAIN = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What ``decode`` raises on anything else."""
 
 
 def apply_plain(document: Document, content: bytes, buffers: Buffers, program: bool) -> bool:
     """Apply a patch, if it is plain; whether it was. ``program`` says that no browser sent it."""
     try:
         (event,) = decode(content).events
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    except NOT_PLAIN:
         return False
     return event.apply(document, buffers, program)

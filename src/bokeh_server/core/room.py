@@ -21,10 +21,10 @@ import msgspec
 import orjson
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.apply import apply
-from bokeh_server.core.authorise import Action, Actor, Allowed, may
+from bokeh_server.core.apply import apply, with_whole_data
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
-from bokeh_server.core.document import Document, Writer
+from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
     Append,
@@ -41,6 +41,8 @@ from bokeh_server.core.events import (
     Paused,
     Reading,
     Received,
+    Revoked,
+    Rights,
     Send,
     Submitted,
     TakeSnapshot,
@@ -48,31 +50,33 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.plain import is_rows
 from bokeh_server.core.wire import Message, Outgoing, outgoing
-from bokeh_server.errors import BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
+from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
 RESTART, TRY_AGAIN = 1012, 1013
-ON_DATA = frozenset({"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched"})
+ACTIONS = {"nothing": Action.VIEW, "patch": Action.EDIT, "replace": Action.EDIT}
+"""What a request without a socket asks for."""
 
 
 class Room:
-    """The live document ``document`` of ``owner``.
+    """The live document that ``access`` is about.
 
     ``versions`` is what SERVER-INFO tells: bokeh's version and the server's.
     """
 
     def __init__(
         self,
-        name: str,
-        owner: str,
+        access: Access,
         epoch: int,
         *,
         limits: Limits = LIMITS,
         versions: tuple[str, str] = ("", ""),
     ) -> None:
-        self.name = name
-        self.owner = owner
+        self.name = access.document
+        self.access = access
+        """Who is what here just now."""
         self.epoch = epoch
         self.document = Document(limits)
         self.seq = 0
@@ -97,8 +101,7 @@ class Room:
     @classmethod
     def restore(
         cls,
-        name: str,
-        owner: str,
+        access: Access,
         stored: Stored,
         *,
         epoch: int = 1,
@@ -106,7 +109,7 @@ class Room:
         versions: tuple[str, str] = ("", ""),
     ) -> Room:
         """The room of a stored document: its snapshot, and every record after it applied again."""
-        room = cls(name, owner, epoch, limits=limits, versions=versions)
+        room = cls(access, epoch, limits=limits, versions=versions)
         room.numbers = dict(stored.clients)
         if stored.snapshot is not None:
             room._replay(stored.snapshot)
@@ -172,6 +175,10 @@ class Room:
                 return self._presence()
             case Failed(error):
                 return self._failed(error)
+            case Rights(access):
+                return list(self._rights(access))
+            case Revoked(lost):
+                return [barred(key) for key, client in self.clients.items() if lost(client.actor)]
             case _:
                 return self._tick(event.now)
 
@@ -294,8 +301,7 @@ class Room:
 
     def _patch(self, key: int, message: Message, now: float) -> list[Effect]:
         client = self.clients[key]
-        if not self._may(client, Action.EDIT):
-            raise Forbidden
+        self._ensure_may(client.actor, Action.EDIT, message.content)
         number = message.header.number if client.ours else None
         if number is not None and number <= self.numbers.get(client.name, 0):
             return self._when_durable(self._ok(key, message, self.seq))
@@ -356,25 +362,11 @@ class Room:
         """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""
         if b'"cols"' not in content or not any(client.stock_program for client in self.clients.values()):
             return None
-        events, whole = [], set()
-        for event in orjson.loads(content)["events"]:
-            source = (event["model"]["id"], event.get("attr", "data")) if event["kind"] in ON_DATA else ("", "")
-            if source in whole:
-                continue
-            model = self.document.models.get(source[0])
-            if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
-                whole.add(source)
-                event = {**event, "cols": None, "data": model.attributes[source[1]]}
-            events.append(event)
-        writer = Writer({}, taken=(name for name, _ in buffers))
-        content = writer.write({"events": events})
-        return self._message("PATCH-DOC", content, (*buffers, *writer.buffers), seq=self.seq)
+        return self._message("PATCH-DOC", *with_whole_data(self.document, content, buffers), seq=self.seq)
 
     def _submitted(self, event: Submitted) -> list[Effect]:
         try:
-            action = Action.VIEW if event.what == "nothing" else Action.EDIT
-            if not isinstance(may(event.actor, action, self.owner), Allowed):
-                raise Forbidden
+            self._ensure_may(event.actor, ACTIONS[event.what], event.content)
             effects: list[Effect] = []
             if event.what == "replace":
                 effects = self._replace(event.content, event.buffers, event.actor)
@@ -393,6 +385,16 @@ class Room:
             self._released, act = self._later.popleft()
             effects.extend(act())
         return effects
+
+    def _rights(self, access: Access) -> Iterable[Effect]:
+        """Close the sockets of those who may no longer be here, and have those come back who may do more or less."""
+        before = {key: self._may(client, Action.EDIT) for key, client in self.clients.items()}
+        self.access = access
+        for key, client in self.clients.items():
+            if not self._may(client, Action.VIEW):
+                yield barred(key)
+            elif self._may(client, Action.EDIT) != before[key]:
+                yield Close(key, RESTART, "rights")
 
     def _failed(self, error: ServerFault) -> list[Effect]:
         self._later.clear()
@@ -448,7 +450,16 @@ class Room:
         return [Wake()]
 
     def _may(self, client: Client, action: Action) -> bool:
-        return isinstance(may(client.actor, action, self.owner), Allowed)
+        return isinstance(may(client.actor, action, self.access), Allowed)
+
+    def _ensure_may(self, actor: Actor, action: Action, content: bytes) -> None:
+        """``Forbidden`` where the actor may not; who may only stream, may send plain rows and no model."""
+        verdict = may(actor, action, self.access)
+        if isinstance(verdict, Allowed):
+            return
+        streams = action is not Action.VIEW and isinstance(may(actor, Action.STREAM, self.access), Allowed)
+        if not streams or not is_rows(content):
+            raise Forbidden(verdict.reason)
 
     def _record(
         self,
@@ -580,3 +591,8 @@ class Room:
     ) -> Outgoing:
         self._messages += 1
         return outgoing(msgtype, content, msgid=str(self._messages), buffers=buffers, reqid=reqid, **more)
+
+
+def barred(client: int) -> Close:
+    """Show the door to who has lost his right."""
+    return Close(client, AccessRevoked.close, AccessRevoked.code)

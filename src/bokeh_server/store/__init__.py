@@ -17,12 +17,16 @@ that says what to do), leaving waits for what is under way and closes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
 
 from bokeh_server.core.log import Record, Stored
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
 Durability = Literal["disk", "process"]
 
 NOT_NEXT: Final = "A record does not follow the log of its document; nothing was kept, load the document again."
@@ -90,3 +94,17 @@ class Store(Protocol):
     async def load(self, document: str) -> Stored | None:
         """The newest snapshot and the records after it; None without such a document; ``StoreDamaged`` where a
         checksum does not match or a record is missing."""
+
+
+class Ledger(Protocol):
+    """Where ``accounts`` keeps its rows: transactions on the tables of ``store.schema``.
+
+    A job runs in a thread of the store, and must do nothing but ask and tell the connection that it is given. What it
+    tells is flushed to disk when ``change`` returns, whole or not at all. A row that is taken raises ``Conflict``.
+    """
+
+    async def change(self, job: Callable[[Connection], T]) -> T:
+        """The result of a job that may change rows; jobs run one after the other."""
+
+    async def look(self, job: Callable[[Connection], T]) -> T:
+        """The result of a job that only reads."""

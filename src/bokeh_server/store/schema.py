@@ -16,6 +16,7 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Double,
@@ -33,10 +34,10 @@ from sqlalchemy import (
 
 from bokeh_server.errors import StoreVersion
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
-metadata = MetaData()
+metadata = MetaData(naming_convention={"ix": "%(column_0_label)s"})
 
 documents = Table(
     "documents",
@@ -82,6 +83,106 @@ snapshots = Table(
     PrimaryKeyConstraint("document", name="snapshots_key"),
 )
 """The newest snapshot of each document, with the last number of each counting client."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", Double, nullable=False),
+    PrimaryKeyConstraint("name", name="users_key"),
+)
+"""Who has an account; ``password`` is an argon2id hash with its parameters."""
+
+
+def _secret_columns() -> tuple[Column[object], Column[object]]:
+    """What is kept of a secret that is shown once: a public id, and its SHA-256."""
+    return Column("id", Text, nullable=False), Column("digest", LargeBinary, nullable=False)
+
+
+invitations = Table(
+    "invitations",
+    metadata,
+    *_secret_columns(),
+    Column("author", Text, nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    PrimaryKeyConstraint("id", name="invitations_key"),
+    UniqueConstraint("digest", name="invitations_digest"),
+)
+"""Invitations to register that nobody has used yet."""
+
+logins = Table(
+    "logins",
+    metadata,
+    *_secret_columns(),
+    Column("user", Text, nullable=False, index=True),
+    Column("links", JSON, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("used", Double, nullable=False),
+    Column("until", Double, nullable=False),
+    PrimaryKeyConstraint("id", name="logins_key"),
+    UniqueConstraint("digest", name="logins_digest"),
+)
+"""Browsers that are logged in, or (with the user "") have opened links."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    *_secret_columns(),
+    Column("user", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("by_login", Boolean, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("document", Text),
+    Column("created", Double, nullable=False),
+    Column("used", Double),
+    Column("until", Double),
+    PrimaryKeyConstraint("id", name="tokens_key"),
+    UniqueConstraint("digest", name="tokens_digest"),
+)
+"""Keys of programs; ``by_login`` are those that a program got for a password."""
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("document", Text, nullable=False),
+    Column("user", Text, nullable=False, index=True),
+    Column("role", Integer, nullable=False),
+    Column("created", Double, nullable=False),
+    PrimaryKeyConstraint("document", "user", name="grants_key"),
+)
+"""Named users that a document is shared with."""
+
+links = Table(
+    "links",
+    metadata,
+    *_secret_columns(),
+    Column("document", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("role", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("opened", Integer, nullable=False),
+    Column("most", Integer),
+    Column("created", Double, nullable=False),
+    Column("until", Double),
+    PrimaryKeyConstraint("id", name="links_key"),
+    UniqueConstraint("digest", name="links_digest"),
+)
+"""Links that carry a role: ``opened`` of at ``most`` so many times."""
+
+published = Table(
+    "published",
+    metadata,
+    Column("document", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    PrimaryKeyConstraint("document", name="published_key"),
+)
+"""Documents that everybody may see."""
 
 version = Table(
     "alembic_version",

@@ -21,8 +21,10 @@ from zlib import crc32
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     CursorResult,
     Dialect,
+    Engine,
     PoolProxiedConnection,
     bindparam,
     delete,
@@ -156,6 +158,12 @@ class SqlStore:
     async def load(self, document: str) -> Stored | None:
         return await self._read(self._load, document)
 
+    async def change(self, job: Callable[[Connection], T]) -> T:
+        return await self._write(transaction, self._writer, job)
+
+    async def look(self, job: Callable[[Connection], T]) -> T:
+        return await self._read(transaction, self._reader, job)
+
     # In the thread that writes
 
     def _open(self) -> None:
@@ -285,6 +293,12 @@ def ensure_whole(document: str, stored: Stored, last: int) -> None:
     seqs = [record.seq for record in stored.records]
     if seqs != list(range(first, last + 1)) or any(crc32(record.body) != record.crc for record in everything):
         raise StoreDamaged(f"Document {document} is damaged in the database; restore a backup, or delete the document.")
+
+
+def transaction(engine: Engine, job: Callable[[Connection], T]) -> T:
+    """The result of a job in a transaction of its own."""
+    with engine.begin() as connection, unique():
+        return job(connection)
 
 
 @contextmanager

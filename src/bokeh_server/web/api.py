@@ -17,13 +17,14 @@ import msgspec
 import orjson
 
 from bokeh_server.core import Payload
-from bokeh_server.core.authorise import Action, Allowed, may
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, Role, may, role_of
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.core.wire import exact
-from bokeh_server.errors import BadMessage, Conflict, NotFound, TypeClash, UnknownModel
+from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
 from bokeh_server.limits import KIB
+from bokeh_server.store import Info
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.rows import Rows, kinds_of, parse_rows
@@ -46,13 +47,16 @@ class Title(msgspec.Struct, forbid_unknown_fields=True):
     title: str
 
 
-def described(site: Site, listing: Listing) -> dict[str, Any]:
-    """A document as lists show it."""
-    info = listing.info
+def described(site: Site, listing: Listing, access: Access, actor: Actor) -> dict[str, Any]:
+    """A document as lists show it to the actor: his role in it, and who it is his from."""
+    info, role = listing.info, role_of(actor, access)
     return {
         "id": info.id,
         "title": info.title,
         "owner": info.owner,
+        "role": (role or Role.VIEWER).name.lower(),
+        "published": access.published,
+        "shared": role is Role.OWNER and bool(access.grants or access.links),
         "created": info.created,
         "changed": info.changed,
         "kind": info.kind,
@@ -70,11 +74,32 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 async def documents(site: Site, request: Request) -> Response:
-    """The user's documents, the last changed first; with ``?title=`` only the one of that title, if there is one."""
-    found, query = await site.hub.documents(request.actor.name), request.query
-    if "title" in query:
-        found = [listing for listing in found if listing.info.title == query["title"].strip()]
-    return answer([described(site, listing) for listing in found])
+    """The documents that the user may see: his own, those shared with him, and those that are published; the last
+    changed first. With ``?title=`` only his own of that title, if there is one."""
+    actor, title = request.actor, request.query.get("title")
+    found = []
+    for info in await visible(site, actor):
+        if title is None or (info.owner, info.title) == (actor.name, title.strip()):
+            access = await site.hub.access_of(info)
+            if isinstance(may(actor, Action.VIEW, access), Allowed):
+                found.append(described(site, site.hub.listing(info), access, actor))
+    return answer(found)
+
+
+async def visible(site: Site, actor: Actor) -> list[Info]:
+    """The documents that may be of interest to a user, the last changed first."""
+    ids = set(await site.accounts.sharing.shared_with(actor.name)) | await site.accounts.sharing.published()
+    infos = {info.id: info for info in await site.hub.documents(actor.name)}
+    others = [await site.hub.look("", id) for id in ids - infos.keys()]
+    found = [*infos.values(), *(info for info in others if info is not None)]
+    return sorted(found, key=lambda info: (-info.changed, info.id))
+
+
+async def shown(site: Site, request: Request, id: str, status: int = 200) -> Response:
+    """The document as lists show it now."""
+    info = await site.hub.find(request.actor.name, id)
+    listing, access = site.hub.listing(info), await site.hub.access_of(info)
+    return answer(described(site, listing, access, request.actor), status)
 
 
 async def create(site: Site, request: Request) -> Response:
@@ -86,8 +111,7 @@ async def create(site: Site, request: Request) -> Response:
     info = await site.hub.create(request.actor.name, new.title)
     if content != b"null":
         await site.hub.replace(info.id, content, (), request.actor)
-        info = await site.hub.find(request.actor.name, info.id)
-    return answer(described(site, site.hub.listing(info)), 201)
+    return await shown(site, request, info.id, 201)
 
 
 async def put(site: Site, request: Request) -> Response:
@@ -95,18 +119,18 @@ async def put(site: Site, request: Request) -> Response:
     name = unquote(request.parameters["name"])
     content = await request.read(site.limits.body)
     Document.decode(content, limits=site.limits)
-    status = 200
-    try:
-        info = await site.hub.find(request.actor.name, name)
-    except NotFound:
+    status, info = 200, await site.hub.look(request.actor.name, name)
+    if info is None:
         try:
             info, status = await site.hub.create(request.actor.name, name), 201
         except Conflict:  # somebody was faster
             info = await site.hub.find(request.actor.name, name)
-    if not isinstance(may(request.actor, Action.EDIT, info.owner), Allowed):
-        raise NotFound
+    verdict = may(request.actor, Action.EDIT, await site.hub.access_of(info))
+    if not isinstance(verdict, Allowed):
+        missing = NotFound(f"There is no document {name[: site.limits.title]!r}.")
+        raise missing if verdict.hidden else Forbidden(verdict.reason)
     await site.hub.replace(info.id, content, (), request.actor)
-    return answer(described(site, site.hub.listing(await site.hub.find(request.actor.name, info.id))), status)
+    return await shown(site, request, info.id, status)
 
 
 async def get(site: Site, request: Request) -> Response:
@@ -119,19 +143,20 @@ async def get(site: Site, request: Request) -> Response:
 
 async def info(site: Site, request: Request) -> Response:
     """What lists show of the document."""
-    return answer(described(site, site.hub.listing(request.document)))
+    return await shown(site, request, request.document.id)
 
 
 async def rename(site: Site, request: Request) -> Response:
     """Give the document another title; 409 where the owner has one of that title."""
     title: Title = parse_json(await request.read(site.limits.body), Title)
     await site.hub.rename(request.document.id, title.title)
-    return answer(described(site, site.hub.listing(await site.hub.find(request.actor.name, request.document.id))))
+    return await shown(site, request, request.document.id)
 
 
 async def delete(site: Site, request: Request) -> Response:
     """Delete the document for good: its data and its link are gone."""
     await site.hub.delete(request.document.id)
+    await site.accounts.sharing.forget(request.document.id)
     return Response(204, headers=headers.data())
 
 

@@ -1,20 +1,23 @@
 """The guard: every request passes it, on the route that it matched and nowhere else.
 
-In this order: the client must be on this machine (there are no accounts yet), the Host must be one of ours (another
-name that points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking,
-then whether he may. What he may not see does not exist.
+In this order: without accounts the client must be on this machine, the Host must be one of ours (another name that
+points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking, then whether
+he may. What he may not see does not exist: the answer is the same, word for word, and takes as many look-ups.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import replace
 from urllib.parse import unquote
 
 import structlog
 
 from bokeh_server.config import is_loopback
-from bokeh_server.core.authorise import DEFAULT_USER, ON_DOCUMENTS, Actor, Allowed, may
-from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault
+from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Actor, Allowed, may
+from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault, Unauthorized
+from bokeh_server.store import Info
 from bokeh_server.web import pages
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.routes import Route, Table
@@ -35,10 +38,10 @@ class Guard:
         route: Route | None = None
         try:
             self._check_client(request)
-            self._check_host(request)
+            origin = self._check_host(request)
             route, request.parameters = self._table.match(request.method, self._below_prefix(request.path))
-            check_origin(route, request, self.site.origins)
-            request.actor = self._actor(request)
+            check_origin(route, request, origin)
+            request.actor = await self._actor(route, request)
             await self._authorise(route, request)
             return await route.handler(self.site, request)
         except BokehServerError as error:
@@ -51,12 +54,14 @@ class Guard:
 
     def _check_client(self, request: Request) -> None:
         """Without accounts only this machine gets in, also where another ASGI server listens elsewhere."""
-        if request.client and not is_loopback(request.client):
+        if not self.site.config.multi_user and request.client and not is_loopback(request.client):
             raise Forbidden("Without accounts this server answers only to the machine that it runs on.")
 
-    def _check_host(self, request: Request) -> None:
-        if request.host not in self.site.hosts:
+    def _check_host(self, request: Request) -> str:
+        origin = self.site.origin(request)
+        if origin is None:
             raise Forbidden(f"This server is not called {request.host[:100]!r}; use {self.site.url}.")
+        return origin
 
     def _below_prefix(self, path: str) -> str:
         prefix = self.site.config.prefix
@@ -64,23 +69,49 @@ class Guard:
             raise NotFound(f"This server is at {self.site.url}.")
         return path[len(prefix) :]
 
-    def _actor(self, request: Request) -> Actor:
-        """Everybody who got here is ``defaultuser``: the server listens on this machine only."""
-        return DEFAULT_USER
+    async def _actor(self, route: Route, request: Request) -> Actor:
+        """Who is asking, by a token, a cookie, or because everybody is ``defaultuser`` (on this machine only)."""
+        actor = DEFAULT_USER
+        if self.site.config.multi_user:
+            actor = ANONYMOUS if route.kind == "static" else await self._credentials(request)
+        return replace(actor, public=True) if request.query.get("public") == "true" else actor
+
+    async def _credentials(self, request: Request) -> Actor:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() in ("bearer", "basic"):
+            user, token = basic(given) if scheme.lower() == "basic" else (None, given.strip())
+            actor = await self.site.accounts.tokens.actor(token)
+            if user not in (None, actor.name):
+                raise Unauthorized("This token belongs to another user.")
+            return actor
+        cookie = request.cookies.get(self.site.cookie(request))
+        return await self.site.accounts.logins.actor(cookie) if cookie else ANONYMOUS
 
     async def _authorise(self, route: Route, request: Request) -> None:
-        owner = None
         if route.action in ON_DOCUMENTS:
-            name = unquote(request.parameters.get("document") or request.parameters["name"])
-            request.info = await self.site.hub.find(request.actor.name, name)
-            owner = request.info.owner
-        verdict = may(request.actor, route.action, owner)
+            await self._find(route, request)
+        verdict = may(request.actor, route.action, request.access)
         if not isinstance(verdict, Allowed):
-            raise NotFound if verdict.hidden else Forbidden(verdict.reason)
+            raise Forbidden(verdict.reason) if request.actor.name else Unauthorized(verdict.reason)
+
+    async def _find(self, route: Route, request: Request) -> None:
+        """The document that the route is about, and who is what to it; ``NotFound`` also where it must not be seen."""
+        name = unquote(request.parameters.get("document") or request.parameters["name"])
+        hub = self.site.hub
+        info = await hub.look(request.actor.name, name)
+        access = await hub.access_of(info if info is not None else Info("", "", "", 0.0, 0.0))
+        verdict = may(request.actor, route.action, access if info is not None else None)
+        if info is None or (not isinstance(verdict, Allowed) and verdict.hidden):
+            if route.kind == "page" and not request.actor.name and not request.actor.public:
+                raise Unauthorized(LOG_IN)
+            raise NotFound(f"There is no document {name[: self.site.limits.title]!r}.")
+        request.info, request.access = info, access
 
     def _refusal(self, route: Route | None, request: Request, error: BokehServerError) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "")
         as_page = route.kind in ("page", "frame") if route else wants_page
+        if as_page and isinstance(error, Unauthorized) and self.site.config.multi_user:
+            return pages.to_login(self.site, request)
         answer = pages.error_page(self.site, error) if as_page else pages.problem(error)
         if isinstance(error, MethodNotAllowed):
             allow = ("Allow", self._table.methods(self._below_prefix(request.path)))
@@ -88,15 +119,27 @@ class Guard:
         return answer
 
 
-def check_origin(route: Route, request: Request, origins: frozenset[str]) -> None:
-    """``Forbidden`` where the request may not come from where it comes from. Exact comparisons, no patterns."""
+def basic(given: str) -> tuple[str, str]:
+    """User and token of Basic credentials (how ``bokeh.client`` sends those in a URL)."""
+    try:
+        user, _, token = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise Unauthorized("These credentials are not valid; give a user name and a token.") from None
+    return user, token
+
+
+def check_origin(route: Route, request: Request, ours: str) -> None:
+    """``Forbidden`` where the request may not come from where it comes from; ``ours`` is the origin of our own pages.
+
+    Exact comparisons, no patterns.
+    """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     allowed = False
     match route.origin:
         case "anywhere" | "link":
             allowed = True
         case "here":
-            allowed = origin in origins if origin is not None else site in (None, "same-origin", "none")
+            allowed = origin == ours if origin is not None else site in (None, "same-origin", "none")
         case "frame":
             allowed = request.headers.get("sec-fetch-dest") == "iframe" and site == "same-origin"
         case "sandbox":
@@ -104,7 +147,7 @@ def check_origin(route: Route, request: Request, origins: frozenset[str]) -> Non
         case "program":
             allowed = origin is None
         case "board":
-            allowed = origin in origins
+            allowed = origin == ours
     if not allowed:
         raise Forbidden(REFUSALS.get(route.origin))
 

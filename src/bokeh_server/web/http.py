@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import orjson
 
-from bokeh_server.core.authorise import ANONYMOUS, Actor
+from bokeh_server.core.authorise import ANONYMOUS, Access, Action, Actor, Allowed, may
 from bokeh_server.errors import BadMessage
 from bokeh_server.hub import Connection
 from bokeh_server.store import Info
@@ -34,7 +34,8 @@ class Request:
     """One HTTP request, or the handshake of a websocket (``method`` is then "WEBSOCKET").
 
     ``path`` is below the prefix and still quoted; ``headers`` have lower-case names; ``read`` gives the body, bounded.
-    ``actor``, ``parameters`` (the parts of the path) and ``info`` are filled in by the guard.
+    ``client`` and ``server`` are the IP addresses of both ends. ``actor``, ``parameters`` (the parts of the path),
+    ``info`` and ``access`` are filled in by the guard.
     """
 
     method: str
@@ -43,11 +44,29 @@ class Request:
     headers: Mapping[str, str]
     scheme: str
     client: str
+    server: str = ""
     subprotocols: tuple[str, ...] = ()
     read: Callable[[int], Awaitable[bytes]] = no_body
     actor: Actor = ANONYMOUS
     parameters: dict[str, str] = field(default_factory=dict)
     info: Info | None = None
+    access: Access | None = None
+
+    def may(self, action: Action) -> bool:
+        """Whether the actor may do this with the document that the route is about."""
+        return isinstance(may(self.actor, action, self.access), Allowed)
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Cookies by name. Where one comes twice it counts as missing: somebody else set one of them."""
+        pairs = [pair.strip().partition("=") for pair in self.headers.get("cookie", "").split(";")]
+        names = [name for name, _, _ in pairs]
+        return {name: value for name, _, value in pairs if names.count(name) == 1}
+
+    @property
+    def agent(self) -> str:
+        """What the client calls itself."""
+        return self.headers.get("user-agent", "")[:200]
 
     @property
     def document(self) -> Info:

@@ -6,7 +6,9 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from bokeh_server.web import headers
+import msgspec
+
+from bokeh_server.web import account, headers, share
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
 
@@ -18,6 +20,9 @@ SCHEMAS: dict[str, Any] = {
             "id",
             "title",
             "owner",
+            "role",
+            "published",
+            "shared",
             "created",
             "changed",
             "kind",
@@ -31,6 +36,9 @@ SCHEMAS: dict[str, Any] = {
             "id": {"type": "string", "description": "128 random bits in base32"},
             "title": {"type": "string"},
             "owner": {"type": "string"},
+            "role": {"type": "string", "enum": ["viewer", "editor", "owner"], "description": "what you are to it"},
+            "published": {"type": "boolean", "description": "everybody may see it"},
+            "shared": {"type": "boolean", "description": "users or holders of links may see it"},
             "created": {"type": "number", "description": "seconds since 1970"},
             "changed": {"type": "number", "description": "seconds since 1970"},
             "kind": {"type": "string", "description": "what it shows: 2 plots, 3 widgets"},
@@ -72,6 +80,11 @@ PARAMETERS = {
     "model": "A model's id, or its `name` where only one model has it",
     "source": "A source's id, or its `name` where only one model has it",
     "property": "The property, like `value`",
+    "user": "The name of a user",
+    "link": "The id of a link",
+    "login": "The id of a login",
+    "token": "The id of a token",
+    "invitation": "The id of an invitation",
 }
 
 
@@ -101,6 +114,22 @@ BODIES: dict[str, dict[str, Any]] = {
         "text/csv": {"schema": {"type": "string"}},
     },
 }
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "log_in": account.Credentials,
+    "register": account.Registration,
+    "open_link": account.OpenLink,
+    "token_by_login": account.Credentials,
+    "token_by_registration": account.Registration,
+    "put_password": account.NewPassword,
+    "post_token": account.NewToken,
+    "post_user": account.NewUser,
+    "patch_user": account.UserChange,
+    "post_invitation": account.NewInvitation,
+    "put_grant": share.Grant,
+    "post_link": share.NewLink,
+    "switch_link": share.Switch,
+}
+"""Bodies that are one JSON object: the types that read them."""
 QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
     "documents": [
         ("title", {"type": "string"}, "Only the document of exactly this title, which may have any characters")
@@ -111,6 +140,11 @@ QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
 }
 STATUS = json_body({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
 DOCUMENT = json_body(ref("Document"))
+MADE = ("token_by_registration", "post_token", "post_user", "post_invitation", "post_link")
+DONE = (
+    *("delete", "log_in", "log_out", "log_out_everywhere", "put_password", "delete_login", "delete_token"),
+    *("delete_invitation", "publish", "unpublish", "put_grant", "delete_grant", "switch_link", "delete_link"),
+)
 ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
     "documents": {HTTPStatus.OK: json_body({"type": "array", "items": ref("Document")})},
     "create": {HTTPStatus.CREATED: DOCUMENT},
@@ -118,7 +152,9 @@ ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
     "put": {HTTPStatus.OK: DOCUMENT, HTTPStatus.CREATED: DOCUMENT},
     "rename": {HTTPStatus.OK: DOCUMENT},
     "info": {HTTPStatus.OK: DOCUMENT},
-    "delete": {HTTPStatus.NO_CONTENT: {}},
+    "register": {HTTPStatus.CREATED: {}},
+    **{name: {HTTPStatus.CREATED: json_body(ANY)} for name in MADE},
+    **{name: {HTTPStatus.NO_CONTENT: {}} for name in DONE},
     "put_property": {HTTPStatus.OK: json_body(ref("Changed"))},
     "post_rows": {HTTPStatus.OK: json_body(ref("Changed"))},
     "ping": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},
@@ -168,6 +204,13 @@ def operation(name: str, path: str, summary: str) -> dict[str, Any]:
         parameters.append({"name": query, "in": "query", "schema": schema, "description": described})
     if parameters:
         found["parameters"] = parameters
-    if name in BODIES:
-        found["requestBody"] = {"required": True, "content": BODIES[name]}
+    body = BODIES.get(name) or (json_body(struct_schema(STRUCTS[name])) if name in STRUCTS else None)
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": body}
     return found
+
+
+def struct_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON schema of a type, without references."""
+    (schema,), components = msgspec.json.schema_components([kind], ref_template="#/{name}")
+    return {**components[kind.__name__], "title": kind.__name__} if "$ref" in schema else schema

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
+from bokeh_server.core.authorise import ON_DOCUMENTS
 from bokeh_server.errors import BokehServerError, NotFound
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
@@ -13,34 +14,68 @@ HTML = "text/html; charset=utf-8"
 
 
 async def board(site: Site, request: Request) -> Response:
-    """The user's documents."""
+    """The documents that the user may see."""
     default = site.port == 5006 and not site.config.prefix
-    body = site.render("board.html", user=request.actor.name, server_url="" if default else site.url)
-    return Response(200, body, HTML, headers.page())
+    return page(site, request, "board.html", server_url="" if default else site.url)
+
+
+async def log_in(site: Site, request: Request) -> Response:
+    """Log in."""
+    return page(site, request, "login.html", registration=site.accounts.users.registration)
+
+
+async def register(site: Site, request: Request) -> Response:
+    """Make an account, by the invitation behind the ``#``, or freely where registration is open."""
+    return page(site, request, "register.html", registration=site.accounts.users.registration)
+
+
+async def link(site: Site, request: Request) -> Response:
+    """Open a link: its key is behind the ``#``, which browsers keep to themselves."""
+    return page(site, request, "link.html")
+
+
+async def account(site: Site, request: Request) -> Response:
+    """The user's own account: password, logins, tokens."""
+    return page(site, request, "account.html")
+
+
+async def users(site: Site, request: Request) -> Response:
+    """All accounts, for administrators."""
+    return page(site, request, "users.html")
+
+
+def page(site: Site, request: Request, template: str, **more: object) -> Response:
+    """One of our own pages, with who looks at it."""
+    user = {"user": request.actor.name, "admin": request.actor.admin, "multi_user": site.config.multi_user}
+    return Response(200, site.render(template, **user, **more), HTML, headers.page())
 
 
 async def shell(site: Site, request: Request) -> Response:
     """A document, or one model of it, with our own bar around the sandboxed frame."""
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
-    model = request.parameters.get("model")
+    model, public = request.parameters.get("model"), request.actor.public
+    query = urlencode({**({"model": model} if model else {}), **({"public": "true"} if public else {})})
     body = site.render(
         "shell.html",
         title=info.title,
         owner=info.owner,
         user=request.actor.name,
+        multi_user=site.config.multi_user,
         document=info.id,
         model=model,
-        frame_url=frame + (f"?model={quote(model, safe='')}" if model else ""),
+        public=public,
+        may={action.value: request.may(action) for action in ON_DOCUMENTS},
+        frame_url=frame + (f"?{query}" if query else ""),
     )
-    return Response(200, body, HTML, headers.page(frame=site.origin(request) + frame))
+    return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}"))
 
 
 async def frame(site: Site, request: Request) -> Response:
     """The document itself, in a page with an origin of its own."""
     info, prefix = request.document, site.config.prefix
-    scheme = "wss" if site.config.tls else "ws"
-    socket = f"{scheme}://{request.host}{prefix}/bokeh/ws/{info.id}"
+    origin = site.origin(request) or ""
+    socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{info.id}"
     body = site.render(
         "frame.html",
         title=info.title,
@@ -49,7 +84,7 @@ async def frame(site: Site, request: Request) -> Response:
         socket_url=socket,
     )
     policy = headers.frame(
-        origin=site.origin(request),
+        origin=origin,
         bokehjs=f"{prefix}/static/bokeh/{site.bokehjs.version}",
         static=f"{prefix}/static/app/{site.static.version}",
         socket=socket,
@@ -103,6 +138,13 @@ async def ready(site: Site, request: Request) -> Response:
 async def versions(site: Site, request: Request) -> Response:
     """Versions of bokeh-server, bokeh and Python."""
     return Response.json(site.versions, headers=headers.data())
+
+
+def to_login(site: Site, request: Request) -> Response:
+    """Show the way to log in, and back to the page that was asked for."""
+    asked = request.path + (f"?{request.query_string}" if request.query_string else "")
+    place = f"{site.config.prefix}/bokeh/login?next={quote(asked, safe='/')}"
+    return Response(303, b"", HTML, (*headers.page(), ("Location", place)))
 
 
 def error_page(site: Site, error: BokehServerError) -> Response:

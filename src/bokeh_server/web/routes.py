@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
 from bokeh_server.errors import BadMessage, MethodNotAllowed, NotFound
-from bokeh_server.web import api, openapi, pages, socket
+from bokeh_server.web import account, api, openapi, pages, share, socket
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
 
@@ -69,12 +69,20 @@ A = Action
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/", A.LIST, "link", "page", pages.board),
     Route("WEBSOCKET", "/bokeh/board", A.LIST, "board", "socket", socket.board_socket),
+    Route("GET", "/bokeh/login", A.PUBLIC, "link", "page", pages.log_in),
+    Route("POST", "/bokeh/login", A.PUBLIC, "here", "api", account.log_in),
+    Route("GET", "/bokeh/register", A.PUBLIC, "link", "page", pages.register),
+    Route("POST", "/bokeh/register", A.PUBLIC, "here", "api", account.register),
+    Route("GET", "/bokeh/link", A.PUBLIC, "link", "page", pages.link),
+    Route("POST", "/bokeh/link", A.PUBLIC, "here", "api", account.open_link),
+    Route("GET", "/bokeh/account", A.ACCOUNT, "link", "page", pages.account),
+    Route("GET", "/bokeh/users", A.ADMINISTER, "link", "page", pages.users),
     Route("GET", "/bokeh/doc/{document}", A.VIEW, "link", "page", pages.shell),
     Route("GET", "/bokeh/doc/{document}/{model}", A.VIEW, "link", "page", pages.shell),
     Route("POST", "/bokeh/doc/{document}/ticket", A.VIEW, "here", "api", pages.ticket),
     Route("GET", "/bokeh/frame/{document}", A.VIEW, "frame", "frame", pages.frame),
     Route("WEBSOCKET", "/bokeh/ws/{document}", A.PUBLIC, "sandbox", "socket", socket.frame_socket),
-    Route("WEBSOCKET", "/bokeh/doc/{document}/ws", A.EDIT, "program", "socket", socket.program_socket),
+    Route("WEBSOCKET", "/bokeh/doc/{document}/ws", A.VIEW, "program", "socket", socket.program_socket),
     Route("GET", "/static/bokeh/{version}/{path:path}", A.PUBLIC, "anywhere", "static", pages.bokeh_file),
     Route("GET", "/static/app/{version}/{path:path}", A.PUBLIC, "anywhere", "static", pages.app_file),
     Route("GET", "/bokeh/ping", A.PUBLIC, "anywhere", "api", pages.ping),
@@ -91,7 +99,34 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/documents/{name}/info", A.VIEW, "here", "api", api.info),
     Route("GET", "/api/v1/documents/{name}/models/{model}/{property}", A.VIEW, "here", "api", api.get_property),
     Route("PUT", "/api/v1/documents/{name}/models/{model}/{property}", A.EDIT, "here", "api", api.put_property),
-    Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.EDIT, "here", "api", api.post_rows),
+    Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.STREAM, "here", "api", api.post_rows),
+    Route("PUT", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.publish),
+    Route("DELETE", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.unpublish),
+    Route("GET", "/api/v1/documents/{name}/grants", A.SHARE, "here", "api", share.grants),
+    Route("PUT", "/api/v1/documents/{name}/grants/{user}", A.SHARE, "here", "api", share.put_grant),
+    Route("DELETE", "/api/v1/documents/{name}/grants/{user}", A.SHARE, "here", "api", share.delete_grant),
+    Route("GET", "/api/v1/documents/{name}/links", A.SHARE, "here", "api", share.links),
+    Route("POST", "/api/v1/documents/{name}/links", A.SHARE, "here", "api", share.post_link),
+    Route("PATCH", "/api/v1/documents/{name}/links/{link}", A.SHARE, "here", "api", share.switch_link),
+    Route("DELETE", "/api/v1/documents/{name}/links/{link}", A.SHARE, "here", "api", share.delete_link),
+    Route("POST", "/api/v1/login", A.PUBLIC, "program", "api", account.token_by_login),
+    Route("POST", "/api/v1/register", A.PUBLIC, "program", "api", account.token_by_registration),
+    Route("GET", "/api/v1/account", A.LIST, "here", "api", account.account),
+    Route("PUT", "/api/v1/account/password", A.ACCOUNT, "here", "api", account.put_password),
+    Route("DELETE", "/api/v1/account/login", A.LIST, "here", "api", account.log_out),
+    Route("GET", "/api/v1/account/logins", A.ACCOUNT, "here", "api", account.logins),
+    Route("DELETE", "/api/v1/account/logins", A.ACCOUNT, "here", "api", account.log_out_everywhere),
+    Route("DELETE", "/api/v1/account/logins/{login}", A.ACCOUNT, "here", "api", account.delete_login),
+    Route("GET", "/api/v1/account/tokens", A.ACCOUNT, "here", "api", account.tokens),
+    Route("POST", "/api/v1/account/tokens", A.ACCOUNT, "here", "api", account.post_token),
+    Route("DELETE", "/api/v1/account/tokens/{token}", A.ACCOUNT, "here", "api", account.delete_token),
+    Route("GET", "/api/v1/users", A.ADMINISTER, "here", "api", account.users),
+    Route("POST", "/api/v1/users", A.ADMINISTER, "here", "api", account.post_user),
+    Route("PATCH", "/api/v1/users/{user}", A.ADMINISTER, "here", "api", account.patch_user),
+    Route("GET", "/api/v1/users/{user}/documents", A.ADMINISTER, "here", "api", account.user_documents),
+    Route("GET", "/api/v1/invitations", A.ADMINISTER, "here", "api", account.invitations),
+    Route("POST", "/api/v1/invitations", A.ADMINISTER, "here", "api", account.post_invitation),
+    Route("DELETE", "/api/v1/invitations/{invitation}", A.ADMINISTER, "here", "api", account.delete_invitation),
 )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import jinja2
 
+from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
-from bokeh_server.config import LOOPBACK_NAMES, Config
+from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address
 from bokeh_server.errors import NotFound
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
@@ -38,32 +39,48 @@ class Site:
 
     config: Config
     hub: Hub
+    accounts: Accounts
     tickets: Tickets
     port: int
     limits: Limits = LIMITS
 
     @cached_property
-    def hosts(self) -> frozenset[str]:
-        """The exact Host headers that are ours: everything else is somebody who points a name of theirs here."""
-        default = {"http": 80, "https": 443}[self.config.scheme]
-        names = {*LOOPBACK_NAMES, self.config.host}
-        return frozenset(
-            host for name in names for host in (f"{name}:{self.port}", *([name] if self.port == default else []))
-        )
+    def origins(self) -> dict[str, str]:
+        """The origin of our pages under each exact Host header that is ours.
 
-    @cached_property
-    def origins(self) -> frozenset[str]:
-        """The exact origins of our own pages."""
-        return frozenset(f"{self.config.scheme}://{host}" for host in self.hosts)
+        Everything else is somebody who points a name of theirs here.
+        """
+        own = {host: origin for name in {*LOOPBACK_NAMES, self.config.host} for host, origin in self._under(name)}
+        return own | {origin.partition("://")[2]: origin for origin in self.config.public_urls}
 
-    def origin(self, request: Request) -> str:
-        """The origin under which this request came (its Host has been checked)."""
-        return f"{self.config.scheme}://{request.host}"
+    def _under(self, name: str) -> list[tuple[str, str]]:
+        """Host and origin of our pages under a name or address, in each spelling that a browser may use."""
+        scheme = self.config.scheme
+        default = {"http": 80, "https": 443}[scheme]
+        hosts = [f"{name}:{self.port}", *([name] if self.port == default else [])]
+        return [(host, f"{scheme}://{host}") for host in hosts]
+
+    def origin(self, request: Request) -> str | None:
+        """The origin of our pages under the Host header of the request; None where that is no name of ours.
+
+        Where the server listens on all addresses, the one that the connection came to is a name of ours: no page of
+        another site has an origin that is an address of this machine.
+        """
+        own = self.origins.get(request.host)
+        if own is None and self.config.multi_user and (address := canonical_address(request.server)) is not None:
+            own = dict(self._under(f"[{address}]" if ":" in address else address)).get(request.host)
+        return own
 
     @property
     def url(self) -> str:
         """The link that is printed when the server is ready."""
-        return f"{self.config.scheme}://{self.config.host}:{self.port}{self.config.prefix}/"
+        own = f"{self.config.scheme}://{self.config.host}:{self.port}"
+        return f"{next(iter(self.config.public_urls), own)}{self.config.prefix}/"
+
+    def cookie(self, request: Request) -> str:
+        """The name of our cookie: no other server on this machine uses it, nor can one below another name set it."""
+        secure = (self.origin(request) or "").startswith("https:")
+        return "__Host-bokeh-server" if secure else f"bokeh-server-{self.port}"
 
     @cached_property
     def versions(self) -> dict[str, str]:

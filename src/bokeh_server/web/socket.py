@@ -86,13 +86,14 @@ class BoardEndpoint:
     """One open board. What its page sends is ignored."""
 
     hub: Hub
+    actor: Actor
     subprotocol: str | None = None
     connection: Connection | None = None
 
     def connected(self, connection: Connection) -> None:
         """Tell it of changes from now on."""
         self.connection = connection
-        self.hub.watch(connection)
+        self.hub.watch(connection, self.actor)
 
     def received(self, fragment: str | bytes) -> None:
         """The page has nothing to say."""
@@ -131,7 +132,7 @@ async def program_socket(site: Site, request: Request) -> DocumentEndpoint:
 
 async def board_socket(site: Site, request: Request) -> BoardEndpoint:
     """Says when the list of documents must be fetched again."""
-    return BoardEndpoint(site.hub)
+    return BoardEndpoint(site.hub, request.actor)
 
 
 def read_ticket(subprotocols: tuple[str, ...]) -> str:

@@ -1,0 +1,165 @@
+"""All accounts of a server, and the rule that a right that ends here ends everywhere at once.
+
+Every method that takes something away says so to ``revoke`` (whoever came with it) or ``rights`` (the document), which
+close the sockets that are open with it. There is no other way to take something away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from bokeh_server.accounts.attempts import Attempts
+from bokeh_server.accounts.logins import Logins
+from bokeh_server.accounts.passwords import Passwords
+from bokeh_server.accounts.sharing import Link, Sharing
+from bokeh_server.accounts.tokens import Tokens
+from bokeh_server.accounts.users import Registration, User, Users
+from bokeh_server.core.authorise import ALL_SCOPES, Access, Actor, Role
+from bokeh_server.errors import Unauthorized
+from bokeh_server.store import Info, Ledger
+
+
+class Doors(Protocol):
+    """What has sockets or tickets open for actors."""
+
+    def revoke(self, lost: Callable[[Actor], bool]) -> None:
+        """Close what is open for actors of whom ``lost`` is true."""
+
+    def rights(self, access: Access) -> None:
+        """Who is what to a document has changed: close what is open for those who may no longer see it."""
+
+
+class Accounts:
+    """The accounts of one server. ``doors`` are told what ends."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        registration: Registration = "closed",
+        passwords: Passwords | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.attempts = Attempts()
+        self.users = Users(ledger, passwords or Passwords(), self.attempts, registration, clock)
+        self.logins = Logins(ledger, clock)
+        self.tokens = Tokens(ledger, clock)
+        self.sharing = Sharing(ledger, clock)
+        self.doors: list[Doors] = []
+
+    # Logging in and out
+
+    async def log_in(self, name: str, password: str, *, address: str, agent: str, before: str | None) -> str:
+        """The cookie of a browser that logs in; the one that it had ``before`` ends."""
+        user = await self.users.log_in(name, password, address=address)
+        return await self.logins.open(user.name, agent, before)
+
+    async def token_for(self, user: User, agent: str) -> str:
+        """The token of a program that logs in."""
+        text, _ = await self.tokens.make(user.name, f"login by {agent or 'a program'}"[:100], ALL_SCOPES, by_login=True)
+        return text
+
+    async def log_out(self, actor: Actor) -> None:
+        """End the login or the token that the actor came with."""
+        kind, _, id = actor.credential.partition(":")
+        if kind == "login":
+            await self.logins.close(actor.name, id)
+        else:
+            await self.tokens.revoke(actor.name, id)
+        self._revoke(lambda other: other.credential == actor.credential)
+
+    async def log_out_everywhere(self, actor: Actor, *, but_here: bool = False) -> None:
+        """End all logins of the actor and the tokens that programs got by logging in; perhaps not this login."""
+        here = actor.credential.partition(":")[2] if but_here else None
+        await self.logins.close_all(actor.name, but=here)
+        gone = {f"token:{id}" for id in await self.tokens.revoke_by_login(actor.name)}
+
+        def lost(other: Actor) -> bool:
+            another = other.credential.startswith("login:") and other.credential != f"login:{here}"
+            return other.credential in gone or (other.name == actor.name and another)
+
+        self._revoke(lost)
+
+    async def change_password(self, actor: Actor, old: str, new: str, *, address: str) -> None:
+        """Give the actor another password; all that was opened with the old one ends, but this login."""
+        try:
+            await self.users.log_in(actor.name, old, address=address)
+        except Unauthorized:
+            raise Unauthorized("The old password is wrong.") from None
+        await self.users.set_password(actor.name, new)
+        await self.log_out_everywhere(actor, but_here=True)
+
+    # What ends
+
+    async def close_login(self, user: str, id: str) -> None:
+        """End one login of a user."""
+        await self.logins.close(user, id)
+        self._revoke(lambda actor: actor.credential == f"login:{id}")
+
+    async def revoke_token(self, user: str, id: str) -> None:
+        """End a token of a user."""
+        await self.tokens.revoke(user, id)
+        self._revoke(lambda actor: actor.credential == f"token:{id}")
+
+    async def set_disabled(self, name: str, disabled: bool) -> None:
+        """Keep a user out: nothing that he has opens anything, until he is let in again."""
+        await self.users.set_disabled(name, disabled)
+        if disabled:
+            await self.logins.close_all(name)
+            self._revoke(lambda actor: actor.name == name)
+
+    async def set_admin(self, name: str, admin: bool) -> None:
+        """Make a user an administrator, or no longer."""
+        await self.users.set_admin(name, admin)
+        self._revoke(lambda actor: actor.name == name and actor.admin != admin)
+
+    async def reset_password(self, name: str, password: str) -> None:
+        """Give a user another password, as an administrator; all that was opened with the old one ends."""
+        await self.users.set_password(name, password)
+        await self.log_out_everywhere(Actor("user", name))
+
+    # Documents
+
+    async def publish(self, info: Info, on: bool) -> None:
+        """Show a document to everybody, or no longer."""
+        await (self.sharing.publish if on else self.sharing.unpublish)(info.id)
+        await self._changed(info)
+
+    async def grant(self, info: Info, user: str, role: Role) -> None:
+        """Make a user a viewer or an editor of a document."""
+        await self.sharing.grant(info.id, user, role)
+        await self._changed(info)
+
+    async def ungrant(self, info: Info, user: str) -> None:
+        """Take a grant back."""
+        await self.sharing.ungrant(info.id, user)
+        await self._changed(info)
+
+    async def make_link(
+        self, info: Info, name: str, role: Role, *, seconds: float | None = None, most: int | None = None
+    ) -> tuple[str, Link]:
+        """The text of a new link to a document, and what lists show of it."""
+        made = await self.sharing.make_link(info.id, name, role, seconds=seconds, most=most)
+        await self._changed(info)
+        return made
+
+    async def switch_link(self, info: Info, id: str, enabled: bool) -> None:
+        """Turn a link off, or on again."""
+        await self.sharing.switch_link(info.id, id, enabled)
+        await self._changed(info)
+
+    async def remove_link(self, info: Info, id: str) -> None:
+        """End a link for good."""
+        await self.sharing.remove_link(info.id, id)
+        await self._changed(info)
+
+    async def _changed(self, info: Info) -> None:
+        access = await self.sharing.access(info)
+        for door in self.doors:
+            door.rights(access)
+
+    def _revoke(self, lost: Callable[[Actor], bool]) -> None:
+        for door in self.doors:
+            door.revoke(lost)

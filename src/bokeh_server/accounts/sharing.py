@@ -1,0 +1,165 @@
+"""Sharing: who else may see or change a document: everybody (it is published), named users, and holders of links."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy.sql import ColumnElement
+
+from bokeh_server.accounts.keys import digest, new_key
+from bokeh_server.core.authorise import Access, Role
+from bokeh_server.errors import BadMessage, NotFound
+from bokeh_server.store import Info, Ledger
+from bokeh_server.store.schema import grants, links, published, users
+
+NO_LINK = "This link is not valid, or not any more; ask for a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as lists show it. ``most``: how often it can be opened (None: no limit); times in seconds since 1970."""
+
+    id: str
+    name: str
+    role: Role
+    enabled: bool
+    opened: int
+    most: int | None
+    created: float
+    until: float | None
+
+
+class Sharing:
+    """What is shared on one server."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def access(self, info: Info) -> Access:
+        """Who is what to a document, just now."""
+
+        def job(connection: Connection) -> Access:
+            public = connection.scalar(select(exists().where(published.c.document == info.id)))
+            granted = connection.execute(select(grants.c.user, grants.c.role).where(grants.c.document == info.id))
+            shared = {user: Role(role) for user, role in granted}
+            ways = connection.execute(select(links.c.id, links.c.role, links.c.until).where(self._holds(info.id))).all()
+            until = min((way.until for way in ways if way.until is not None), default=None)
+            roles = {way.id: Role(way.role) for way in ways}
+            return Access(info.id, info.owner, bool(public), shared, roles, until)
+
+        return await self._ledger.look(job)
+
+    def _holds(self, document: str) -> ColumnElement[bool]:
+        """Whether a link of the document can still be used by who has opened it."""
+        lasts = or_(links.c.until.is_(None), links.c.until >= self._clock())
+        return (links.c.document == document) & links.c.enabled & lasts
+
+    async def publish(self, document: str) -> None:
+        """Show a document to everybody."""
+
+        def job(connection: Connection) -> None:
+            connection.execute(delete(published).where(published.c.document == document))
+            connection.execute(insert(published).values(document=document, created=self._clock()))
+
+        await self._ledger.change(job)
+
+    async def unpublish(self, document: str) -> None:
+        """Show it to everybody no longer."""
+        gone = delete(published).where(published.c.document == document)
+        await self._ledger.change(lambda connection: connection.execute(gone))
+
+    async def grant(self, document: str, user: str, role: Role) -> None:
+        """Make a user a viewer or an editor of a document; ``NotFound`` where there is no such user."""
+        if role is Role.OWNER:
+            raise BadMessage("A document has one owner; others can be viewers or editors.")
+
+        def job(connection: Connection) -> None:
+            if not connection.scalar(select(exists().where(users.c.name == user))):
+                raise NotFound(f"There is no user {user[:64]!r}.")
+            connection.execute(delete(grants).where(grants.c.document == document, grants.c.user == user))
+            row = {"document": document, "user": user, "role": int(role), "created": self._clock()}
+            connection.execute(insert(grants).values(**row))
+
+        await self._ledger.change(job)
+
+    async def ungrant(self, document: str, user: str) -> None:
+        """Take a grant back; ``NotFound`` where there is none."""
+        gone = delete(grants).where(grants.c.document == document, grants.c.user == user)
+        if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
+            raise NotFound(f"The document is not shared with {user[:64]!r}.")
+
+    async def make_link(
+        self, document: str, name: str, role: Role, *, seconds: float | None = None, most: int | None = None
+    ) -> tuple[str, Link]:
+        """The text of a new link, which is never shown again, and what lists show of it."""
+        if role is Role.OWNER:
+            raise BadMessage("A link makes a viewer or an editor of who opens it.")
+        if len(name) > 100 or not name.isprintable():
+            raise BadMessage("The name of a link has at most 100 printable characters.")
+        if (seconds is not None and not 0 < seconds < 1e10) or (most is not None and not 0 < most < 2**31):
+            raise BadMessage("The life of a link is a number of seconds, how often it opens a count; both more than 0.")
+        key, now = new_key("link"), self._clock()
+        link = Link(key.id, name, role, True, 0, most, now, None if seconds is None else now + seconds)
+        row = {name: getattr(link, name) for name in Link.__slots__} | {"role": int(role)}
+        made = insert(links).values(**row, digest=key.digest, document=document)
+        await self._ledger.change(lambda connection: connection.execute(made))
+        return key.text, link
+
+    async def open_link(self, text: str) -> tuple[str, str]:
+        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up."""
+
+        def job(connection: Connection) -> tuple[str, str]:
+            row = connection.execute(select(links.c.id, links.c.document).where(links.c.digest == digest(text)))
+            found = row.one_or_none()
+            if found is None:
+                raise NotFound(NO_LINK)
+            left = self._holds(found.document) & or_(links.c.most.is_(None), links.c.opened < links.c.most)
+            used = update(links).where(links.c.id == found.id, left).values(opened=links.c.opened + 1)
+            if not connection.execute(used).rowcount:
+                raise NotFound(NO_LINK)
+            return found.id, found.document
+
+        return await self._ledger.change(job)
+
+    async def switch_link(self, document: str, id: str, enabled: bool) -> None:
+        """Turn a link off, or on again; ``NotFound`` where the document has none such."""
+        changed = update(links).where(links.c.id == id, links.c.document == document).values(enabled=enabled)
+        if not await self._ledger.change(lambda connection: connection.execute(changed).rowcount):
+            raise NotFound("The document has no such link any more.")
+
+    async def remove_link(self, document: str, id: str) -> None:
+        """End a link for good; ``NotFound`` where the document has none such."""
+        gone = delete(links).where(links.c.id == id, links.c.document == document)
+        if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
+            raise NotFound("The document has no such link any more.")
+
+    async def links(self, document: str) -> list[Link]:
+        """The links of a document, the newest first, also those that have ended."""
+        chosen = select(*(links.c[name] for name in Link.__slots__)).where(links.c.document == document)
+        ordered = chosen.order_by(links.c.created.desc(), links.c.id)
+        rows = await self._ledger.look(lambda connection: connection.execute(ordered).all())
+        return [Link(id, name, Role(role), *more) for id, name, role, *more in rows]
+
+    async def shared_with(self, user: str) -> dict[str, Role]:
+        """The documents that are shared with a user, by id."""
+        chosen = select(grants.c.document, grants.c.role).where(grants.c.user == user)
+        rows = await self._ledger.look(lambda connection: connection.execute(chosen).all())
+        return {document: Role(role) for document, role in rows}
+
+    async def published(self) -> set[str]:
+        """The documents that are published, by id."""
+        rows = await self._ledger.look(lambda connection: connection.execute(select(published.c.document)).all())
+        return {document for (document,) in rows}
+
+    async def forget(self, document: str) -> None:
+        """The document was deleted."""
+
+        def job(connection: Connection) -> None:
+            for table in (published, grants, links):
+                connection.execute(delete(table).where(table.c.document == document))
+
+        await self._ledger.change(job)

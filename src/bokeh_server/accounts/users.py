@@ -1,0 +1,224 @@
+"""Users: who has an account, and who may come to have one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from bokeh_server.accounts.attempts import Attempts
+from bokeh_server.accounts.keys import digest, new_key
+from bokeh_server.accounts.passwords import Passwords, ensure_good
+from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, Unauthorized
+from bokeh_server.store import Ledger
+from bokeh_server.store.schema import documents, invitations, users
+
+Registration = Literal["closed", "invitation", "open"]
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+DAY = 86_400.0
+WEEK = 7 * DAY
+WRONG = "The user name or the password is wrong."
+CLOSED = "Registration is closed on this server; ask its administrator for an account."
+INVITED_ONLY = "Registration is by invitation on this server; ask its administrator for one."
+RESERVED = frozenset({"anonymous", "server", "defaultuser"})
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account as lists show it. ``created`` in seconds since 1970."""
+
+    name: str
+    admin: bool
+    disabled: bool
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation that nobody has used yet; only who made it saw its text."""
+
+    id: str
+    author: str
+    admin: bool
+    created: float
+    until: float
+
+
+class Users:
+    """The accounts of one server."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        passwords: Passwords,
+        attempts: Attempts,
+        registration: Registration,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.registration = registration
+        self._ledger = ledger
+        self._passwords = passwords
+        self._attempts = attempts
+        self._clock = clock
+
+    async def register(self, name: str, password: str, *, invitation: str | None, address: str) -> User:
+        """A new account, by an invitation or because registration is open.
+
+        Raises ``Forbidden`` where neither is so, ``Conflict`` for a name that is taken, ``BadMessage`` for a name or
+        password that can't be one, ``TooManyAttempts``.
+        """
+        name = canonical(name)
+        ensure_good(password, name)
+        self._attempts.ensure_left("", address)
+        if invitation is None and self.registration != "open":
+            raise Forbidden(CLOSED if self.registration == "closed" else INVITED_ONLY)
+        hashed = await self._passwords.hash(password)
+
+        def job(connection: Connection) -> User:
+            user = User(name, self._invited(connection, invitation), False, self._clock())
+            add(connection, user, hashed)
+            return user
+
+        try:
+            return await self._ledger.change(job)
+        except Conflict:
+            raise Conflict(f"The user name {name!r} is taken; choose another.") from None
+        except Forbidden:
+            self._attempts.failed("", address)
+            raise
+
+    def _invited(self, connection: Connection, invitation: str | None) -> bool:
+        """Use the invitation up; whether it makes an administrator."""
+        if invitation is None:
+            return False
+        ours = invitations.c.digest == digest(invitation), invitations.c.until >= self._clock()
+        found = connection.execute(select(invitations.c.admin).where(*ours)).one_or_none()
+        if found is None:
+            raise Forbidden("This invitation is not valid, or not any more; ask for a new one.")
+        connection.execute(delete(invitations).where(*ours))
+        return bool(found.admin)
+
+    async def create(self, name: str, password: str, *, admin: bool = False) -> User:
+        """A new account, made by an administrator."""
+        user = User(canonical(name), admin, False, self._clock())
+        ensure_good(password, user.name)
+        hashed = await self._passwords.hash(password)
+        try:
+            await self._ledger.change(lambda connection: add(connection, user, hashed))
+        except Conflict:
+            raise Conflict(f"The user name {user.name!r} is taken; choose another.") from None
+        return user
+
+    async def log_in(self, name: str, password: str, *, address: str) -> User:
+        """The user of this name and password; ``Unauthorized`` where there is none, or it is disabled."""
+        name = name.strip().lower()[:100]
+        self._attempts.ensure_left(name, address)
+        found = await self._row(name)
+        right = await self._passwords.check(password, found.password if found else None)
+        if found is None or not right or found.disabled:
+            self._attempts.failed(name, address)
+            raise Unauthorized(WRONG)
+        if self._passwords.outdated(found.password):
+            await self._put(name, password=await self._passwords.hash(password))
+        return user_of(found)
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give a user another password. What was opened with the old one must be closed by the caller."""
+        ensure_good(password, name)
+        await self._put(name, password=await self._passwords.hash(password))
+
+    async def set_disabled(self, name: str, disabled: bool) -> None:
+        """Keep a user out, or let him in again. ``Conflict`` for the last administrator."""
+        await self._ledger.change(lambda connection: keep_one(connection, name, disabled=disabled))
+
+    async def set_admin(self, name: str, admin: bool) -> None:
+        """Make a user an administrator, or no longer. ``Conflict`` for the last one."""
+        await self._ledger.change(lambda connection: keep_one(connection, name, admin=admin))
+
+    async def find(self, name: str) -> User:
+        """The user of this name; ``NotFound`` without one."""
+        found = await self._row(name.strip().lower())
+        if found is None:
+            raise NotFound(f"There is no user {name[:64]!r}.")
+        return user_of(found)
+
+    async def all(self) -> list[tuple[User, int, int]]:
+        """Every user, with the number of documents and the bytes that he stores, by name."""
+        stored = (
+            select(documents.c.owner, func.count().label("many"), func.sum(documents.c.size).label("size"))
+            .group_by(documents.c.owner)
+            .subquery()
+        )
+        chosen = select(users, stored.c.many, stored.c.size).outerjoin(stored, stored.c.owner == users.c.name)
+        rows = await self._ledger.look(lambda connection: connection.execute(chosen.order_by(users.c.name)).all())
+        return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
+
+    async def invite(self, author: str, *, admin: bool = False, seconds: float = WEEK) -> str:
+        """The text of a new invitation, good once and for ``seconds``."""
+        key, now = new_key("invitation"), self._clock()
+        row = {"id": key.id, "digest": key.digest, "author": author, "admin": admin, "created": now}
+        await self._ledger.change(lambda c: c.execute(insert(invitations).values(**row, until=now + seconds)))
+        return key.text
+
+    async def invitations(self) -> list[Invitation]:
+        """Those that can still be used, the newest first."""
+        chosen = select(*(invitations.c[name] for name in Invitation.__slots__)).where(
+            invitations.c.until >= self._clock()
+        )
+        ordered = chosen.order_by(invitations.c.created.desc())
+        rows = await self._ledger.look(lambda connection: connection.execute(ordered).all())
+        return [Invitation(*row) for row in rows]
+
+    async def uninvite(self, id: str) -> None:
+        """Take an invitation back; ``NotFound`` where it is used or gone."""
+        gone = delete(invitations).where(invitations.c.id == id)
+        if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
+            raise NotFound("There is no such invitation any more.")
+
+    async def first_invitation(self) -> str | None:
+        """The text of an invitation for the first administrator, where there is no user yet; older ones end."""
+        if await self._ledger.look(lambda connection: connection.scalar(select(func.count()).select_from(users))):
+            return None
+        await self._ledger.change(lambda connection: connection.execute(delete(invitations)))
+        return await self.invite("server", admin=True, seconds=DAY)
+
+    async def _row(self, name: str) -> Row[tuple[str, str, bool, bool, float]] | None:
+        chosen = select(users).where(users.c.name == name)
+        return await self._ledger.look(lambda connection: connection.execute(chosen).one_or_none())
+
+    async def _put(self, name: str, **values: object) -> None:
+        changed = update(users).where(users.c.name == name).values(**values)
+        if not await self._ledger.change(lambda connection: connection.execute(changed).rowcount):
+            raise NotFound(f"There is no user {name[:64]!r}.")
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a user's name; ``BadMessage`` where it can't be one."""
+    name = name.strip().lower()
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise BadMessage("A user name has 1 to 64 letters, digits, dots, dashes or underscores, and is not reserved.")
+    return name
+
+
+def add(connection: Connection, user: User, hashed: str) -> None:
+    """Add the row of a user."""
+    row = {"name": user.name, "admin": user.admin, "disabled": user.disabled, "created": user.created}
+    connection.execute(insert(users).values(**row, password=hashed))
+
+
+def keep_one(connection: Connection, name: str, **values: bool) -> None:
+    """Change a user; ``Conflict`` where no administrator would be left who can log in."""
+    if not connection.execute(update(users).where(users.c.name == name).values(**values)).rowcount:
+        raise NotFound(f"There is no user {name[:64]!r}.")
+    left = select(func.count()).select_from(users).where(users.c.admin, ~users.c.disabled)
+    if not connection.scalar(left):
+        raise Conflict("This is the last administrator; make another one first.")
+
+
+def user_of(row: Row[tuple[str, str, bool, bool, float]]) -> User:
+    """A row without its password."""
+    return User(row.name, row.admin, row.disabled, row.created)

@@ -1,0 +1,105 @@
+"""Sharing by the API: publish a document, grant roles to named users, make links. Only its owner gets here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from bokeh_server.accounts.sharing import Link
+from bokeh_server.core.authorise import Role
+from bokeh_server.errors import Forbidden
+from bokeh_server.web import headers
+from bokeh_server.web.api import answer
+from bokeh_server.web.http import Request, Response, parse_json
+from bokeh_server.web.site import Site
+
+Word = Literal["viewer", "editor"]
+DONE = Response(204, headers=headers.data())
+
+
+class Grant(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a grant."""
+
+    role: Word
+
+
+class NewLink(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of a new link. ``seconds`` is how long it lives, ``most`` how often it can be opened (null: no limit)."""
+
+    role: Word = "viewer"
+    name: str = ""
+    seconds: float | None = None
+    most: int | None = None
+
+
+class Switch(msgspec.Struct, forbid_unknown_fields=True):
+    """Body that turns a link off, or on again."""
+
+    enabled: bool
+
+
+async def publish(site: Site, request: Request) -> Response:
+    """Show the document to everybody."""
+    await site.accounts.publish(request.document, True)
+    return DONE
+
+
+async def unpublish(site: Site, request: Request) -> Response:
+    """Show the document to everybody no longer; who looks at it is shown the door."""
+    await site.accounts.publish(request.document, False)
+    return DONE
+
+
+async def grants(site: Site, request: Request) -> Response:
+    """The users that the document is shared with, and their roles."""
+    assert request.access is not None, "the route's action concerns a document"
+    return answer([{"user": user, "role": role.name.lower()} for user, role in sorted(request.access.grants.items())])
+
+
+async def put_grant(site: Site, request: Request) -> Response:
+    """Make a user a viewer or an editor of the document."""
+    grant: Grant = parse_json(await request.read(site.limits.body), Grant)
+    if not site.config.multi_user:
+        raise Forbidden("There are no users to share with on this server; start it with -m.")
+    await site.accounts.grant(request.document, unquote(request.parameters["user"]), Role[grant.role.upper()])
+    return DONE
+
+
+async def delete_grant(site: Site, request: Request) -> Response:
+    """Share the document with a user no longer."""
+    await site.accounts.ungrant(request.document, unquote(request.parameters["user"]))
+    return DONE
+
+
+def described(link: Link) -> dict[str, Any]:
+    """A link as lists show it."""
+    return {**asdict(link), "role": link.role.name.lower()}
+
+
+async def links(site: Site, request: Request) -> Response:
+    """The links to the document, the newest first, also those that have ended."""
+    return answer([described(link) for link in await site.accounts.sharing.links(request.document.id)])
+
+
+async def post_link(site: Site, request: Request) -> Response:
+    """A new link that carries a role; ``url`` is told only now."""
+    new: NewLink = parse_json(await request.read(site.limits.body), NewLink)
+    role, limits = Role[new.role.upper()], {"seconds": new.seconds, "most": new.most}
+    key, link = await site.accounts.make_link(request.document, new.name, role, **limits)  # type: ignore[arg-type]
+    return answer({**described(link), "url": f"{site.url}bokeh/link#{key}"}, 201)
+
+
+async def switch_link(site: Site, request: Request) -> Response:
+    """Turn a link off, or on again."""
+    switch: Switch = parse_json(await request.read(site.limits.body), Switch)
+    await site.accounts.switch_link(request.document, unquote(request.parameters["link"]), switch.enabled)
+    return DONE
+
+
+async def delete_link(site: Site, request: Request) -> Response:
+    """End a link for good; who came by it is shown the door."""
+    await site.accounts.remove_link(request.document, unquote(request.parameters["link"]))
+    return DONE
