@@ -13,6 +13,15 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
+    people()
+    keys()
+    shares()
+    for table, column in (("logins", "user"), ("tokens", "user"), ("grants", "user"), ("links", "document")):
+        op.create_index(f"{table}_{column}", table, [column])
+
+
+def people() -> None:
+    """Users, and who may become one."""
     op.create_table(
         "users",
         sa.Column("name", sa.Text, nullable=False),
@@ -33,6 +42,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="invitations_key"),
         sa.UniqueConstraint("digest", name="invitations_digest"),
     )
+
+
+def keys() -> None:
+    """What users show: cookies and tokens."""
     op.create_table(
         "logins",
         sa.Column("id", sa.Text, nullable=False),
@@ -61,6 +74,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="tokens_key"),
         sa.UniqueConstraint("digest", name="tokens_digest"),
     )
+
+
+def shares() -> None:
+    """What is shared, and with whom."""
     op.create_table(
         "grants",
         sa.Column("document", sa.Text, nullable=False),
@@ -90,5 +107,3 @@ def upgrade() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("document", name="published_key"),
     )
-    for table, column in (("logins", "user"), ("tokens", "user"), ("grants", "user"), ("links", "document")):
-        op.create_index(f"{table}_{column}", table, [column])
