@@ -15,12 +15,13 @@ import time
 import urllib.parse
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from bokeh.document import Document
 from bokeh.document.document import DEFAULT_TITLE
 from bokeh.model import Model
 
+from bokeh_server.client import keys
 from bokeh_server.client.connection import Connection
 from bokeh_server.client.rest import Rest
 from bokeh_server.errors import BadSetting, ClientError, NotFound
@@ -40,23 +41,38 @@ class Session:
     root_url
         Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
     username, userapikey
-        Who this is. A server for a single user asks for nothing else than the defaults; the variable
-        ``BOKEH_SERVER_TOKEN`` takes the place of the default key.
+        Who this is. A server for a single user asks for nothing else than the defaults. In the place of the default
+        key comes the variable ``BOKEH_SERVER_TOKEN``, or what ``login`` or ``register`` has kept for this server.
+    load_from_config
+        Whether to use what was kept.
+    configdir
+        The folder where keys are kept; by default ``~/.bokeh``.
 
     Raises ``BadSetting`` where the address is none. Nothing is sent before a method needs it.
     """
 
-    def __init__(self, root_url: str = "default", username: str = "defaultuser", userapikey: str = "nokey") -> None:
+    def __init__(
+        self,
+        root_url: str = "default",
+        username: str = "defaultuser",
+        userapikey: str = "nokey",
+        *,
+        load_from_config: bool = True,
+        configdir: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.root_url = root_of(root_url)
         self.username = username
         self.userapikey = os.environ.get("BOKEH_SERVER_TOKEN", userapikey) if userapikey == "nokey" else userapikey
+        self.configdir = configdir
+        saved = keys.load(self.root_url, configdir) if load_from_config and self.userapikey == "nokey" else None
+        if saved is not None and username in ("defaultuser", saved.username):
+            self.username, self.userapikey = saved.username, saved.userapikey
         self.docid: str | None = None
         self.title: str | None = None
         self._autopush = True
         self._connection: Connection | None = None
         self._on_disconnect: list[Callable[[str], object]] = []
-        headers = {} if self.userapikey == "nokey" else {"Authorization": f"Bearer {self.userapikey}"}
-        self._rest = Rest(self.root_url, headers)
+        self._rest = Rest(self.root_url, headers_of(self.userapikey))
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +82,40 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.link if self.docid else self.root_url}>"
+
+    # Who this is
+
+    def register(self, username: str, password: str, invitation: str | None = None) -> None:
+        """Make an account and keep its key, so that the next run needs neither name nor password.
+
+        ``invitation`` is the link or the text of one, where the server asks for it. Raises ``Conflict`` for a name
+        that is taken, ``Forbidden`` where registration is closed, ``BadMessage`` for a name or password that can't be
+        one.
+        """
+        body = {"username": username, "password": password}
+        if invitation is not None:
+            body["invitation"] = invitation.rpartition("#")[2]
+        self._become(self._rest.request("POST", "api/v1/register", body))
+
+    def login(self, username: str, password: str) -> None:
+        """Log in and keep the key; ``Unauthorized`` where name or password are wrong."""
+        self._become(self._rest.request("POST", "api/v1/login", {"username": username, "password": password}))
+
+    def logout(self) -> None:
+        """End the key that this session uses, and keep it no longer. What is live in the session ends, too."""
+        self.close()
+        self._rest.request("DELETE", "api/v1/account/login")
+        keys.forget(self.root_url, self.configdir)
+        self._use("defaultuser", "nokey")
+
+    def _become(self, told: dict[str, str]) -> None:
+        self._use(told["username"], told["token"])
+        keys.save(keys.Saved(self.root_url, self.username, self.userapikey), self.configdir)
+
+    def _use(self, username: str, userapikey: str) -> None:
+        self.close()
+        self.username, self.userapikey = username, userapikey
+        self._rest.headers = headers_of(userapikey)
 
     # Which document
 
@@ -216,6 +266,44 @@ class Session:
         except KeyboardInterrupt:
             return
 
+    # Sharing
+
+    def publish(self) -> None:
+        """Show the document to everybody: ``…?public=true`` behind any of its links is the public view."""
+        self._rest.request("PUT", f"api/v1/documents/{self._docid()}/published")
+
+    def unpublish(self) -> None:
+        """Show the document to everybody no longer; who looks at it is shown the door."""
+        self._rest.request("DELETE", f"api/v1/documents/{self._docid()}/published")
+
+    def share(
+        self,
+        username: str | None = None,
+        role: Literal["viewer", "editor"] = "viewer",
+        *,
+        name: str = "",
+        seconds: float | None = None,
+        most: int | None = None,
+    ) -> str:
+        """Make ``username`` a viewer or an editor of the document; returns its link.
+
+        Without a name: make a link that carries the role, called ``name`` in lists, for ``seconds`` and to be opened
+        ``most`` times (None: no limit). Who has the link has the role. Raises ``NotFound`` for an unknown user.
+        """
+        path = f"api/v1/documents/{self._docid()}"
+        if username is not None:
+            self._rest.request("PUT", f"{path}/grants/{urllib.parse.quote(username, safe='')}", {"role": role})
+            return self.link
+        made = self._rest.request(
+            "POST", f"{path}/links", {"role": role, "name": name, "seconds": seconds, "most": most}
+        )
+        return str(made["url"])
+
+    def unshare(self, username: str) -> None:
+        """Share the document with a user no longer."""
+        path = f"api/v1/documents/{self._docid()}/grants/{urllib.parse.quote(username, safe='')}"
+        self._rest.request("DELETE", path)
+
     # The end
 
     def on_disconnect(self, callback: Callable[[str], object]) -> None:
@@ -269,6 +357,11 @@ class Session:
 
 
 OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def headers_of(userapikey: str) -> dict[str, str]:
+    """What tells the server who this is."""
+    return {} if userapikey == "nokey" else {"Authorization": f"Bearer {userapikey}"}
 
 
 def root_of(url: str) -> str:
