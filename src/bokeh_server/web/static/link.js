@@ -3,7 +3,7 @@
    It comes back for ever (a new ticket each time), goes on where it was (RESUME), pulls a fresh copy where it can't,
    and keeps its own patches until the server has acknowledged them. A fresh copy becomes a new BokehJS document in the
    place of the old one, so nothing of the old one is left over and nothing is announced back. One rule keeps all copies
-   equal: see reconcile.js. */
+   equal: see reconcile.js. A visitor's own patches are pending for ever, and never sent. */
 
 import { pack, Pending, touched } from "./pending.js";
 import { definitions, reconcile } from "./reconcile.js";
@@ -98,9 +98,10 @@ export class Link extends ClientConnection {
 
   /* Called by the session: `events` happened to `document` here. */
   changed(document, events) {
-    if (!this.#writer || document !== this.session?.document) return;
-    const patch = pack(document.create_json_patch(events), Buffer);
-    this.#pending.add(patch, { edit: events.some(is_edit), now: Date.now() });
+    const kept = this.#writer ? events : events.filter(is_kept_by_visitor);
+    if (document !== this.session?.document || kept.length === 0) return;
+    const patch = pack(document.create_json_patch(kept), Buffer);
+    this.#pending.add(patch, { edit: this.#writer && kept.some(is_edit), now: Date.now() });
     this.#flush();
   }
 
@@ -209,10 +210,16 @@ export class Link extends ClientConnection {
     const again = this.session !== null;
     const unheard = this.#pending.acknowledged(number);
     const missed = seq !== this.#seq;
+    const promoted = !this.#writer && writer;
     this.#live = true;
     this.#epoch = epoch;
-    this.#writer = writer !== false;
+    this.#writer = writer;
     this.#report({ state: "live" });
+    if (promoted) {
+      this.#pending.clear(); // what a visitor tried out was never meant for others
+      this.#pull();
+      return;
+    }
     // Where our own unheard patches stand among those that we missed, only a fresh copy can tell.
     if (fresh || (unheard > 0 && (missed || this.#queue !== null))) this.#pull();
     else this.#flush();
@@ -363,7 +370,7 @@ export class Link extends ClientConnection {
   }
 
   #flush() {
-    if (this.#open && !this.#stale) {
+    if (this.#open && !this.#stale && this.#writer) {
       for (let patch = this.#pending.take(); patch !== null; patch = this.#pending.take()) transmit(this.socket, patch);
     }
     this.#report({});
@@ -426,6 +433,11 @@ function token(document, ticket) {
 function backoff(failures) {
   if (failures <= 0) return 0;
   return Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1)) * (0.6 + 0.4 * Math.random());
+}
+
+/* What stays of a visitor's change: it is never sent, but put on every fresh copy, and holds against what others do. */
+function is_kept_by_visitor({ kind, attr }) {
+  return kind !== "MessageSent" && !SIZES.has(attr);
 }
 
 /* Whether others would see this change: pan, zoom and sizes are this window's own, and a click is no state. */

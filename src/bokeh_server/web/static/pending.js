@@ -91,6 +91,11 @@ export class Pending {
     return this.#keep((patch) => patch !== refused);
   }
 
+  /* Let go of everything. */
+  clear() {
+    return this.#keep(() => false);
+  }
+
   /* The socket is gone: nothing is on its way. Clicks that have waited too long are let go. */
   cut(now) {
     for (const patch of this.#patches) patch.sent = false;
