@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bokeh_server.commands import COMMANDS
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
 
@@ -116,6 +117,10 @@ def demo(**flags: Any) -> None:
     start(flags, ready=lambda url: running.append(program.start(url)))
     for process in running:
         program.end(process)
+
+
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: None) -> None:

@@ -7,9 +7,11 @@ server with a problem becomes the error of that code; no answer at all becomes `
 from __future__ import annotations
 
 import logging
+import platform
 import urllib.error
 import urllib.parse
 import urllib.request
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -32,7 +34,7 @@ class Rest:
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON answer to ``method`` on ``path`` (below the root) with the JSON ``body``; None where it is empty."""
-        headers = {"Accept": "application/json", **self.headers}
+        headers = {"Accept": "application/json", "User-Agent": agent(), **self.headers}
         data = None
         if body is not None:
             try:
@@ -93,6 +95,12 @@ class Rest:
         """A document as Bokeh's JSON, binary values inline."""
         found: dict[str, Any] = self.request("GET", f"api/v1/documents/{quote(name)}")
         return found
+
+
+@cache
+def agent() -> str:
+    """What a program calls itself: lists of keys name it."""
+    return f"bokeh-server/{version('bokeh-server')} ({platform.node() or 'a machine'})".encode("ascii", "replace").decode()
 
 
 def quote(name: str) -> str:

@@ -1,0 +1,316 @@
+"""Commands that talk to a running server: ``bokeh-server login``, ``user``, ``token``, ``doc`` and ``link``.
+
+They are clients like any other: the server is the one that ``--url`` or ``BOKEH_SERVER_URL`` names, the key is
+``BOKEH_SERVER_TOKEN`` or the one that ``login`` has kept. With ``--json`` each prints what the server says, for scripts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from bokeh_server.errors import BadSetting
+
+F = TypeVar("F", bound=Callable[..., Any])
+DAY = 86_400.0
+SCOPES = ("read", "stream", "write", "manage")
+ROLES = click.Choice(["viewer", "editor"])
+
+
+class Server:
+    """The server that a command talks to."""
+
+    def __init__(self, url: str, as_json: bool) -> None:
+        from bokeh_server.client.session import Session
+
+        self.session = Session(url)
+        self.as_json = as_json
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The server's answer."""
+        return self.session._rest.request(method, f"api/v1/{path}", body)
+
+    def document(self, name: str) -> str:
+        """The path of a document, by its id or title."""
+        from bokeh_server.client.rest import quote
+
+        return f"documents/{quote(self.session._rest.info(name)['id'])}"
+
+    def tell(self, found: Any, *columns: str) -> None:
+        """Print rows as a table of these columns, or all of it as JSON."""
+        if self.as_json:
+            click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        elif isinstance(found, list):
+            table([{name: words(name, row.get(name)) for name in columns} for row in found], columns)
+
+    def done(self, line: str, found: Any = None) -> None:
+        """Say what was done, or print the answer as JSON."""
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2) if self.as_json else line)
+
+
+def words(name: str, value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "never" if name in ("used", "until") else "–"
+    if name in ("created", "changed", "used", "until"):
+        return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def table(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> None:
+    """Print rows below their headings."""
+    widths = {name: max([len(name), *(len(row[name]) for row in rows)]) for name in columns}
+    for row in [{name: name for name in columns}, *rows]:
+        click.echo("  ".join(row[name].ljust(widths[name]) for name in columns).rstrip())
+
+
+def command(group: click.Group, name: str) -> Callable[[F], click.Command]:
+    """A command of a group, which gets the ``Server`` first."""
+
+    def made(function: F) -> click.Command:
+        def run(url: str, as_json: bool, **given: Any) -> None:
+            function(Server(url, as_json), **given)
+
+        run.__doc__ = function.__doc__
+        run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+            click.option("--url", default="default", help="The server.  [default: BOKEH_SERVER_URL, or on this machine]"),
+        ):
+            run = option(run)
+        return group.command(name)(run)
+
+    return made
+
+
+def asked(what: str, *, twice: bool = False) -> str:
+    """A password: typed unseen, or the first line of standard input. Never an argument, which everybody can see."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True, confirmation_prompt=twice))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def seconds(days: float | None) -> float | None:
+    """A life in seconds."""
+    return None if days is None else days * DAY
+
+
+@click.group()
+def user() -> None:
+    """People with an account (for administrators)."""
+
+
+@command(user, "list")
+def user_list(server: Server) -> None:
+    """All users, and what each stores."""
+    server.tell(server.ask("GET", "users"), "name", "admin", "disabled", "documents", "size", "created")
+
+
+@command(user, "add")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="Make an administrator.")
+def user_add(server: Server, name: str, admin: bool) -> None:
+    """Make an account; asks for its password, or reads it from standard input."""
+    body = {"username": name, "password": asked("Password", twice=True), "admin": admin}
+    made = server.ask("POST", "users", body)
+    server.done(f"{made['name']} can log in now.", made)
+
+
+@command(user, "change")
+@click.argument("name")
+@click.option("--disable/--enable", "disabled", default=None, help="Keep the user out, or let him in again.")
+@click.option("--admin/--no-admin", default=None, help="Make an administrator, or no longer.")
+@click.option("--new-password", is_flag=True, help="Ask for a new password; everything opened with the old one ends.")
+def user_change(server: Server, name: str, disabled: bool | None, admin: bool | None, new_password: bool) -> None:
+    """Change an account."""
+    password = asked("New password", twice=True) if new_password else None
+    change = {"disabled": disabled, "admin": admin, "password": password}
+    told = server.ask("PATCH", f"users/{name}", {key: value for key, value in change.items() if value is not None})
+    server.done(f"{told['name']}: {'disabled' if told['disabled'] else 'can log in'}.", told)
+
+
+@command(user, "invite")
+@click.option("--admin", is_flag=True, help="Who uses it becomes an administrator.")
+def user_invite(server: Server, admin: bool) -> None:
+    """Make an invitation: a link to register that is good once, for a week."""
+    made = server.ask("POST", "invitations", {"admin": admin})
+    server.done(made["url"], made)
+
+
+@click.group()
+def token() -> None:
+    """Keys for programs, jobs and devices."""
+
+
+@command(token, "list")
+def token_list(server: Server) -> None:
+    """Your tokens."""
+    server.tell(server.ask("GET", "account/tokens"), "id", "name", "scopes", "document", "used", "until")
+
+
+@command(token, "add")
+@click.argument("name")
+@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be given again.")
+@click.option("--doc", help="The only document it is good for, by id or title.")
+@click.option("--days", type=float, help="How long it lives.  [default: until it is revoked]")
+def token_add(server: Server, name: str, scopes: tuple[str, ...], doc: str | None, days: float | None) -> None:
+    """Make a token, and print it: it is never shown again."""
+    document = server.session._rest.info(doc)["id"] if doc is not None else None
+    body = {"name": name, "scopes": scopes, "document": document, "seconds": seconds(days)}
+    made = server.ask("POST", "account/tokens", body)
+    server.done(made["token"], made)
+
+
+@command(token, "revoke")
+@click.argument("id")
+def token_revoke(server: Server, id: str) -> None:
+    """Revoke a token: whoever is connected with it is cut off."""
+    server.ask("DELETE", f"account/tokens/{id}")
+    server.done("Revoked.")
+
+
+@click.group()
+def doc() -> None:
+    """Documents."""
+
+
+@command(doc, "list")
+def doc_list(server: Server) -> None:
+    """The documents that you may see."""
+    columns = ("title", "owner", "role", "published", "kind", "size", "changed", "link")
+    server.tell(server.ask("GET", "documents"), *columns)
+
+
+@command(doc, "publish")
+@click.argument("name")
+def doc_publish(server: Server, name: str) -> None:
+    """Show a document to everybody."""
+    path = server.document(name)
+    server.ask("PUT", f"{path}/published")
+    link = f"{server.session.root_url}bokeh/doc/{path.rpartition('/')[2]}?public=true"
+    server.done(f"Everybody may see it now: {link}", {"link": link})
+
+
+@command(doc, "unpublish")
+@click.argument("name")
+def doc_unpublish(server: Server, name: str) -> None:
+    """Show a document to everybody no longer."""
+    server.ask("DELETE", f"{server.document(name)}/published")
+    server.done("Only you and those it is shared with may see it now.")
+
+
+@command(doc, "share")
+@click.argument("name")
+@click.argument("user")
+@click.option("--role", type=ROLES, default="viewer", show_default=True)
+def doc_share(server: Server, name: str, user: str, role: str) -> None:
+    """Share a document with a user."""
+    server.ask("PUT", f"{server.document(name)}/grants/{user}", {"role": role})
+    server.done(f"{user} is {'an editor' if role == 'editor' else 'a viewer'} of it now.")
+
+
+@command(doc, "unshare")
+@click.argument("name")
+@click.argument("user")
+def doc_unshare(server: Server, name: str, user: str) -> None:
+    """Share a document with a user no longer."""
+    server.ask("DELETE", f"{server.document(name)}/grants/{user}")
+    server.done(f"It is no longer shared with {user}.")
+
+
+@command(doc, "rename")
+@click.argument("name")
+@click.argument("title")
+def doc_rename(server: Server, name: str, title: str) -> None:
+    """Give a document another title."""
+    told = server.ask("PATCH", server.document(name), {"title": title})
+    server.done(f"It is called {told['title']} now.", told)
+
+
+@command(doc, "delete")
+@click.argument("name")
+@click.confirmation_option(prompt="Its data and its link are gone for good, for everyone. Delete it?")
+def doc_delete(server: Server, name: str) -> None:
+    """Delete a document for good."""
+    server.ask("DELETE", server.document(name))
+    server.done("Deleted.")
+
+
+@click.group()
+def link() -> None:
+    """Links that carry a right to a document."""
+
+
+@command(link, "list")
+@click.argument("name")
+def link_list(server: Server, name: str) -> None:
+    """The links to a document."""
+    columns = ("id", "name", "role", "enabled", "opened", "most", "until")
+    server.tell(server.ask("GET", f"{server.document(name)}/links"), *columns)
+
+
+@command(link, "add")
+@click.argument("name")
+@click.option("--role", type=ROLES, default="viewer", show_default=True)
+@click.option("--label", default="", help="What lists call it.")
+@click.option("--days", type=float, help="How long it lives.  [default: until it is removed]")
+@click.option("--opens", type=int, help="How often it can be opened.  [default: no limit]")
+def link_add(server: Server, name: str, role: str, label: str, days: float | None, opens: int | None) -> None:
+    """Make a link, and print it: it is never shown again."""
+    body = {"role": role, "name": label, "seconds": seconds(days), "most": opens}
+    made = server.ask("POST", f"{server.document(name)}/links", body)
+    server.done(made["url"], made)
+
+
+@command(link, "switch")
+@click.argument("name")
+@click.argument("id")
+@click.option("--on/--off", "enabled", required=True)
+def link_switch(server: Server, name: str, id: str, enabled: bool) -> None:
+    """Turn a link off, or on again."""
+    server.ask("PATCH", f"{server.document(name)}/links/{id}", {"enabled": enabled})
+    server.done("On." if enabled else "Off: whoever came by it is cut off.")
+
+
+@command(link, "remove")
+@click.argument("name")
+@click.argument("id")
+def link_remove(server: Server, name: str, id: str) -> None:
+    """End a link for good."""
+    server.ask("DELETE", f"{server.document(name)}/links/{id}")
+    server.done("Removed.")
+
+
+@click.group()
+def top() -> None:
+    """What stands beside the groups."""
+
+
+@command(top, "login")
+@click.argument("username")
+def login(server: Server, username: str) -> None:
+    """Log in to a server, and keep the key for programs and commands on this machine.
+
+    Asks for the password, or reads it from standard input.
+    """
+    server.session.login(username, asked("Password"))
+    server.done(f"Logged in to {server.session.root_url} as {server.session.username}.")
+
+
+@command(top, "logout")
+def logout(server: Server) -> None:
+    """End the key that is kept for a server."""
+    if server.session.userapikey == "nokey":
+        raise BadSetting(f"Nobody is logged in to {server.session.root_url} here.")
+    server.session.logout()
+    server.done(f"Logged out of {server.session.root_url}.")
+
+
+COMMANDS = (user, token, doc, link, login, logout)
