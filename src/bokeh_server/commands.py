@@ -82,7 +82,7 @@ def command(group: click.Group, name: str) -> Callable[[F], click.Command]:
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
         for option in (
             click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-            click.option("--url", default="default", help="The server.  [default: BOKEH_SERVER_URL, or on this machine]"),
+            click.option("--url", default="default", help="The server.  [default: BOKEH_SERVER_URL, or here]"),
         ):
             run = option(run)
         return group.command(name)(run)
