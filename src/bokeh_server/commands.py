@@ -1,7 +1,7 @@
 """Commands that talk to a running server: ``bokeh-server login``, ``user``, ``token``, ``doc`` and ``link``.
 
 They are clients like any other: the server is the one that ``--url`` or ``BOKEH_SERVER_URL`` names, the key is
-``BOKEH_SERVER_TOKEN`` or the one that ``login`` has kept. With ``--json`` each prints what the server says, for scripts.
+``BOKEH_SERVER_TOKEN`` or the one that ``login`` has kept. With ``--json`` each prints what the server says.
 """
 
 from __future__ import annotations

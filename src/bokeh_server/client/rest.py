@@ -100,7 +100,8 @@ class Rest:
 @cache
 def agent() -> str:
     """What a program calls itself: lists of keys name it."""
-    return f"bokeh-server/{version('bokeh-server')} ({platform.node() or 'a machine'})".encode("ascii", "replace").decode()
+    name = f"bokeh-server/{version('bokeh-server')} ({platform.node() or 'a machine'})"
+    return name.encode("ascii", "replace").decode()
 
 
 def quote(name: str) -> str:
