@@ -32,8 +32,10 @@ Ready = Callable[[str, str | None], object]
 
 
 def run(config: Config, ready: Ready) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; ``ready`` is called when requests are taken, with the URL and, where nobody
-    has an account yet, the link to make the administrator's.
+    """Serve until SIGINT, SIGTERM or SIGHUP.
+
+    ``ready`` is called when requests are taken, with the URL and, where nobody has an account yet, the link to make the
+    administrator's.
 
     Raises ``BadSetting`` where the port is taken, and what the store says where it can't be opened.
     """
