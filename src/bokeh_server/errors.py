@@ -52,6 +52,14 @@ class ClientError(BokehServerError):
     close = 1008
 
 
+class OneLine:
+    """A user's mistake that its own message explains: programs end with that line, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints in place of a traceback."""
+        return [str(self)]
+
+
 class BadMessage(ClientError):
     """The message is not well-formed."""
 
@@ -86,28 +94,28 @@ class TypeClash(RefusedPatch):
     code = "type-clash"
 
 
-class NotFound(ClientError):
+class NotFound(ClientError, OneLine):
     """There is nothing here; check the address."""
 
     code = "not-found"
     status = 404
 
 
-class Conflict(ClientError):
+class Conflict(ClientError, OneLine):
     """This name is taken already; choose another."""
 
     code = "conflict"
     status = 409
 
 
-class Unauthorized(ClientError):
+class Unauthorized(ClientError, OneLine):
     """Log in first."""
 
     code = "unauthorized"
     status = 401
 
 
-class Forbidden(ClientError):
+class Forbidden(ClientError, OneLine):
     """You have no right to do this."""
 
     code = "forbidden"
@@ -120,7 +128,7 @@ class AccessRevoked(Forbidden):
     code = "revoked"
 
 
-class TooManyAttempts(ClientError):
+class TooManyAttempts(ClientError, OneLine):
     """Too many attempts; wait some minutes and try again."""
 
     code = "too-many-attempts"
@@ -134,17 +142,13 @@ class MethodNotAllowed(ClientError):
     status = 405
 
 
-class ServerAway(ClientError):
+class ServerAway(ClientError, OneLine):
     """No bokeh-server answers; start one with `bokeh-server`."""
 
     code = "server-away"
 
-    def _render_traceback_(self) -> list[str]:
-        """What IPython prints in place of a traceback."""
-        return [str(self)]
 
-
-class BadSetting(ClientError):
+class BadSetting(ClientError, OneLine):
     """A setting can't be used; see `bokeh-server --help`."""
 
     code = "bad-setting"

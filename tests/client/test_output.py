@@ -249,16 +249,17 @@ def test_a_server_that_is_away_raises_an_error_that_says_what_to_do(title: str) 
     assert cursession() is None
 
 
-def test_only_that_error_is_printed_without_a_traceback() -> None:
+def test_only_what_its_message_explains_is_printed_without_a_traceback() -> None:
     code = """
 import sys
-from bokeh_server.client.output import say_plainly
-from bokeh_server.errors import ServerAway
+from bokeh_server.client.plainly import say_plainly
+from bokeh_server.errors import ServerAway, Unauthorized
 say_plainly(); say_plainly()
 raise {}
 """
     for error, lines in (
         ("ServerAway('gone')", ["gone"]),
+        ("Unauthorized('gone')", ["gone"]),
         ("ValueError('gone')", ["Traceback (most recent call last):"]),
     ):
         done = subprocess.run([sys.executable, "-c", code.format(error)], capture_output=True, text=True, check=False)

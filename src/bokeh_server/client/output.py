@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import bokeh.io
@@ -21,8 +20,8 @@ from bokeh.model import Model
 from bokeh.settings import settings
 from bokeh.util.browser import view
 
+from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.session import Session
-from bokeh_server.errors import ServerAway
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -140,19 +139,3 @@ def has_browser(browser: str | None) -> bool:
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"))
-
-
-def say_plainly() -> None:
-    """From now on an uncaught ``ServerAway`` is printed as one line."""
-    if getattr(sys.excepthook, "says_plainly", False):
-        return
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, ServerAway):
-            print(error, file=sys.stderr)
-        else:
-            before(kind, error, traceback)
-
-    hook.says_plainly = True  # type: ignore[attr-defined]
-    sys.excepthook = hook

@@ -23,6 +23,7 @@ from bokeh.model import Model
 
 from bokeh_server.client import keys
 from bokeh_server.client.connection import Connection
+from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.rest import Rest
 from bokeh_server.errors import BadSetting, ClientError, NotFound
 
@@ -60,6 +61,7 @@ class Session:
         load_from_config: bool = True,
         configdir: str | os.PathLike[str] | None = None,
     ) -> None:
+        say_plainly()
         self.root_url = root_of(root_url)
         self.username = username
         self.userapikey = os.environ.get("BOKEH_SERVER_TOKEN", userapikey) if userapikey == "nokey" else userapikey
