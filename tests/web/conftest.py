@@ -9,6 +9,7 @@ import pytest
 
 from tests.running import RunningServer
 from tests.web.asking import ask, content
+from tests.web.people import World, peopled
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     with RunningServer(tmp_path_factory.mktemp("shared") / "data") as server:
         stored = ask(server.port, "PUT", "/api/v1/documents/plain", body=content())
         yield Shared(server, stored.json["id"])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A multi-user server of this module, with a few people on it."""
+    with peopled(tmp_path_factory.mktemp("people") / "data") as made:
+        yield made
