@@ -27,7 +27,7 @@ contracts: $(TESTED) ## who may import whom (import-linter)
 shape: $(TESTED) ## sizes of files and functions, broad excepts
 	$(PY) scripts/shape
 
-coverage: $(TESTED) ## every file of core/: 100 % of its branches by its own test file
+coverage: $(TESTED) ## every file of core/ and accounts/: 100 % of its branches by its own test file
 	$(PY) scripts/core_coverage
 
 docs: $(TESTED) ## the tests that hold the docs against the code

@@ -19,6 +19,7 @@ from bokeh_server.errors import BadSetting
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """The names of this machine, as a Host header has them."""
 PORT = 5006
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +99,18 @@ def canonical_prefix(prefix: str) -> str:
 
 def canonical_origin(url: str) -> str:
     """``https://name[:port]`` for a public address; ``BadSetting`` where it is none. A path belongs into --prefix."""
-    parts = urllib.parse.urlsplit(url if "://" in url else f"https://{url}")
+    wrong = BadSetting(f"A public address looks like https://plots.example.org, not {url!r}.")
     try:
-        port, host = parts.port, parts.hostname
+        parts = urllib.parse.urlsplit(url if "://" in url else f"https://{url}")
+        port, host = parts.port, parts.hostname or ""
+        name = canonical_address(host) or host.encode("idna").decode()
     except ValueError:
-        port, host = None, None
-    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.username:
-        raise BadSetting(f"A public address looks like https://plots.example.org, not {url!r}.")
-    default = {"http": 80, "https": 443}[parts.scheme]
-    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
+        raise wrong from None
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in DEFAULT_PORTS or more or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+:[0-9a-f:.]*", name):
+        raise wrong
+    name = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, DEFAULT_PORTS[parts.scheme]) else "")
 
 
 def is_loopback(address: str) -> bool:

@@ -162,13 +162,13 @@ class OpenRoom:
         """Take a seat; the first message (ACK) leaves at once."""
         live = self._live
         key = live.key()
-        live.connections[key] = connection
         seat = Seat(self._hub, live, key)
         if live.dead:  # it failed between open and join: the client comes back by itself
             connection.close(StoreFailed.close, StoreFailed.code)
         elif self._hub.lately_revoked(actor):
             connection.close(AccessRevoked.close, AccessRevoked.code)
         else:
+            live.connections[key] = connection
             self._hub.tell(live, Joined(key, kind, actor))
         return seat
 
@@ -244,14 +244,14 @@ class Hub:
         self._board_changed()
         return info
 
-    async def look(self, owner: str, name: str) -> Info | None:
-        """The document with this id, or of this owner and title. It takes as long whether there is one or not."""
-        by_id, by_title = await self._store.info(name), await self._store.find(owner, name.strip())
-        return by_id or by_title
+    async def look(self, owner: str, name: str) -> tuple[Info | None, Info | None]:
+        """The document with this id, and that of this owner and title. It takes as long whether they are there."""
+        return await self._store.info(name), await self._store.find(owner, name.strip())
 
     async def find(self, owner: str, name: str) -> Info:
         """The document with this id, or of this owner and title; ``NotFound`` otherwise."""
-        info = await self.look(owner, name)
+        by_id, by_title = await self.look(owner, name)
+        info = by_id or by_title
         if info is None:
             raise NotFound(f"There is no document {name[: self._limits.title]!r}.")
         return info
@@ -296,9 +296,8 @@ class Hub:
         """The room of a document, loaded where it is not in memory; ``NotFound`` without such a document."""
         if document in self._deleting:
             raise NotFound("There is no such document.")
-        live = self._rooms.get(document)
-        if live is None:
-            loading = self._loading.get(document)
+        loading, live = self._loading.get(document), self._rooms.get(document)
+        if live is None or loading is not None:  # before it is loaded, the room does not know who is what
             if loading is None:
                 loading = self._loading[document] = asyncio.ensure_future(self._load(document))
                 loading.add_done_callback(lambda _: self._loading.pop(document, None))
@@ -318,7 +317,11 @@ class Hub:
         if await self._store.info(document) is None:  # deleted meanwhile
             raise NotFound("There is no such document.")
         live = self._rooms[document] = Live(room)
-        await self._look_up_rights(live, info)
+        try:
+            await self._look_up_rights(live, info)
+        except BokehServerError:
+            self._rooms.pop(document, None)
+            raise
         return live
 
     async def _look_up_rights(self, live: Live, info: Info) -> None:
@@ -348,6 +351,8 @@ class Hub:
         """Ask a room for something, and wait until it is durable; returns the seq."""
         if live.dead:
             raise StoreFailed
+        if self.lately_revoked(actor):
+            raise AccessRevoked
         token = live.key()
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         live.waiting[token] = future
@@ -482,9 +487,14 @@ class Hub:
             self.revoke(ended.__contains__)
         for live in list(self._rooms.values()):
             until = live.room.access.until
-            info = await self._store.info(live.room.name) if until is not None and until < now else None
-            if info is not None:
-                await self._look_up_rights(live, info)
+            if until is None or until >= now:
+                continue
+            try:
+                info = await self._store.info(live.room.name)
+                if info is not None:
+                    await self._look_up_rights(live, info)
+            except BokehServerError as error:  # it is tried again in a moment
+                log.warning("rights were not looked up", document=live.room.name, error=str(error))
 
     def _actors(self) -> Iterator[Actor]:
         for live in self._rooms.values():

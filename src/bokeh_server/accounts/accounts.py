@@ -6,6 +6,7 @@ close the sockets that are open with it. There is no other way to take something
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -19,6 +20,9 @@ from bokeh_server.accounts.users import Registration, User, Users
 from bokeh_server.core.authorise import ALL_SCOPES, Access, Actor, Role
 from bokeh_server.errors import Unauthorized
 from bokeh_server.store import Info, Ledger
+
+MOST_BY_LOGIN = 100
+"""Tokens of one user that programs got for his password: they never ask for fewer."""
 
 
 class Doors(Protocol):
@@ -48,16 +52,26 @@ class Accounts:
         self.tokens = Tokens(ledger, clock)
         self.sharing = Sharing(ledger, clock)
         self.doors: list[Doors] = []
+        self._turn = asyncio.Lock()
 
     # Logging in and out
 
     async def log_in(self, name: str, password: str, *, address: str, agent: str, before: str | None) -> str:
         """The cookie of a browser that logs in; the one that it had ``before`` ends."""
-        user = await self.users.log_in(name, password, address=address)
-        return await self.logins.open(user.name, agent, before)
+        return await self.open(await self.users.log_in(name, password, address=address), agent, before)
+
+    async def open(self, user: User, agent: str, before: str | None) -> str:
+        """The cookie of a browser that has just shown who its user is; the one that it had ``before`` ends."""
+        ended = (await self.logins.actor(before)).credential if before is not None else ""
+        key = await self.logins.open(user.name, agent, before)
+        if ended:
+            self._revoke(lambda actor: actor.credential == ended)
+        return key
 
     async def token_for(self, user: User, agent: str) -> str:
-        """The token of a program that logs in."""
+        """The token of a program that logs in; of many such, the one that was used longest ago ends."""
+        gone = {f"token:{id}" for id in await self.tokens.revoke_by_login(user.name, but=MOST_BY_LOGIN - 1)}
+        self._revoke(lambda actor: actor.credential in gone)
         text, _ = await self.tokens.make(user.name, f"login by {agent or 'a program'}"[:100], ALL_SCOPES, by_login=True)
         return text
 
@@ -156,9 +170,10 @@ class Accounts:
         await self._changed(info)
 
     async def _changed(self, info: Info) -> None:
-        access = await self.sharing.access(info)
-        for door in self.doors:
-            door.rights(access)
+        async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
+            access = await self.sharing.access(info)
+            for door in self.doors:
+                door.rights(access)
 
     def _revoke(self, lost: Callable[[Actor], bool]) -> None:
         for door in self.doors:

@@ -1,20 +1,28 @@
 """How often somebody may try: logins and registrations, by account and by address.
 
 The pair of both is what a person is; it gets few tries. An account alone gets many more, so that nobody can lock
-another one out from one address, and an address alone too, since many people may be behind one.
+another one out from one address, and an address alone too, since many people may be behind one. Where one person has
+2**64 addresses (IPv6), they count as one.
 """
 
 from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from bokeh_server.errors import TooManyAttempts
+from bokeh_server.errors import Forbidden, TooManyAttempts, Unauthorized
 
 PAIR = RateLimitItemPerMinute(10)
+PAIR_LONG = RateLimitItemPerHour(50)
 ACCOUNT = RateLimitItemPerHour(200)
 ADDRESS = RateLimitItemPerMinute(60)
+Kinds = list[tuple[RateLimitItem, tuple[str, ...]]]
 
 
 class Attempts:
@@ -22,19 +30,43 @@ class Attempts:
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._under_way: Counter[tuple[str, ...]] = Counter()
 
-    def ensure_left(self, account: str, address: str) -> None:
-        """``TooManyAttempts`` where no try is left. It is asked before anything is looked up or hashed."""
-        for item, key in kinds(account, address):
-            if not self._limiter.test(item, *key):
+    @contextmanager
+    def one(self, account: str, address: str) -> Iterator[None]:
+        """One try: it has failed where the block raises ``Unauthorized`` or ``Forbidden``.
+
+        Raises ``TooManyAttempts`` where none is left, counting those that are under way: it is asked before anything is
+        looked up or hashed, and a hundred at once are a hundred. ``account`` is "" where there is none yet.
+        """
+        limited = kinds(account, address)
+        for item, key in limited:
+            if not self._limiter.test(item, *key, cost=self._under_way[key] + 1):
                 raise TooManyAttempts
+        keys = {key for _, key in limited}
+        self._under_way.update(keys)
+        try:
+            yield
+        except (Unauthorized, Forbidden):
+            for item, key in limited:
+                self._limiter.hit(item, *key)
+            raise
+        finally:
+            self._under_way -= Counter(keys)
 
-    def failed(self, account: str, address: str) -> None:
-        """Count a try that failed."""
-        for item, key in kinds(account, address):
-            self._limiter.hit(item, *key)
 
-
-def kinds(account: str, address: str) -> tuple[tuple[RateLimitItem, tuple[str, ...]], ...]:
+def kinds(account: str, address: str) -> Kinds:
     """What is limited, and by what name."""
-    return (PAIR, ("pair", account, address)), (ACCOUNT, ("account", account)), (ADDRESS, ("address", address))
+    network = network_of(address)
+    of_account: Kinds = [(ACCOUNT, ("account", account))] if account else []
+    pair = ("pair", account, network)
+    return [(PAIR, pair), (PAIR_LONG, pair), *of_account, (ADDRESS, ("address", network))]
+
+
+def network_of(address: str) -> str:
+    """The addresses that one person has: an IPv4 address, or an IPv6 network of 64 bits."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ip if ip.version == 4 else ipaddress.ip_network((ip, 64), strict=False))

@@ -64,17 +64,17 @@ class Logins:
 
     async def open_link(self, cookie: str | None, link: str, agent: str) -> str | None:
         """Note that a browser has opened a link; the text of a new key where it had none that holds."""
-        known = await self._row(cookie) if cookie is not None else None
-        if known is None:
-            cookie = await self.open("", agent)
-            known = await self._row(cookie)
-        else:
-            cookie = None
-        assert known is not None, "it was opened just now"
-        kept = [*(other for other in known.links if other != link), link][-MOST_LINKS:]
-        changed = update(logins).where(logins.c.id == known.id).values(links=kept)
-        await self._ledger.change(lambda connection: connection.execute(changed))
-        return cookie
+        holds = cookie is not None and await self._row(cookie) is not None
+        key = cookie if holds and cookie is not None else await self.open("", agent)
+        mine = logins.c.digest == digest(key)
+
+        def job(connection: Connection) -> None:
+            known = connection.scalar(select(logins.c.links).where(mine)) or []
+            kept = [*(other for other in known if other != link), link][-MOST_LINKS:]
+            connection.execute(update(logins).where(mine).values(links=kept))
+
+        await self._ledger.change(job)
+        return None if holds else key
 
     async def actor(self, cookie: str) -> Actor:
         """Who comes with this cookie; nobody where it means nothing (any more)."""

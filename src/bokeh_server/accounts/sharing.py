@@ -76,6 +76,7 @@ class Sharing:
         """Make a user a viewer or an editor of a document; ``NotFound`` where there is no such user."""
         if role is Role.OWNER:
             raise BadMessage("A document has one owner; others can be viewers or editors.")
+        user = user.strip().lower()
 
         def job(connection: Connection) -> None:
             if not connection.scalar(select(exists().where(users.c.name == user))):
@@ -88,6 +89,7 @@ class Sharing:
 
     async def ungrant(self, document: str, user: str) -> None:
         """Take a grant back; ``NotFound`` where there is none."""
+        user = user.strip().lower()
         gone = delete(grants).where(grants.c.document == document, grants.c.user == user)
         if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
             raise NotFound(f"The document is not shared with {user[:64]!r}.")

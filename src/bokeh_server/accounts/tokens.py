@@ -103,8 +103,11 @@ class Tokens:
         if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
             raise NotFound("There is no such token any more.")
 
-    async def revoke_by_login(self, user: str) -> set[str]:
-        """End the tokens that programs got for the user's password; their ids."""
-        gone = delete(tokens).where(tokens.c.user == user, tokens.c.by_login).returning(tokens.c.id)
+    async def revoke_by_login(self, user: str, *, but: int = 0) -> set[str]:
+        """End the tokens that programs got for the user's password, but so many that were used last; their ids."""
+        used = func.coalesce(tokens.c.used, tokens.c.created)
+        by_login = select(tokens.c.id).where(tokens.c.user == user, tokens.c.by_login)
+        ended = by_login.order_by(used.desc(), tokens.c.id).offset(but)
+        gone = delete(tokens).where(tokens.c.id.in_(ended)).returning(tokens.c.id)
         rows = await self._ledger.change(lambda connection: connection.execute(gone).all())
         return {id for (id,) in rows}

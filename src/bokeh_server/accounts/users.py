@@ -73,23 +73,20 @@ class Users:
         """
         name = canonical(name)
         ensure_good(password, name)
-        self._attempts.ensure_left("", address)
         if invitation is None and self.registration != "open":
             raise Forbidden(CLOSED if self.registration == "closed" else INVITED_ONLY)
-        hashed = await self._passwords.hash(password)
 
         def job(connection: Connection) -> User:
             user = User(name, self._invited(connection, invitation), False, self._clock())
             add(connection, user, hashed)
             return user
 
-        try:
-            return await self._ledger.change(job)
-        except Conflict:
-            raise Conflict(f"The user name {name!r} is taken; choose another.") from None
-        except Forbidden:
-            self._attempts.failed("", address)
-            raise
+        with self._attempts.one("", address):
+            hashed = await self._passwords.hash(password)
+            try:
+                return await self._ledger.change(job)
+            except Conflict:
+                raise Conflict(f"The user name {name!r} is taken; choose another.") from None
 
     def _invited(self, connection: Connection, invitation: str | None) -> bool:
         """Use the invitation up; whether it makes an administrator."""
@@ -116,12 +113,11 @@ class Users:
     async def log_in(self, name: str, password: str, *, address: str) -> User:
         """The user of this name and password; ``Unauthorized`` where there is none, or it is disabled."""
         name = name.strip().lower()[:100]
-        self._attempts.ensure_left(name, address)
-        found = await self._row(name)
-        right = await self._passwords.check(password, found.password if found else None)
-        if found is None or not right or found.disabled:
-            self._attempts.failed(name, address)
-            raise Unauthorized(WRONG)
+        with self._attempts.one(name, address):
+            found = await self._row(name)
+            right = await self._passwords.check(password, found.password if found else None)
+            if found is None or not right or found.disabled:
+                raise Unauthorized(WRONG)
         if self._passwords.outdated(found.password):
             await self._put(name, password=await self._passwords.hash(password))
         return user_of(found)
@@ -180,8 +176,9 @@ class Users:
             raise NotFound("There is no such invitation any more.")
 
     async def first_invitation(self) -> str | None:
-        """The text of an invitation for the first administrator, where there is no user yet; older ones end."""
-        if await self._ledger.look(lambda connection: connection.scalar(select(func.count()).select_from(users))):
+        """The text of an invitation for the first administrator, where there is none yet; older ones end."""
+        known = select(func.count()).select_from(users).where(users.c.admin)
+        if await self._ledger.look(lambda connection: connection.scalar(known)):
             return None
         await self._ledger.change(lambda connection: connection.execute(delete(invitations)))
         return await self.invite("server", admin=True, seconds=DAY)

@@ -217,7 +217,8 @@ def request_of(scope: Scope, method: str, read: Callable[[int], Awaitable[bytes]
     headers: dict[str, str] = {}
     for raw, text in scope["headers"]:
         name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        between = "; " if name == "cookie" else ", "  # HTTP/2 sends every cookie by itself
+        headers[name] = headers[name] + between + value if name in headers else value
     path = scope.get("raw_path") or quote(scope["path"]).encode()
     request = Request(
         method,

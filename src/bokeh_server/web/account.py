@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bokeh_server.accounts.logins import LONGEST
+from bokeh_server.accounts.passwords import ensure_good
 from bokeh_server.accounts.tokens import Token
 from bokeh_server.accounts.users import User
 from bokeh_server.core.authorise import Scope
@@ -111,7 +112,7 @@ async def register(site: Site, request: Request) -> Response:
     given: Registration = await body(site, request, Registration)
     user = await new_user(site, request, given)
     before = request.cookies.get(site.cookie(request))
-    key = await site.accounts.logins.open(user.name, request.agent, before)
+    key = await site.accounts.open(user, request.agent, before)
     return with_cookie(site, request, Response(201, headers=headers.data()), key)
 
 
@@ -208,10 +209,16 @@ async def tokens(site: Site, request: Request) -> Response:
 async def post_token(site: Site, request: Request) -> Response:
     """A new token for a program; ``token`` is told only now."""
     new: NewToken = await body(site, request, NewToken)
-    if new.document is not None and await site.hub.look(request.actor.name, new.document) is None:
-        raise NotFound(f"There is no document {new.document[:200]!r}.")
-    more = {"document": new.document, "seconds": new.seconds}
-    text, token = await site.accounts.tokens.make(request.actor.name, new.name, new.scopes, **more)  # type: ignore[arg-type]
+    actor, document = request.actor, None
+    if actor.kind == "token" and (actor.until is not None or not actor.scopes.issuperset(new.scopes)):
+        raise Forbidden("A token makes no other that is good for more, or for longer.")
+    if new.document is not None:
+        found, _ = await site.find(actor, new.document)
+        if found is None:
+            raise NotFound(f"There is no document {new.document[: site.limits.title]!r}.")
+        document = found.id
+    more = {"document": document, "seconds": new.seconds}
+    text, token = await site.accounts.tokens.make(actor.name, new.name, new.scopes, **more)  # type: ignore[arg-type]
     return answer({**described(token), "token": text}, 201)
 
 
@@ -241,11 +248,13 @@ async def patch_user(site: Site, request: Request) -> Response:
     change: UserChange = await body(site, request, UserChange)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
     if change.password is not None:
-        await site.accounts.reset_password(name, change.password)
+        ensure_good(change.password, name)  # before anything is changed
     if change.admin is not None:
         await site.accounts.set_admin(name, change.admin)
     if change.disabled is not None:
         await site.accounts.set_disabled(name, change.disabled)
+    if change.password is not None:
+        await site.accounts.reset_password(name, change.password)
     return answer(asdict(await site.accounts.users.find(name)))
 
 

@@ -74,8 +74,10 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 async def documents(site: Site, request: Request) -> Response:
-    """The documents that the user may see: his own, those shared with him, and those that are published; the last
-    changed first. With ``?title=`` only his own of that title, if there is one."""
+    """The documents that the user may see, the last changed first; with ``?title=`` only his own of that title.
+
+    His own, those shared with him, and those that are published.
+    """
     actor, title = request.actor, request.query.get("title")
     found = []
     for info in await visible(site, actor):
@@ -91,7 +93,7 @@ async def visible(site: Site, actor: Actor) -> list[Info]:
     ids = set(await site.accounts.sharing.shared_with(actor.name)) | await site.accounts.sharing.published()
     infos = {info.id: info for info in await site.hub.documents(actor.name)}
     others = [await site.hub.look("", id) for id in ids - infos.keys()]
-    found = [*infos.values(), *(info for info in others if info is not None)]
+    found = [*infos.values(), *(info for info, _ in others if info is not None)]
     return sorted(found, key=lambda info: (-info.changed, info.id))
 
 
@@ -119,16 +121,19 @@ async def put(site: Site, request: Request) -> Response:
     name = unquote(request.parameters["name"])
     content = await request.read(site.limits.body)
     Document.decode(content, limits=site.limits)
-    status, info = 200, await site.hub.look(request.actor.name, name)
+    info, access = await site.find(request.actor, name)
+    status = 200
     if info is None:
         try:
             info, status = await site.hub.create(request.actor.name, name), 201
+            access = await site.hub.access_of(info)
         except Conflict:  # somebody was faster
-            info = await site.hub.find(request.actor.name, name)
-    verdict = may(request.actor, Action.EDIT, await site.hub.access_of(info))
+            info, access = await site.find(request.actor, name)
+            if info is None:
+                raise
+    verdict = may(request.actor, Action.EDIT, access)
     if not isinstance(verdict, Allowed):
-        missing = NotFound(f"There is no document {name[: site.limits.title]!r}.")
-        raise missing if verdict.hidden else Forbidden(verdict.reason)
+        raise Forbidden(verdict.reason)
     await site.hub.replace(info.id, content, (), request.actor)
     return await shown(site, request, info.id, status)
 

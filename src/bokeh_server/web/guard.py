@@ -8,22 +8,22 @@ he may. What he may not see does not exist: the answer is the same, word for wor
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import replace
 from urllib.parse import unquote
 
 import structlog
 
 from bokeh_server.config import is_loopback
-from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Actor, Allowed, may
+from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Action, Actor, Allowed, may
 from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault, Unauthorized
-from bokeh_server.store import Info
 from bokeh_server.web import pages
+from bokeh_server.web.account import NO_ACCOUNTS
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.routes import Route, Table
 from bokeh_server.web.site import Site
 
 log = structlog.get_logger("bokeh_server.web")
+WITH_ACCOUNTS = frozenset({Action.ACCOUNT, Action.ADMINISTER})
 
 
 class Guard:
@@ -88,6 +88,8 @@ class Guard:
         return await self.site.accounts.logins.actor(cookie) if cookie else ANONYMOUS
 
     async def _authorise(self, route: Route, request: Request) -> None:
+        if route.action in WITH_ACCOUNTS and not self.site.config.multi_user:
+            raise Forbidden(NO_ACCOUNTS)
         if route.action in ON_DOCUMENTS:
             await self._find(route, request)
         verdict = may(request.actor, route.action, request.access)
@@ -97,11 +99,8 @@ class Guard:
     async def _find(self, route: Route, request: Request) -> None:
         """The document that the route is about, and who is what to it; ``NotFound`` also where it must not be seen."""
         name = unquote(request.parameters.get("document") or request.parameters["name"])
-        hub = self.site.hub
-        info = await hub.look(request.actor.name, name)
-        access = await hub.access_of(info if info is not None else Info("", "", "", 0.0, 0.0))
-        verdict = may(request.actor, route.action, access if info is not None else None)
-        if info is None or (not isinstance(verdict, Allowed) and verdict.hidden):
+        info, access = await self.site.find(request.actor, name)
+        if info is None:
             if route.kind == "page" and not request.actor.name and not request.actor.public:
                 raise Unauthorized(LOG_IN)
             raise NotFound(f"There is no document {name[: self.site.limits.title]!r}.")
@@ -123,7 +122,7 @@ def basic(given: str) -> tuple[str, str]:
     """User and token of Basic credentials (how ``bokeh.client`` sends those in a URL)."""
     try:
         user, _, token = base64.b64decode(given.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise Unauthorized("These credentials are not valid; give a user name and a token.") from None
     return user, token
 

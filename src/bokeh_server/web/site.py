@@ -17,9 +17,11 @@ import jinja2
 from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.errors import NotFound
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.store import Info
 from bokeh_server.web.http import Request
 from bokeh_server.web.schema import Schema
 
@@ -31,6 +33,10 @@ TYPES = {
     ".woff2": "font/woff2",
     ".ico": "image/x-icon",
 }
+
+
+NONE = Info("", "", "", 0.0, 0.0)
+"""What is looked up where there is no document."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,16 @@ class Site:
         secure = (self.origin(request) or "").startswith("https:")
         return "__Host-bokeh-server" if secure else f"bokeh-server-{self.port}"
 
+    async def find(self, actor: Actor, name: str) -> tuple[Info | None, Access]:
+        """The document of this id, or else the actor's own of this title, and who is what to it; None where there is
+        none that he may see. What he may not see takes as many look-ups as what is not there, and hides no title."""
+        by_id, by_title = await self.hub.look(actor.name, name)
+        access = await self.hub.access_of(by_id or NONE)
+        if by_id is not None and is_seen(actor, access):
+            return by_id, access
+        access = await self.hub.access_of(by_title or NONE)
+        return (by_title if by_title is not None and is_seen(actor, access) else None), access
+
     @cached_property
     def versions(self) -> dict[str, str]:
         """What ``/version`` tells."""
@@ -126,6 +142,12 @@ class Site:
             **more,
         )
         return page.encode()
+
+
+def is_seen(actor: Actor, access: Access) -> bool:
+    """Whether the document is there for the actor, whatever he may do with it."""
+    verdict = may(actor, Action.VIEW, access)
+    return isinstance(verdict, Allowed) or not verdict.hidden
 
 
 class StaticFiles:

@@ -1,0 +1,340 @@
+"""Users: who gets an account, who gets in, and that somebody is left who can let others in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import insert
+
+from bokeh_server.accounts.attempts import PAIR, Attempts
+from bokeh_server.accounts.passwords import Passwords
+from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Registration, User, Users, canonical
+from bokeh_server.errors import BadMessage, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
+from bokeh_server.store import Ledger
+from bokeh_server.store.schema import documents, invitations, users
+from tests.accounts.ledgers import CHEAP, GOOD, Clock, cheap, count, dump, on_both, on_memory
+
+HERE = "10.0.0.1"
+
+
+def some(ledger: Ledger, clock: Clock, registration: Registration = "closed", passwords: Any = None) -> Users:
+    return Users(ledger, passwords or cheap(), Attempts(), registration, clock)
+
+
+async def refused(kind: type[ClientError], asked: Awaitable[object]) -> str:
+    """What somebody is told who is refused with exactly this error."""
+    with pytest.raises(kind) as caught:
+        await asked
+    assert type(caught.value) is kind
+    return str(caught.value)
+
+
+class Counting(Passwords):
+    """Passwords that count the questions."""
+
+    def __init__(self) -> None:
+        super().__init__(CHEAP)
+        self.asked: list[bool] = []
+
+    async def check(self, password: str, known: str | None) -> bool:
+        self.asked.append(known is not None)
+        return await super().check(password, known)
+
+
+# Logging in
+
+
+@on_both
+async def test_a_user_logs_in_by_name_and_password(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    made = await known.create("anna", GOOD)
+    assert made == User("anna", False, False, clock.now)
+    for name in ("anna", "ANNA", "  Anna "):
+        assert await known.log_in(name, GOOD, address=HERE) == made
+    assert GOOD not in await dump(ledger, users)
+
+
+@on_memory
+async def test_a_wrong_password_and_an_unknown_user_look_the_same_and_cost_the_same(
+    ledger: Ledger, clock: Clock
+) -> None:
+    passwords = Counting()
+    known = some(ledger, clock, passwords=passwords)
+    await known.create("anna", GOOD)
+    await known.create("ben", GOOD)
+    await known.create("root", GOOD, admin=True)
+    await known.set_disabled("ben", True)
+    told = [
+        await refused(Unauthorized, known.log_in(name, password, address=HERE))
+        for name, password in [("anna", "wrong"), ("nobody", GOOD), ("", ""), ("ben", GOOD), ("../anna", GOOD)]
+    ]
+    assert set(told) == {WRONG}
+    assert passwords.asked == [True, False, False, True, False], "each is checked, and once"
+
+
+@on_memory
+async def test_a_disabled_user_is_kept_out_until_he_is_let_in_again(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    await known.create("anna", GOOD)
+    await known.set_disabled("anna", True)
+    assert (await known.find("anna")).disabled
+    await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
+    await known.set_disabled("anna", False)
+    await known.log_in("anna", GOOD, address=HERE)
+
+
+@on_memory
+async def test_a_hash_of_weaker_parameters_is_made_anew_when_its_user_logs_in(ledger: Ledger, clock: Clock) -> None:
+    strong = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+    await some(ledger, clock).create("anna", GOOD)
+    stronger = some(ledger, clock, passwords=Passwords(strong))
+    assert "m=8,t=1,p=1" in await dump(ledger, users)
+    await refused(Unauthorized, stronger.log_in("anna", "wrong password", address=HERE))
+    assert "m=8,t=1,p=1" in await dump(ledger, users)
+    await stronger.log_in("anna", GOOD, address=HERE)
+    again = await dump(ledger, users)
+    assert "m=16,t=2,p=1" in again
+    await stronger.log_in("anna", GOOD, address=HERE)
+    assert await dump(ledger, users) == again
+
+
+@on_memory
+async def test_after_some_failures_even_the_right_password_has_to_wait(ledger: Ledger, clock: Clock) -> None:
+    passwords = Counting()
+    known = some(ledger, clock, passwords=passwords)
+    await known.create("anna", GOOD)
+    for _ in range(PAIR.amount):
+        await refused(Unauthorized, known.log_in("anna", "wrong", address=HERE))
+    asked = len(passwords.asked)
+    for name in ("anna", "Anna ", "ANNA"):
+        await refused(TooManyAttempts, known.log_in(name, GOOD, address=HERE))
+    assert len(passwords.asked) == asked, "nothing is hashed for who has no try left"
+    await known.log_in("anna", GOOD, address="10.0.0.2")
+
+
+@on_memory
+async def test_a_crowd_of_guesses_at_once_has_no_more_tries_than_one_after_the_other(
+    ledger: Ledger, clock: Clock
+) -> None:
+    passwords = Counting()
+    known = some(ledger, clock, passwords=passwords)
+    await known.create("anna", GOOD)
+    guesses = (known.log_in("anna", f"guess {number}", address=HERE) for number in range(50))
+    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
+    kinds = [type(outcome) for outcome in outcomes]
+    assert (kinds.count(Unauthorized), kinds.count(TooManyAttempts)) == (PAIR.amount, 50 - PAIR.amount)
+    assert len(passwords.asked) == PAIR.amount
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ["anna", "a", "x" * 64, "a.b-c_d", "7up", " Anna ", "ANNA"])
+def test_a_name_has_one_spelling(name: str) -> None:
+    assert canonical(name) == name.strip().lower()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "x" * 65, ".anna", "-anna", "_anna", "an na", "anna/", "änna", "anna\n.", "a\x00", "аnna", *RESERVED],
+)
+def test_a_name_that_looks_like_another_or_is_reserved_is_refused(name: str) -> None:
+    with pytest.raises(BadMessage, match="1 to 64"):
+        canonical(name)
+
+
+@on_both
+async def test_a_name_is_taken_once_however_it_is_written(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "open")
+    await known.create("anna", GOOD)
+    taken = "The user name 'anna' is taken; choose another."
+    assert await refused(Conflict, known.create("Anna", "another password")) == taken
+    asked = known.register(" ANNA ", "another password", invitation=None, address=HERE)
+    assert await refused(Conflict, asked) == taken
+    await known.log_in("anna", GOOD, address=HERE)
+
+
+@on_memory
+async def test_of_two_who_want_a_name_at_once_one_gets_it(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "open")
+    both = (known.register("anna", f"password {at}", invitation=None, address=HERE) for at in range(2))
+    outcomes = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict", "User"]
+
+
+# Registration
+
+
+@on_memory
+async def test_where_registration_is_open_anybody_becomes_a_user_and_no_administrator(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock, "open")
+    made = await known.register("Anna", GOOD, invitation=None, address=HERE)
+    assert made == User("anna", False, False, clock.now)
+    await known.log_in("anna", GOOD, address=HERE)
+
+
+@on_memory
+async def test_where_registration_is_not_open_it_says_whom_to_ask(ledger: Ledger, clock: Clock) -> None:
+    for registration, words in (("closed", "is closed"), ("invitation", "is by invitation")):
+        known = some(ledger, clock, registration)  # type: ignore[arg-type]
+        asked = known.register("anna", GOOD, invitation=None, address=HERE)
+        assert words in await refused(Forbidden, asked)
+    assert await count(ledger, users) == 0
+
+
+@on_memory
+async def test_a_name_or_password_that_can_not_be_one_is_refused_first(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "open")
+    for name, password in (("a b", GOOD), ("anna", "short"), ("annamaria", "annamaria")):
+        await refused(BadMessage, known.register(name, password, invitation=None, address=HERE))
+        await refused(BadMessage, known.create(name, password))
+    assert await count(ledger, users) == 0
+
+
+@on_both
+async def test_an_invitation_is_good_once(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "invitation")
+    key = await known.invite("root")
+    made = await known.register("anna", GOOD, invitation=key, address=HERE)
+    assert not made.admin
+    asked = known.register("ben", GOOD, invitation=key, address=HERE)
+    assert "not valid" in await refused(Forbidden, asked)
+    assert [user.name for user, _, _ in await known.all()] == ["anna"]
+
+
+@on_both
+async def test_an_invitation_is_not_used_up_where_the_name_is_taken(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "invitation")
+    await known.create("anna", GOOD)
+    key = await known.invite("root")
+    await refused(Conflict, known.register("anna", "another password", invitation=key, address=HERE))
+    assert (await known.register("ben", GOOD, invitation=key, address=HERE)).name == "ben"
+
+
+@on_memory
+async def test_an_invitation_ends(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "open")
+    key = await known.invite("root")
+    assert [found.until - clock.now for found in await known.invitations()] == [WEEK]
+    clock.now += WEEK + 1
+    assert await known.invitations() == []
+    await refused(Forbidden, known.register("anna", GOOD, invitation=key, address=HERE))
+
+
+@on_memory
+async def test_an_invitation_of_an_administrator_makes_one(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    key = await known.invite("root", admin=True)
+    made = await known.register("anna", GOOD, invitation=key, address=HERE)
+    assert made.admin
+    assert (await known.find("ANNA ")).admin
+
+
+@on_memory
+async def test_guesses_of_invitations_are_limited(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    for _ in range(PAIR.amount):
+        await refused(Forbidden, known.register("anna", GOOD, invitation="bsi_guess", address=HERE))
+    key = await known.invite("root")
+    await refused(TooManyAttempts, known.register("anna", GOOD, invitation=key, address=HERE))
+    await known.register("anna", GOOD, invitation=key, address="10.0.0.2")
+
+
+@on_memory
+async def test_invitations_are_listed_without_their_text_and_can_be_taken_back(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    first = await known.invite("root")
+    clock.now += 1
+    second = await known.invite("eva", admin=True)
+    listed = await known.invitations()
+    assert [(found.author, found.admin) for found in listed] == [("eva", True), ("root", False)]
+    kept = await dump(ledger, invitations)
+    assert first not in kept
+    assert second not in kept
+    await known.uninvite(listed[0].id)
+    await refused(NotFound, known.uninvite(listed[0].id))
+    await refused(Forbidden, known.register("anna", GOOD, invitation=second, address=HERE))
+    await known.register("anna", GOOD, invitation=first, address=HERE)
+
+
+@on_memory
+async def test_the_first_start_gives_an_invitation_for_the_administrator_and_every_start_a_new_one(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock)
+    first, second = await known.first_invitation(), await known.first_invitation()
+    assert first
+    assert second
+    await refused(Forbidden, known.register("root", GOOD, invitation=first, address=HERE))
+    assert [found.until - clock.now for found in await known.invitations()] == [DAY]
+    assert (await known.register("root", GOOD, invitation=second, address=HERE)).admin
+    assert await known.first_invitation() is None
+
+
+@on_memory
+async def test_where_others_registered_first_there_is_still_an_invitation_for_the_administrator(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock, "open")
+    await known.register("anna", GOOD, invitation=None, address=HERE)
+    key = await known.first_invitation()
+    assert (await known.register("root", GOOD, invitation=key, address=HERE)).admin
+
+
+# What administrators change
+
+
+@on_both
+async def test_the_last_administrator_stays(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    await known.create("anna", GOOD)
+    for asked in (known.set_admin("root", False), known.set_disabled("root", True)):
+        assert "last administrator" in await refused(Conflict, asked)
+    assert await known.find("root") == User("root", True, False, clock.now)
+    await known.set_admin("anna", True)
+    await known.set_disabled("root", True)
+    assert "last administrator" in await refused(Conflict, known.set_admin("anna", False))
+    assert (await known.find("anna")).admin
+
+
+@on_memory
+async def test_another_password_takes_the_place_of_the_old_one(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("anna", GOOD)
+    await known.set_password("anna", "another password")
+    await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
+    await known.log_in("anna", "another password", address=HERE)
+    await refused(BadMessage, known.set_password("anna", "short"))
+
+
+@on_memory
+async def test_who_is_not_there_can_not_be_found_or_changed(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    for asked in (
+        known.find("anna"),
+        known.set_password("anna", GOOD),
+        known.set_admin("anna", True),
+        known.set_disabled("anna", True),
+    ):
+        assert await refused(NotFound, asked) == "There is no user 'anna'."
+
+
+@on_memory
+async def test_every_user_is_listed_with_what_he_stores(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    await known.create("anna", GOOD)
+    row = {"owner": "anna", "created": 0.0, "changed": 0.0, "seq": 0, "epoch": 1, "kind": ""}
+    rows = [{**row, "id": f"d{at}", "title": f"t{at}", "size": at} for at in (3, 4)]
+    await ledger.change(lambda connection: connection.execute(insert(documents), rows))
+    listed = [(user.name, many, size) for user, many, size in await known.all()]
+    assert listed == [("anna", 2, 7), ("root", 0, 0)]
