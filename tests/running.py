@@ -28,6 +28,8 @@ class RunningServer:
         self.folder = folder
         self.port = 0
         self.log = folder.with_suffix(".log")
+        self.invitation = ""
+        """The key to make the first administrator's account, where the server has printed one (``-m``)."""
         self._flags = flags
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -57,6 +59,8 @@ class RunningServer:
         found = re.search(r"http://localhost:(\d+)", line)
         assert found, f"the server did not start: {line!r}; {self.log.read_text()[-2000:]}"
         self.port = int(found[1])
+        if "-m" in self._flags and not self.invitation:
+            self.invitation = self._process.stdout.readline().strip().partition("/bokeh/register#")[2]
         taken = time.monotonic() - begin
         assert taken < START
         return taken

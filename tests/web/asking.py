@@ -102,7 +102,8 @@ async def call(
     """One request straight to the application, from whichever client address."""
     sent: list[Any] = []
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": b"", "client": client}
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": query.encode()}
     if body:
         raw.append((b"content-length", str(len(body)).encode()))
 
@@ -113,6 +114,6 @@ async def call(
         await asyncio.sleep(0)
         sent.append(event)
 
-    await app({**scope, "raw_path": path.encode()}, receive, send)
+    await app({**scope, "client": client, "raw_path": path.encode()}, receive, send)
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], found, sent[1]["body"])

@@ -10,6 +10,7 @@ import pytest
 from tests.running import RunningServer
 from tests.web.asking import ask, content
 from tests.web.people import World, peopled
+from tests.web.town import Town
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A multi-user server of this module, with a few people on it."""
     with peopled(tmp_path_factory.mktemp("people") / "data") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A server with accounts for all tests of a module; each test makes what it changes."""
+    with RunningServer(tmp_path_factory.mktemp("town") / "data", "-m", "--registration", "invitation") as server:
+        yield Town(server)

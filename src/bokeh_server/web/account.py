@@ -89,9 +89,14 @@ class OpenLink(msgspec.Struct, forbid_unknown_fields=True):
 
 async def body(site: Site, request: Request, kind: type[Any]) -> Any:
     """The JSON body; ``Forbidden`` on a server without accounts."""
+    ensure_accounts(site)
+    return parse_json(await request.read(BODY), kind)
+
+
+def ensure_accounts(site: Site) -> None:
+    """``Forbidden`` on a server without accounts."""
     if not site.config.multi_user:
         raise Forbidden(NO_ACCOUNTS)
-    return parse_json(await request.read(BODY), kind)
 
 
 # Coming and going
@@ -118,6 +123,7 @@ async def register(site: Site, request: Request) -> Response:
 
 async def log_out(site: Site, request: Request) -> Response:
     """End the login or the token that this request came with; its sockets are closed."""
+    ensure_accounts(site)
     await site.accounts.log_out(request.actor)
     return with_cookie(site, request, DONE, None)
 

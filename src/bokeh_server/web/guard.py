@@ -17,7 +17,7 @@ from bokeh_server.config import is_loopback
 from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Action, Actor, Allowed, may
 from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault, Unauthorized
 from bokeh_server.web import pages
-from bokeh_server.web.account import NO_ACCOUNTS
+from bokeh_server.web.account import ensure_accounts
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.routes import Route, Table
 from bokeh_server.web.site import Site
@@ -88,8 +88,8 @@ class Guard:
         return await self.site.accounts.logins.actor(cookie) if cookie else ANONYMOUS
 
     async def _authorise(self, route: Route, request: Request) -> None:
-        if route.action in WITH_ACCOUNTS and not self.site.config.multi_user:
-            raise Forbidden(NO_ACCOUNTS)
+        if route.action in WITH_ACCOUNTS:
+            ensure_accounts(self.site)
         if route.action in ON_DOCUMENTS:
             await self._find(route, request)
         verdict = may(request.actor, route.action, request.access)
