@@ -11,6 +11,7 @@ patch which the store does not have: the book fails at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ import orjson
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import Applied, Origin, apply
-from bokeh_server.core.authorise import DEFAULT_USER, Access, Actor
+from bokeh_server.core.authorise import DEFAULT_USER, Access, Actor, Role
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -37,6 +38,8 @@ from bokeh_server.core.events import (
     Paused,
     Reading,
     Received,
+    Revoked,
+    Rights,
     Send,
     Submitted,
     TakeSnapshot,
@@ -248,6 +251,14 @@ class Playbook:
     def appended(self, seq: int | None = None) -> list[str]:
         """The store has all up to ``seq``, or all that there is."""
         return self.receive(Appended(self.room.seq if seq is None else seq))
+
+    def shares(self, *, published: bool = False, **roles: Role) -> list[str]:
+        """Who is what to the document has changed: the owner stays."""
+        return self.receive(Rights(Access("doc", "defaultuser", published, roles)))
+
+    def revokes(self, lost: Callable[[Actor], bool]) -> list[str]:
+        """Actors of whom this is true have lost what they came with."""
+        return self.receive(Revoked(lost))
 
     def fails(self, error: ServerFault) -> list[str]:
         return self.receive(Failed(error))

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.apply import Applied, Origin, apply
+from bokeh_server.core.apply import Applied, Origin, apply, with_whole_data
 from bokeh_server.core.document import Document
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS
@@ -542,3 +542,50 @@ def test_a_chain_comes_back_whole_or_is_refused_but_never_half(length: int) -> N
         with pytest.raises(TooLarge):
             case.apply(changed("w", "tags", [ref("n0")]))
         assert case.document.encode() == before
+
+
+# For programs that take a part for the whole
+
+
+def whole(case: Case, *given: Json, buffers: Any = ()) -> tuple[list[Json], list[str]]:
+    """The events with whole data, and the names of the buffers that go with them."""
+    case.apply(*given, buffers=buffers)
+    content, more = with_whole_data(case.document, patch(*given), buffers)
+    found: list[Json] = orjson.loads(content)["events"]
+    return found, [name for name, _ in more]
+
+
+def test_single_columns_become_the_whole_data_of_their_source() -> None:
+    [event], names = whole(Case(), data_changed("s", cols=["y"], y=[8, 9]))
+    assert event == data_changed("s", x=[1, 2], y=[8, 9])
+    assert names == []
+
+
+def test_what_comes_after_the_whole_data_of_a_source_is_in_it_already() -> None:
+    before, after = streamed("s", x=[5], y=[6]), streamed("s", x=[7], y=[8])
+    others = [titled("u"), changed("w", "value", 7), changed("s", "name", "n")]
+    found, _ = whole(Case(), before, data_changed("s", cols=[]), after, patched("s", x=[[0, 9]]), *others)
+    assert found == [before, data_changed("s", x=[9, 2, 5, 7], y=[3, 4, 6, 8]), *others]
+
+
+def test_data_that_comes_whole_stays_as_it_is() -> None:
+    given = [data_changed("s", z=[1]), data_changed("s", cols=["z"], z=[2])]
+    found, _ = whole(Case(), *given)
+    assert found == [given[0], data_changed("s", z=[2])]
+
+
+def test_a_source_that_is_gone_has_no_whole_data() -> None:
+    given = [data_changed("s", cols=["y"], y=[8, 9]), changed("c", "children", [])]
+    assert whole(Case(), *given)[0] == given
+
+
+def test_arrays_of_the_whole_data_take_names_that_the_patch_has_not() -> None:
+    case = Case()
+    case.apply(
+        changed("s", "data", data(x=array("0"), y=array("1"))), buffers=(("0", numbers(1, 2)), ("1", numbers(3, 4)))
+    )
+    [event], names = whole(case, data_changed("s", cols=["y"], y=array("0")), buffers=(("0", numbers(8, 9)),))
+    assert len(set(names)) == len(names) == 3
+    x, y = (column["array"]["data"]["id"] for _, column in event["data"]["entries"])
+    assert "0" not in (x, y)
+    assert {x, y} <= set(names)

@@ -11,7 +11,7 @@ import pytest
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import apply
 from bokeh_server.core.document import Document
-from bokeh_server.core.plain import apply_plain
+from bokeh_server.core.plain import apply_plain, is_rows
 
 FLOATS = np.array([1.5, 2.5]).tobytes()
 
@@ -156,3 +156,70 @@ def test_an_array_without_its_buffer_is_left_alone() -> None:
 
 def test_a_browsers_change_goes_the_long_way_where_view_state_is_known() -> None:
     assert not short_way(document(), change(2), program=False)
+
+
+# Who may only stream
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        rows([["l", [2, None, "b", True, 1.5]]]),
+        rows([["l", [2, 3]], ["f", [1, 2.5]]], 3),
+        rows([["f", array()]]),
+        rows([["none", [1]]], model={"id": "none"}),
+        rows([]),
+    ],
+    ids=lambda event: orjson.dumps(event)[:80].decode(),
+)
+def test_plain_rows_are_known_without_a_document(event: Any) -> None:
+    assert is_rows(orjson.dumps({"events": [event]}))
+
+
+SCRIPT = {"type": "object", "name": "CustomJS", "id": "x", "attributes": {"code": "alert(1)"}}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        change(2),
+        {"kind": "TitleChanged", "title": "t"},
+        {"kind": "RootAdded", "model": SCRIPT},
+        rows([["l", [SCRIPT]]]),
+        rows([["l", [{"id": "x"}]]]),
+        rows([["l", SCRIPT]]),
+        rows([["l", [[1]]]]),
+        rows([["l", [1]]], model=SCRIPT),
+        rows([["l", [1]]], model={"id": "s", "attributes": {}}),
+        rows([["l", [1]]], attr="tags"),
+        rows([["l", [1]]], more=SCRIPT),
+        rows([["l", [1]]], 0),
+        rows([["f", array(array=SCRIPT)]]),
+        {**rows([["l", [1]]]), "kind": "ColumnDataChanged"},
+        {**rows([["l", [1]]]), "kind": "ColumnsPatched"},
+    ],
+    ids=lambda event: orjson.dumps(event)[:100].decode(),
+)
+def test_what_could_hold_a_model_or_change_anything_else_is_not_plain_rows(event: Any) -> None:
+    assert not is_rows(orjson.dumps({"events": [event]}))
+
+
+def test_plain_rows_are_one_event_alone_and_said_once() -> None:
+    one = rows([["l", [1]]])
+    text = orjson.dumps(one)
+    for content in (
+        b"",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"events":[]}',
+        b'{"events":[%s,%s]}' % (text, text),
+        b'{"events":[%s,%s]}' % (text, orjson.dumps(change(2))),
+        b'{"events":[%s],"more":1}' % text,
+        b'{"events":[%s],"events":[%s]}' % (text, orjson.dumps(change(2))),
+        b'{"events":[%s,"kind":"ColumnDataChanged"}]}' % text[:-1],
+        b'{"events":[{"kind":"ColumnDataChanged",%s]}' % text[1:],
+        b'{"events":[%s]} ' % text + text,
+    ):
+        assert not is_rows(content), content[:200]

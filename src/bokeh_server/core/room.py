@@ -366,7 +366,7 @@ class Room:
 
     def _submitted(self, event: Submitted) -> list[Effect]:
         try:
-            self._ensure_may(event.actor, ACTIONS[event.what], event.content)
+            self._ensure_may(event.actor, ACTIONS[event.what], event.content if event.what == "patch" else b"")
             effects: list[Effect] = []
             if event.what == "replace":
                 effects = self._replace(event.content, event.buffers, event.actor)
