@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bokeh_server.adapters.asgi import make_site
-from bokeh_server.config import Config, canonical_address, canonical_prefix, default_data, is_loopback
+from bokeh_server.config import Config, canonical_address, canonical_origin, canonical_prefix, default_data, is_loopback
 from bokeh_server.errors import BadSetting
+from bokeh_server.web.http import Request
 
 
 @pytest.mark.parametrize(
@@ -108,3 +109,114 @@ def test_addresses_are_read_as_sockets_read_them() -> None:
     assert canonical_address("nonsense") is None
     assert is_loopback("::1")
     assert not is_loopback("localhost")
+
+
+# With accounts
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.0.1", "fe80::1%eth0", "localhost", "127.0.0.1"])
+def test_with_accounts_it_may_listen_anywhere(address: str) -> None:
+    assert Config(address=address, multi_user=True).multi_user
+
+
+@pytest.mark.parametrize("address", ["", "example.org", "127.1", "127.0.0.1:80"])
+def test_with_accounts_too_an_address_is_one(address: str) -> None:
+    with pytest.raises(BadSetting, match="on localhost or on an IP address"):
+        Config(address=address, multi_user=True)
+
+
+def test_registration_is_for_servers_with_accounts() -> None:
+    assert Config().registration == Config(multi_user=True).registration == "closed"
+    for registration in ("invitation", "open"):
+        assert Config(multi_user=True, registration=registration).registration == registration
+        with pytest.raises(BadSetting, match=r"nothing to register for without accounts \(-m\)"):
+            Config(registration=registration)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://plots.example.org", "https://plots.example.org"),
+        ("https://plots.example.org/", "https://plots.example.org"),
+        ("plots.example.org", "https://plots.example.org"),
+        ("plots.example.org:8443", "https://plots.example.org:8443"),
+        ("HTTPS://Plots.Example.ORG:443", "https://plots.example.org"),
+        ("http://plots:80", "http://plots"),
+        ("http://plots:443", "http://plots:443"),
+        ("https://my_host", "https://my_host"),
+        ("http://192.168.0.7:5006", "http://192.168.0.7:5006"),
+        ("https://[0:0:0:0:0:0:0:1]:8443", "https://[::1]:8443"),
+        ("https://[2001:DB8::1]", "https://[2001:db8::1]"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_a_public_address_is_kept_as_browsers_write_it(url: str, origin: str) -> None:
+    assert canonical_origin(url) == origin
+    assert canonical_origin(origin) == origin
+    assert Config(public_urls=(url,)).public_urls == (origin,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "https://", "https:///x", "ftp://plots.example.org", "ws://plots.example.org", "file:///plots"),
+        *("https://*", "https://*.example.org", "https://plots.example.org/plots", "https://plots.example.org?x"),
+        *("https://plots.example.org#x", "https://ann@plots.example.org", "https://:x@plots.example.org"),
+        *("https://@plots.example.org", "https://plots.example.org:99999", "https://plots.example.org:x"),
+        *("https://plots .example.org", "https://plots..example.org", "https://[::1", "https://::1", "https://a,b"),
+        *("https://plots.example.org\\@evil.example", "https://" + "a" * 64 + ".org", "https://a%2eb"),
+    ],
+)
+def test_what_is_no_public_address_is_refused(url: str) -> None:
+    with pytest.raises(BadSetting, match="A public address looks like"):
+        Config(public_urls=(url,))
+
+
+def request(host: str, server: str = "") -> Request:
+    """A request under this Host header, that came to this address of ours."""
+    return Request("GET", "/", "", {"host": host}, "http", "127.0.0.1", server)
+
+
+def test_a_server_answers_under_its_public_addresses_and_its_own_names() -> None:
+    urls = ("https://plots.example.org", "http://plots:8080")
+    site = make_site(Config(multi_user=True, public_urls=urls, prefix="/x"))
+    assert site.url == "https://plots.example.org/x/"
+    for host, origin in {
+        "plots.example.org": "https://plots.example.org",
+        "plots:8080": "http://plots:8080",
+        "localhost:5006": "http://localhost:5006",
+        "127.0.0.1:5006": "http://127.0.0.1:5006",
+        "[::1]:5006": "http://[::1]:5006",
+    }.items():
+        assert site.origin(request(host)) == origin
+    for host in (
+        *("", "plots.example.org:443", "plots.example.org:5006", "plots.example.org.", "PLOTS.example.org"),
+        *("plots", "plots:5006", "evil.example", "xplots.example.org", "plots.example.org.evil.example"),
+        *("localhost", "plots.example.org, evil.example", "evil@plots.example.org", "plots.example.org/"),
+    ):
+        assert site.origin(request(host)) is None, host
+
+
+@pytest.mark.parametrize(
+    ("server", "host"),
+    [
+        ("192.168.0.7", "192.168.0.7:5006"),
+        ("2001:db8::1", "[2001:db8::1]:5006"),
+        ("fe80::1%eth0", "[fe80::1]:5006"),
+        ("::ffff:192.168.0.7", "192.168.0.7:5006"),
+    ],
+)
+def test_with_accounts_the_address_that_a_connection_came_to_is_a_name_of_ours(server: str, host: str) -> None:
+    shared = make_site(Config(multi_user=True, address="0.0.0.0"))
+    assert shared.origin(request(host, server)) == f"http://{host}"
+    for other in (host.replace("5006", "5007"), host.partition(":5006")[0], "192.168.0.8:5006", "evil.example:5006"):
+        assert shared.origin(request(other, server)) is None
+    assert shared.origin(request(host, "10.0.0.1")) is None
+    assert make_site(Config()).origin(request(host, server)) is None
+
+
+def test_the_name_of_the_cookie_says_whether_it_is_only_for_https() -> None:
+    site = make_site(Config(multi_user=True, public_urls=("https://plots.example.org", "http://plots")))
+    assert site.cookie(request("plots.example.org")) == "__Host-bokeh-server"
+    assert site.cookie(request("plots")) == site.cookie(request("localhost:5006")) == "bokeh-server-5006"
+    assert site.cookie(request("evil.example")) == "bokeh-server-5006"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bokeh_server.adapters.asgi import Application, create_app
-from bokeh_server.core.authorise import Action
-from bokeh_server.web.guard import Guard
+from bokeh_server.core.authorise import Action, Actor
+from bokeh_server.errors import Unauthorized
+from bokeh_server.web.guard import Guard, basic
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.routes import ROUTES, Route, Table
 from bokeh_server.web.site import Site
+from tests.accounts.ledgers import GOOD, cheap
 from tests.web.asking import Answer, ask, call, handshake, new_ticket, token
 from tests.web.conftest import Shared
 
@@ -301,3 +304,108 @@ def test_every_route_that_changes_something_asks_where_the_request_comes_from() 
     for route in ROUTES:
         if route.method not in ("GET", "WEBSOCKET"):
             assert route.origin in ("here", "program"), route.path
+
+
+# Who is asking, on a server with accounts
+
+
+def with_accounts(test: Callable[[Application], Awaitable[Any]]) -> Any:
+    """Run a test with a server with accounts in memory, whose passwords cost nothing; anna has one."""
+
+    async def prepared(app: Application) -> Any:
+        app.site.accounts.users._passwords = cheap()
+        await app.site.accounts.users.create("anna", GOOD)
+        return await test(app)
+
+    return with_app(prepared, multi_user=True)
+
+
+HERE = ("host", "localhost:5006")
+
+
+@pytest.mark.parametrize("address", [*ELSEWHERE, *LOOPBACK])
+def test_with_accounts_every_machine_gets_as_far_as_the_door(address: str) -> None:
+    answer = with_accounts(lambda app: call(app, "GET", "/api/v1/documents", client=(address, 1)))
+    assert answer.status == 401
+
+
+def test_a_token_counts_more_than_a_cookie_and_is_never_passed_over() -> None:
+    async def visit(app: Application) -> None:
+        accounts = app.site.accounts
+        await accounts.users.create("ben", GOOD)
+        cookie = ("cookie", f"bokeh-server-5006={await accounts.logins.open('anna', '')}")
+        token, _ = await accounts.tokens.make("ben", "x", ["read"])  # type: ignore[list-item]
+        for given, expected in [
+            ((cookie,), (200, "anna")),
+            ((cookie, ("authorization", f"Bearer {token}")), (200, "ben")),
+            ((cookie, ("authorization", "Bearer x")), (401, "")),
+            ((cookie, ("authorization", "Negotiate x")), (200, "anna")),
+            ((("authorization", token),), (401, "")),
+            ((), (401, "")),
+        ]:
+            answer = await call(app, "GET", "/api/v1/account", headers=(HERE, *given))
+            assert (answer.status, answer.json.get("username", "")) == expected, given
+
+    with_accounts(visit)
+
+
+def test_static_files_ask_nobody_who_he_is() -> None:
+    async def visit(app: Application) -> int:
+        path = f"/static/app/{app.site.static.version}/app.css"
+        answer = await call(app, "GET", path, headers=(HERE, ("authorization", "Bearer x"), ("cookie", "x")))
+        assert "set-cookie" not in answer.headers
+        return answer.status
+
+    assert with_accounts(visit) == 200
+
+
+@pytest.mark.parametrize("given", ["", "x", "%%%", "/w==", "é", "bm9jb2xvbg=="])
+def test_basic_credentials_are_a_name_and_a_token_or_nothing(given: str) -> None:
+    try:
+        user, token = basic(given)
+    except Unauthorized as error:
+        told = str(error)
+        assert told == "These credentials are not valid; give a user name and a token."
+    else:
+        assert (user, token) in (("", ""), ("nocolon", ""))
+
+
+def test_what_is_hidden_takes_as_many_look_ups_as_what_is_not_there() -> None:
+    async def visit(app: Application) -> None:
+        site = app.site
+        hidden = await site.hub.create("ben", "his")
+        mine = await site.hub.create("anna", "hers")
+        asked: list[str] = []
+        look, access_of = site.hub.look, site.hub.access_of
+
+        async def looked(owner: str, name: str) -> Any:
+            asked.append("look")
+            return await look(owner, name)
+
+        async def found(info: Any) -> Any:
+            asked.append("access")
+            return await access_of(info)
+
+        site.hub.look, site.hub.access_of = looked, found  # type: ignore[method-assign]
+        anna = Actor("user", "anna")
+        work = []
+        for name in (hidden.id, "nothing", "his"):
+            asked.clear()
+            info, _ = await site.find(anna, name)
+            assert info is None
+            work.append(tuple(asked))
+        assert set(work) == {("look", "access", "access")}
+        for name in (mine.id, "hers"):
+            info, access = await site.find(anna, name)
+            assert (info and info.id, access.owner) == (mine.id, "anna")
+        info, _ = await site.find(replace(anna, public=True), mine.id)
+        assert info is None
+
+    with_accounts(visit)
+
+
+def test_a_server_without_accounts_has_no_pages_of_accounts(shared: Shared) -> None:
+    for path in ("/bokeh/account", "/bokeh/users"):
+        answer = ask(shared.port, "GET", path, [("Accept", "text/html")])
+        assert answer.status == 403
+        assert b"start it with -m" in answer.body
