@@ -77,6 +77,7 @@ def test_every_answer_has_exactly_the_headers_of_its_kind(shared: Shared, route:
     assert headers["cross-origin-resource-policy"] == ("cross-origin" if static else "same-origin")
     assert ("access-control-allow-origin" in headers) is static
     assert "access-control-allow-credentials" not in headers
+    assert headers.get("connection-allowlist") == ("(response-origin)" if route.kind == "frame" else None)
     assert "set-cookie" not in headers
     assert "server" not in headers
     if route.kind in ("page", "frame"):

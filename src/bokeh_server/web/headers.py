@@ -59,12 +59,17 @@ def page(*, frame: str | None = None) -> Headers:
 
 
 def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool) -> Headers:
-    """The sandboxed page with a document: scripts from two folders of ours, and one socket."""
+    """The sandboxed page with a document: scripts from two folders of ours, and one socket.
+
+    ``Connection-Allowlist`` (Chromium) is for what no Content-Security-Policy covers: WebRTC, and the connection that a
+    browser opens ahead of a navigation that it then blocks.
+    """
     sources = f"{origin}{bokehjs}/ {origin}{static}/"
     return (
         *COMMON,
         NO_STORE,
         ("Permissions-Policy", f"{FEATURES}, fullscreen=(self)"),
+        ("Connection-Allowlist", "(response-origin)"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
         policy(
             sandbox="allow-scripts allow-downloads",

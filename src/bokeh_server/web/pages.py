@@ -67,6 +67,7 @@ async def shell(site: Site, request: Request) -> Response:
         public=public,
         may={action.value: request.may(action) for action in ON_DOCUMENTS},
         frame_url=frame + (f"?{query}" if query else ""),
+        scripts=site.config.document_scripts,
     )
     return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}"))
 
@@ -82,6 +83,7 @@ async def frame(site: Site, request: Request) -> Response:
         document=info.id,
         model=request.query.get("model"),
         socket_url=socket,
+        scripts=site.config.document_scripts,
     )
     policy = headers.frame(
         origin=origin,

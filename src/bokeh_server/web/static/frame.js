@@ -2,8 +2,9 @@
 
    Runs in an opaque origin without cookies, storage or network but the one socket of its document. What leads out of
    the frame (links, new windows) goes to the shell, which asks the viewer: followed here, any of them would end the
-   document. */
+   document. WebRTC, which no policy of a page covers in every browser, is taken away. */
 
+import { has_scripts, make_inert } from "./inert.js";
 import { Link } from "./link.js";
 import { MathText } from "./math.js";
 import { Shell } from "./port.js";
@@ -13,10 +14,12 @@ const { require } = globalThis.Bokeh;
 
 const OPENED = /^(https?|mailto):$/;
 
-async function start({ socket, document: name, model, mathjax }) {
+async function start({ socket, document: name, model, mathjax, scripts }) {
+  if (!scripts) make_inert();
+  for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection"]) delete globalThis[name];
   const shell = await Shell.greet();
   lead_links_to_shell(shell);
-  const stage = new Stage(document.getElementById("stage"), { model, shell });
+  const stage = new Stage(document.getElementById("stage"), { model, shell, inert: scripts ? () => false : has_scripts });
   await new Link({ url: socket, document: name, shell, stage, math: new MathText(mathjax) }).run();
 }
 

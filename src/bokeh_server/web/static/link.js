@@ -337,7 +337,7 @@ export class Link extends ClientConnection {
       const { content, doubts } = reconcile(message.content, this.#pending);
       document.apply_json_patch(content, message.buffers);
       doubts.forEach((key) => this.#doubts.add(key));
-      forget_news(document, known, message.content);
+      if (forget_news(document, known, message.content)) this.#stage.news();
       if (this.#math.begins_in(message.content.events)) this.#pull();
     } catch (error) {
       this.#repull(error);
@@ -460,13 +460,15 @@ function read(json, news, buffers) {
   }
 }
 
-/* Models that came from others are not news to them: BokehJS would define them anew in our next patch. */
+/* Models that came from others are not news to them: BokehJS would define them anew in our next patch. Returns whether
+   there were any. */
 function forget_news(document, known, content) {
-  if (document._new_models.size === known.size) return;
+  if (document._new_models.size === known.size) return false;
   const defined = definitions(content.events);
   for (const model of [...document._new_models]) {
     if (!known.has(model) && defined.has(model.id)) document._new_models.delete(model);
   }
+  return true;
 }
 
 function* objects(value) {

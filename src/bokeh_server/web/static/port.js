@@ -58,6 +58,11 @@ export class Shell {
     this.#tell("wants", { program });
   }
 
+  /* Whether scripts of the document were not run. */
+  inert(scripts) {
+    this.#tell("inert", { scripts });
+  }
+
   /* Whether there is something to see: "there", "empty", "missing" where the one model to draw is not there, or
      "broken" where BokehJS can't draw it, with its `reason`. */
   content(is, reason = "") {

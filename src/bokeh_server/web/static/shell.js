@@ -12,6 +12,7 @@ const documents = new Documents(prefix);
 const [frame, title, status, viewers, hint, again] = ["frame", "title", "status", "viewers", "hint", "try"].map(
   (name) => document.getElementById(name),
 );
+const scripts = document.getElementById("scripts"); // there only where this server runs none
 
 const STARTED = 20_000; // ms after which a frame that has not said hello will not
 const GRACE = 800; // a cut shorter than this is not worth a word
@@ -38,6 +39,7 @@ const MESSAGES = {
   status: [{ state: one_of("connecting", "live", "reconnecting"), retry: is_count, pending: is_count }, show_status],
   presence: [{ programs: is_count, answering: is_count, viewers: is_count }, show_presence],
   wants: [{ program: is_flag }, ({ program }) => { view.wants = program; render(); }],
+  inert: [{ scripts: is_flag }, (told) => { if (scripts !== null) scripts.hidden = !told.scripts; }],
   content: [{ is: one_of("there", "empty", "missing", "broken"), reason: is_words }, show_content],
   resize: [{ height: is_count }, resize],
   toast: [{ level: one_of("info", "error"), text: is_text }, seldom(TOASTS, ({ level, text }) => toast(level, text))],
@@ -233,6 +235,7 @@ async function remove() {
   try {
     await documents.delete(id);
     view.pending = 0;
+    frame.remove(); // a document that runs for ever would not let us go
     location.assign(`${prefix}/`);
   } catch (problem) {
     toast("error", problem.message);

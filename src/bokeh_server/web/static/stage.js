@@ -18,13 +18,16 @@ export class Stage {
   #element;
   #model;
   #shell;
+  #inert;
   #scene = null;
 
-  /* `element` to draw in; `model`: id or name of the only model to draw, or null for the whole document. */
-  constructor(element, { model, shell }) {
+  /* `element` to draw in; `model`: id or name of the only model to draw, or null for the whole document; `inert` tells
+     whether scripts of a document were not run. */
+  constructor(element, { model, shell, inert }) {
     this.#element = element;
     this.#model = model;
     this.#shell = shell;
+    this.#inert = inert;
     new ResizeObserver(() => this.#measure()).observe(element);
     addEventListener("resize", () => this.#measure());
   }
@@ -42,6 +45,11 @@ export class Stage {
     } finally {
       void this.#swap(scene, old);
     }
+  }
+
+  /* A patch has brought new models. */
+  news() {
+    if (this.#scene !== null) this.#look(this.#scene.document);
   }
 
   async #build(scene) {
@@ -104,6 +112,7 @@ export class Stage {
     layer.classList.toggle("bare", empty);
     this.#shell.content(empty ? "empty" : "there");
     this.#shell.wants(wants_program(model === null ? document.all_models : model.references()));
+    this.#shell.inert(this.#inert(document));
   }
 
   /* Content that fills its height takes what the shell has; any other tells how high it is. */

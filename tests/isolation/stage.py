@@ -1,0 +1,215 @@
+"""Where the corpus is played: a real server, a browser with something to steal, and a listener outside.
+
+``Stage.play`` opens one hostile document in our page, waits until it has told what it tried, and returns what it got:
+an empty list where the wall holds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from bokeh.document import Document
+from playwright.sync_api import Browser, Dialog, Page
+
+from tests.isolation.attacks import CANARY, Place
+from tests.isolation.outside import Outside
+from tests.running import RunningServer
+
+MUTANTS = str(Path(__file__).with_name("mutants.py"))
+PATIENCE = 25.0
+"""Seconds for a document to say that it is done; it takes about one."""
+PLANT = """async (canary) => {
+  localStorage.setItem("canary", canary);
+  sessionStorage.setItem("canary", canary);
+  await (await caches.open("canary")).put("/canary", new Response(canary));
+  await new Promise((resolve) => { indexedDB.open("canary").onsuccess = resolve; });
+}"""
+SHELL = """() => [...document.querySelectorAll("*")]
+  .filter((element) => !element.closest("#toasts > *, .state, dialog"))
+  .map((element) => {
+    const own = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+    return [element.localName, element.id, own, element.getAttribute("src"), element.getAttribute("onclick")].join("|");
+  })"""
+"""The shell, but for what it shows of its state and of what it asks."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A hostile document: ``make`` gets where it is; ``gesture`` is what the mouse must do for its code to run."""
+
+    name: str
+    make: Callable[[Place], Document] = field(repr=False)
+    gesture: str | None = None
+    expects: str = ""
+    """What its report must say that it tried."""
+
+
+@dataclass
+class Played:
+    """What a document tried, by its own report, and what came out of it."""
+
+    tried: list[str]
+    leaks: list[str] = field(default_factory=list)
+
+
+class Stage:
+    """One server and one profile of the browser for many documents. ``mutant`` names a server without a wall."""
+
+    def __init__(self, browser: Browser, folder: Path, *flags: str, mutant: str | None = None) -> None:
+        class Server(RunningServer):
+            program = ("-m", "bokeh_server") if mutant is None else (MUTANTS, mutant)
+
+        self.outside = Outside()
+        self.server = Server(folder / "data", *flags)
+        self.victim = self.put("victim", Document(title="victim"))
+        self.context = browser.new_context(viewport={"width": 1000, "height": 700}, accept_downloads=True)
+        self.context.add_init_script("globalThis.pristine = globalThis.RTCPeerConnection")
+        self._plant()
+        self.kept = self.others()
+        self.since = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+        self.server.stop()
+        self.outside.__exit__()
+
+    @property
+    def place(self) -> Place:
+        """Where this is, for the documents."""
+        return Place(self.server.url, self.outside.url, self.victim)
+
+    def put(self, name: str, document: Document) -> str:
+        """Store a document; its id."""
+        return str(self.server.document(quote(name, safe=""), document)["id"])
+
+    def link(self, document: str) -> str:
+        """The page of a document."""
+        return f"{self.server.url}/bokeh/doc/{document}"
+
+    def play(self, case: Case) -> Played:
+        """Show the document until it is done; what it did."""
+        document = self.put(case.name, case.make(self.place))
+        self.since = len(self.outside.heard)
+        page = self.context.new_page()
+        try:
+            return self._play(case, document, page)
+        finally:
+            page.close()
+            self.server.request("DELETE", f"/api/v1/documents/{document}")
+
+    def _play(self, case: Case, document: str, page: Page) -> Played:
+        surprises: list[str] = []
+        page.goto(f"{self.server.url}/")  # so that there is somewhere to go back to
+        watch_dialogs(page, surprises)
+        page.goto(self.link(document))
+        shell = page.evaluate(SHELL)
+        if case.gesture is not None:
+            self._gesture(case.gesture, page)
+        report = self.report(page, document, case)
+        played = Played(report["tried"])
+        leaks = [*report["leaks"], *surprises]
+        leaks += [f"reported: {CANARY}"] if CANARY in json.dumps(report) else []
+        leaks += [f"outside: {line or 'a connection'}" for line in self.outside.about(case.name, self.since)]
+        leaks += self._changes(page, document, shell)
+        if leaks:
+            self._repair(document)
+        played.leaks = leaks
+        return played
+
+    def _repair(self, document: str) -> None:
+        """As if nothing had got out, for the next document."""
+        self.context.clear_cookies()
+        self._cookie()
+        self.victim = self.put("victim", Document(title="victim"))
+        self.kept = self.others(document)
+
+    def _cookie(self) -> None:
+        self.context.add_cookies([{"name": "canary", "value": CANARY, "url": self.server.url}])
+
+    def _plant(self) -> None:
+        self._cookie()
+        page = self.context.new_page()
+        page.goto(f"{self.server.url}/")
+        page.evaluate(PLANT, CANARY)
+        page.close()
+
+    def _gesture(self, gesture: str, page: Page) -> None:
+        frame = page.frame_locator("#frame")
+        if gesture == "click":
+            frame.get_by_text("sort me").click()
+        else:
+            canvas = frame.locator(".bk-Canvas").first
+            box = canvas.bounding_box()
+            assert box is not None
+            page.mouse.move(box["x"] + 5, box["y"] + 5)
+            for step in range(1, 60):
+                page.mouse.move(box["x"] + box["width"] * step / 60, box["y"] + box["height"] * (1 - step / 60))
+
+    def report(self, page: Page, document: str, case: Case) -> dict[str, Any]:
+        """What the document says of itself, by way of the server; a document that leaves its frame stops half way."""
+        deadline = time.monotonic() + PATIENCE
+        report: dict[str, Any] = {"tried": [], "leaks": [], "done": False}
+        while not report["done"]:
+            page.wait_for_timeout(40)
+            said = self.marker(document)
+            if said:
+                report = json.loads(said)
+                report["done"] = report["done"] or self._left(page)
+            assert time.monotonic() < deadline, f"{case.name} did not finish: {report}"
+        return report
+
+    def marker(self, document: str) -> str:
+        stored = self.server.request("GET", f"/api/v1/documents/{document}")
+        for root in stored["roots"]:
+            attributes = root.get("attributes", {})
+            if attributes.get("name") == "marker":
+                return str(attributes.get("text", ""))
+        return ""
+
+    def _left(self, page: Page) -> bool:
+        """Whether the frame shows something else by now."""
+        return len(page.frames) < 2 or "/bokeh/frame/" not in page.frames[1].url
+
+    def _changes(self, page: Page, document: str, shell: list[str]) -> list[str]:
+        changes = []
+        if page.url != self.link(document):
+            return [f"the page is at {page.url}"]
+        if (now := page.evaluate(SHELL)) != shell:
+            changes.append(f"the shell has changed: {sorted(set(now) ^ set(shell))}")
+        if len(self.context.pages) > 1:
+            changes.append(f"windows: {[other.url for other in self.context.pages]}")
+            for other in self.context.pages:
+                if other is not page:
+                    other.close()
+        if len(page.frames) > 1 and self.outside.url in page.frames[1].url:
+            changes.append(f"the frame is at {page.frames[1].url}")
+        cookies = self.context.cookies()
+        if [cookie.get("value") for cookie in cookies] != [CANARY]:
+            changes.append(f"cookies: {cookies}")
+        if (kept := self.others(document)) != self.kept:
+            changes.append(f"other documents: {kept}")
+        return changes
+
+    def others(self, besides: str | None = None) -> list[tuple[str, str]]:
+        """The other documents, by id and title."""
+        listed = self.server.request("GET", "/api/v1/documents")
+        return sorted((one["id"], one["title"]) for one in listed if one["id"] != besides)
+
+
+def watch_dialogs(page: Page, told: list[str]) -> None:
+    """Note what a page asks the viewer by the browser, and say no."""
+
+    def dismiss(dialog: Dialog) -> None:
+        told.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
