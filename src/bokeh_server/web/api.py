@@ -56,7 +56,7 @@ def described(site: Site, listing: Listing, access: Access, actor: Actor) -> dic
         "owner": info.owner,
         "role": (role or Role.VIEWER).name.lower(),
         "published": access.published,
-        "shared": role is Role.OWNER and bool(access.grants or access.links),
+        "shared": bool(access.grants or access.links) if role is Role.OWNER else named(actor, access),
         "created": info.created,
         "changed": info.changed,
         "kind": info.kind,
@@ -66,6 +66,11 @@ def described(site: Site, listing: Listing, access: Access, actor: Actor) -> dic
         "viewers": listing.viewers,
         "link": f"{site.url}bokeh/doc/{info.id}",
     }
+
+
+def named(actor: Actor, access: Access) -> bool:
+    """Whether the document is shared with the actor himself, by a grant or a link that he has opened."""
+    return actor.name in access.grants or not actor.links.isdisjoint(access.links)
 
 
 def answer(value: Any, status: int = 200) -> Response:

@@ -46,8 +46,18 @@ async def users(site: Site, request: Request) -> Response:
 
 def page(site: Site, request: Request, template: str, **more: object) -> Response:
     """One of our own pages, with who looks at it."""
-    user = {"user": request.actor.name, "admin": request.actor.admin, "multi_user": site.config.multi_user}
-    return Response(200, site.render(template, **user, **more), HTML, headers.page())
+    return Response(200, site.render(template, **who(site, request), **more), HTML, headers.page())
+
+
+def who(site: Site, request: Request) -> dict[str, object]:
+    """Who looks at a page, and where he comes back to when he has logged in."""
+    actor = request.actor
+    return {"user": actor.name, "admin": actor.admin, "multi_user": site.config.multi_user, "here": request.path}
+
+
+def rights(request: Request) -> dict[str, bool]:
+    """What the actor may do with the document."""
+    return {action.value: request.may(action) for action in sorted(ON_DOCUMENTS)}
 
 
 async def shell(site: Site, request: Request) -> Response:
@@ -60,12 +70,11 @@ async def shell(site: Site, request: Request) -> Response:
         "shell.html",
         title=info.title,
         owner=info.owner,
-        user=request.actor.name,
-        multi_user=site.config.multi_user,
+        **who(site, request),
         document=info.id,
         model=model,
         public=public,
-        may={action.value: request.may(action) for action in ON_DOCUMENTS},
+        may=rights(request),
         frame_url=frame + (f"?{query}" if query else ""),
         scripts=site.config.document_scripts,
     )
@@ -96,9 +105,9 @@ async def frame(site: Site, request: Request) -> Response:
 
 
 async def ticket(site: Site, request: Request) -> Response:
-    """A single-use ticket to the socket of the document."""
+    """A single-use ticket to the socket of the document, and what may be done with the document just now."""
     text = site.tickets.issue(request.document.id, request.actor)
-    return Response.json({"ticket": text}, headers=headers.data())
+    return Response.json({"ticket": text, "may": rights(request)}, headers=headers.data())
 
 
 async def app_file(site: Site, request: Request) -> Response:

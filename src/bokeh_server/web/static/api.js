@@ -44,8 +44,9 @@ export class Documents {
     return call("GET", this.#url);
   }
 
-  info(id) {
-    return call("GET", `${this.#url}/${encodeURIComponent(id)}/info`);
+  /* `is_public`: as everybody sees it. */
+  info(id, is_public = false) {
+    return call("GET", `${this.#url}/${encodeURIComponent(id)}/info${is_public ? "?public=true" : ""}`);
   }
 
   rename(id, title) {

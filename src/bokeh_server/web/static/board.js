@@ -10,6 +10,7 @@ import { ago, glyph, size } from "./words.js";
 
 const { prefix } = JSON.parse(document.getElementById("parameters").textContent);
 const documents = new Documents(prefix);
+const whose = document.getElementById("whose"); // only where people have accounts
 const [list, search, sort, count, empty, nothing, lost] = [
   "documents", "search", "sort", "count", "empty", "nothing", "lost",
 ].map((name) => document.getElementById(name));
@@ -34,7 +35,8 @@ class Row {
     const find = (selector) => this.element.querySelector(selector);
     this.parts = {
       glyph: find("use"), name: find(".name"), time: find("time"), kind: find(".kind"), size: find(".size"),
-      live: find(".live"), rename: find(".rename"), remove: find(".delete"),
+      live: find(".live"), rename: find(".rename"), remove: find(".delete"), owner: find(".owner"),
+      published: find(".published"), shared: find(".shared"),
     };
     this.parts.rename.addEventListener("click", () => rename(this));
     this.parts.remove.addEventListener("click", () => void remove(this));
@@ -47,7 +49,7 @@ class Row {
     if (text === this.text) return;
     this.text = text;
     this.info = info;
-    this.words = fold(`${info.title} ${info.kind}`);
+    this.words = fold(`${info.title} ${info.kind} ${this.mine ? "" : info.owner}`);
     const { glyph: use, name, kind, size: bytes, live, rename: edit, remove: trash } = this.parts;
     put(name, info.title);
     name.href = `${prefix}/bokeh/doc/${info.id}`;
@@ -57,10 +59,26 @@ class Row {
     use.closest(".tile").dataset.glyph = glyph(info.kind);
     edit.setAttribute("aria-label", `Rename “${info.title}”`);
     trash.setAttribute("aria-label", `Delete “${info.title}”`);
+    this.show_owner();
     live.hidden = info.programs + info.viewers === 0;
     live.classList.toggle("fed", info.programs > 0);
     put(live.querySelector("span"), presence(info));
     this.tick();
+  }
+
+  get mine() {
+    return this.info.role === "owner";
+  }
+
+  /* Whose it is, who else sees it, and what may be done with it. */
+  show_owner() {
+    const { owner, published, shared, rename: edit, remove: trash } = this.parts;
+    const { info, mine } = this;
+    put(owner, mine ? "" : `by ${info.owner}`);
+    published.hidden = !info.published;
+    shared.hidden = !info.shared;
+    put(shared.querySelector("b"), mine ? "Shared" : info.role === "editor" ? "You may change it" : "Shared with you");
+    edit.hidden = trash.hidden = !mine;
   }
 
   /* Let the age grow. */
@@ -131,16 +149,31 @@ function show(infos) {
   filter();
 }
 
-/* Search */
+/* Search, and whose they are */
+
+const WHOSE = {
+  all: () => true,
+  mine: (row) => row.mine,
+  shared: (row) => !row.mine && row.info.shared,
+  published: (row) => row.info.published,
+};
+const NOTHING = {
+  all: "No document is called that.",
+  mine: "No document of yours is here.",
+  shared: "No document that is shared with you is here.",
+  published: "No published document is here.",
+};
 
 function filter() {
   const words = fold(search.value).split(/\s+/).filter(Boolean);
+  const group = whose?.querySelector(":checked").value ?? "all";
   let found = 0;
-  for (const { element, words: text } of rows.values()) {
-    element.hidden = !words.every((word) => text.includes(word));
-    found += element.hidden ? 0 : 1;
+  for (const row of rows.values()) {
+    row.element.hidden = !WHOSE[group](row) || !words.every((word) => row.words.includes(word));
+    found += row.element.hidden ? 0 : 1;
   }
-  const searched = words.length > 0;
+  const searched = words.length > 0 || group !== "all";
+  put(nothing, NOTHING[group]);
   put(count, rows.size === 0 ? "" : searched ? `${found} of ${rows.size}` : `${rows.size}`);
   empty.hidden = rows.size > 0;
   nothing.hidden = !searched || found > 0 || rows.size === 0;
@@ -155,7 +188,7 @@ function fold(text) {
 
 function rename(row) {
   const { name } = row.parts;
-  if (row.element.querySelector("input")) return;
+  if (!row.mine || row.element.querySelector("input")) return;
   const input = document.createElement("input");
   Object.assign(input, { value: row.info.title, maxLength: 200, className: "name", spellcheck: false });
   input.setAttribute("aria-label", `New name of “${row.info.title}”`);
@@ -193,6 +226,7 @@ function rename(row) {
 
 async function remove(row) {
   const { id, title } = row.info;
+  if (!row.mine) return;
   const text = "Its data and its link are gone for good, for everyone.";
   if (!(await ask({ title: `Delete “${title}”?`, text, action: "Delete", danger: true }))) return;
   try {
@@ -235,7 +269,7 @@ document.addEventListener("keydown", (event) => {
   const { key, target, ctrlKey, metaKey, altKey } = event;
   if (ctrlKey || metaKey || altKey || document.querySelector("dialog[open]")) return;
   const row = target.closest(".row")?.row;
-  if (key === "/" && !target.matches("input, select")) search.select();
+  if (key === "/" && !target.matches("input:not([type=radio]), select")) search.select();
   else if (target === search && key === "ArrowDown") focus(visible_row(false));
   else if (target === search && key === "Escape") { search.value = ""; filter(); }
   else if (row && Object.hasOwn(KEYS, key)) KEYS[key](row);
@@ -254,7 +288,7 @@ async function fetch_list() {
     return;
   }
   fetching = true;
-  const infos = await documents.list().catch(() => null);
+  const infos = await documents.list().catch(refused);
   lost.hidden = infos !== null;
   if (infos === null) hang_up();
   const began = performance.now();
@@ -266,6 +300,12 @@ async function fetch_list() {
     again = false;
     void fetch_list();
   }
+}
+
+/* Who is logged out must not see what is here any more. */
+function refused({ status }) {
+  if (status === 401) location.reload(); // the server shows the way to log in
+  return null;
 }
 
 let hang_up = () => {};
@@ -280,8 +320,9 @@ function listen(failures = 0) {
     void fetch_list();
   };
   socket.onmessage = () => { if (!document.hidden) void fetch_list(); };
-  socket.onclose = () => {
+  socket.onclose = ({ reason } = {}) => {
     lost.hidden = false;
+    if (reason === "revoked") void documents.list().catch(refused);
     hang_up = () => {};
     const tries = opened ? 0 : failures + 1;
     setTimeout(() => listen(tries), (RETRY[tries] ?? RETRY.at(-1)) * (0.7 + 0.3 * Math.random()));
@@ -306,6 +347,7 @@ list.addEventListener("focusout", ({ relatedTarget }) => {
   if (!list.contains(relatedTarget)) hold(list.matches(":hover"));
 });
 search.addEventListener("input", filter);
+whose?.addEventListener("change", filter);
 sort.addEventListener("change", arrange);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) void fetch_list(); });
 addEventListener("online", () => void fetch_list());

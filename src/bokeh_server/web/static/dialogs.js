@@ -42,3 +42,23 @@ export function toast(level, text) {
   while (toasts.children.length > SHOWN) toasts.firstElementChild.remove();
   setTimeout(() => message.remove(), level === "error" ? 9_000 : 4_000);
 }
+
+/* Show a secret that is told once, with its button to copy it. */
+export function show_once(box, text) {
+  const [input, button] = [box.querySelector("input"), box.querySelector("button")];
+  input.value = text;
+  box.hidden = false;
+  button.onclick = () => void copy(text, input);
+  button.focus();
+}
+
+/* Copy `text`; where the browser does not let us, it is selected in `input`. */
+export async function copy(text, input) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("info", "Copied.");
+  } catch {
+    input?.select();
+    toast("error", "The browser did not let us copy; it is selected for you.");
+  }
+}

@@ -412,7 +412,7 @@ export class Link extends ClientConnection {
   }
 
   #report(change) {
-    this.#shell.status({ ...change, pending: this.#pending.edits });
+    this.#shell.status({ ...change, pending: this.#writer ? this.#pending.edits : 0 });
   }
 }
 

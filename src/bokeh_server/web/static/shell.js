@@ -7,9 +7,11 @@
 import { call, Documents } from "./api.js";
 import { ask, toast } from "./dialogs.js";
 
-const { prefix, document: id, frame_url: url } = JSON.parse(document.getElementById("parameters").textContent);
+const { prefix, document: id, frame_url: url, public: is_public, may, user } = JSON.parse(
+  document.getElementById("parameters").textContent,
+);
 const documents = new Documents(prefix);
-const [frame, title, status, viewers, hint, again] = ["frame", "title", "status", "viewers", "hint", "try"].map(
+const [frame, title, status, viewers, hint, visit, again] = ["frame", "title", "status", "viewers", "hint", "visit", "try"].map(
   (name) => document.getElementById(name),
 );
 const scripts = document.getElementById("scripts"); // there only where this server runs none
@@ -24,7 +26,7 @@ const SETTLED = 1_000; // ms in which a frame that has loaded says hello
 const RETURNS = 3; // times that a frame which went elsewhere is brought back
 
 const view = { state: "connecting", pending: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false };
-let gone = false;
+let gone = null; // or why there is nothing here any more: "deleted", "barred", "out"
 let port = null;
 let started = false;
 
@@ -109,7 +111,7 @@ async function give_ticket() {
   asking = true;
   const wait = asked + TICKETS - performance.now();
   if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-  const answer = gone ? { gone } : await ticket();
+  const answer = gone === null ? await ticket() : { gone: true };
   asked = performance.now();
   asking = false;
   port.postMessage({ kind: "ticket", ...answer });
@@ -117,12 +119,27 @@ async function give_ticket() {
 
 async function ticket() {
   try {
-    const answer = await call("POST", `${prefix}/bokeh/doc/${encodeURIComponent(id)}/ticket`);
+    const query = is_public ? "?public=true" : "";
+    const answer = await call("POST", `${prefix}/bokeh/doc/${encodeURIComponent(id)}/ticket${query}`);
+    Object.assign(may, answer.may);
+    render();
     return { ticket: answer.ticket };
   } catch (problem) {
-    gone = problem.code === "not-found";
-    if (gone) show_gone();
-    return { gone };
+    const ended = [401, 403, 404].includes(problem.status) ? await why_gone() : null;
+    if (ended !== null) show_gone(ended);
+    return { gone: ended !== null };
+  }
+}
+
+/* A document that one may not see looks like one that is not there; who is still logged in tells them apart. Null: that
+   can't be told just now. */
+async function why_gone() {
+  if (is_public || user === "") return "barred";
+  try {
+    const account = await call("GET", `${prefix}/api/v1/account`);
+    return may.share && account.username === user ? "deleted" : "barred";
+  } catch (problem) {
+    return problem.status === 401 ? "out" : null;
   }
 }
 
@@ -170,25 +187,33 @@ const STATES = {
   reconnecting: ["waiting", "Reconnecting"],
   offline: ["off", "Offline"],
   deleted: ["off", "Deleted"],
+  barred: ["off", "Ended"],
+  out: ["off", "Logged out"],
 };
 
 function render() {
   const offline = view.state !== "live" && !navigator.onLine;
-  const [look, word] = STATES[gone ? "deleted" : offline ? "offline" : view.state];
+  const [look, word] = STATES[gone ?? (offline ? "offline" : view.state)];
   status.className = `status ${look}`;
   const text = status.querySelector("span");
   if (text.textContent !== word) text.textContent = word;
-  const live = view.state === "live" && !gone;
-  again.hidden = gone || view.state !== "reconnecting";
+  const live = view.state === "live" && gone === null;
+  again.hidden = gone !== null || view.state !== "reconnecting";
   viewers.hidden = !live || view.viewers < 2;
   viewers.querySelector("span").textContent = `${view.viewers} viewing`;
-  hint.hidden = !live || view.answering > 0 || !(view.wants || view.answered);
+  visit.hidden = may.edit || gone !== null;
+  hint.hidden = !live || !may.edit || view.answering > 0 || !(view.wants || view.answered);
 }
 
-function show_gone() {
+/* What one may not see any more does not stay on the screen. */
+function show_gone(why) {
+  gone = why;
   document.body.classList.add("gone");
   frame.inert = true;
-  notice("deleted");
+  if (why !== "deleted") frame.remove();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
+  view.pending = 0;
+  notice(why);
   render();
 }
 
@@ -204,7 +229,7 @@ function notice(what) {
 
 /* Somebody may have renamed the document meanwhile. */
 async function refresh() {
-  const info = await documents.info(id).catch(() => null);
+  const info = await documents.info(id, is_public).catch(() => null);
   if (info !== null) show_title(info.title);
 }
 
@@ -256,12 +281,12 @@ addEventListener("beforeunload", (event) => {
 });
 addEventListener("online", render);
 addEventListener("offline", render);
-const refresh_seen = () => { if (!document.hidden && !gone) void refresh(); };
+const refresh_seen = () => { if (!document.hidden && gone === null) void refresh(); };
 document.addEventListener("visibilitychange", refresh_seen);
 setInterval(refresh_seen, REFRESH);
 again.addEventListener("click", () => port?.postMessage({ kind: "wake" }));
 for (const [name, act] of Object.entries({ rename, delete: remove, "copy-link": copy_link })) {
-  document.getElementById(name).addEventListener("click", () => void act());
+  document.getElementById(name)?.addEventListener("click", () => void act()); // it is not there where one may not
 }
 setTimeout(() => {
   if (!started) toast("error", "The document did not start. Reload the page to try again.");

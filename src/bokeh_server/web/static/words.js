@@ -42,3 +42,25 @@ export function glyph(kind) {
   if (table > 0) return "table";
   return widget > 0 ? "widgets" : kind === "" ? "empty" : "text";
 }
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/* When something ends, in seconds since 1970 (null: never). */
+export function end(until) {
+  if (until === null) return "no end";
+  const date = new Date(until * 1000);
+  return date < new Date() ? "ended" : `until ${moment.format(date)}`;
+}
+
+const BROWSERS = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]];
+const SYSTEMS = [
+  ["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "macOS"], ["CrOS", "ChromeOS"],
+  ["Linux", "Linux"],
+];
+
+/* What a browser is, by the long name that it gives itself. */
+export function browser(agent) {
+  const [name, system] = [BROWSERS, SYSTEMS].map((known) => known.find(([word]) => agent.includes(word))?.[1]);
+  if (name === undefined) return agent === "" ? "Some program" : agent.slice(0, 60);
+  return system === undefined ? name : `${name} on ${system}`;
+}

@@ -1,0 +1,117 @@
+/* The owner's dialog: publish a document, name users, make links. What is taken back ends at once, everywhere. */
+
+import { call } from "./api.js";
+import { copy, show_once } from "./dialogs.js";
+import { carry_out, clone } from "./forms.js";
+import { tell } from "./menu.js";
+import { end } from "./words.js";
+
+const { prefix, document: id } = JSON.parse(document.getElementById("parameters").textContent);
+const url = `${prefix}/api/v1/documents/${encodeURIComponent(id)}`;
+const [dialog, published, open_link, grants, links, once] = ["share", "published", "public", "grants", "links", "link-once"]
+  .map((name) => document.getElementById(name));
+
+async function open() {
+  dialog.querySelector("#share-title span").textContent = document.getElementById("title").textContent;
+  once.hidden = true;
+  dialog.showModal();
+  await attempt(() => Promise.all([show_published(), show_grants(), show_links()]));
+}
+
+/* Do it; where that is refused, say why and show how it is. */
+async function attempt(act, show = () => {}) {
+  try {
+    await act();
+  } catch (problem) {
+    tell(problem);
+  }
+  await show();
+}
+
+/* Everybody */
+
+async function show_published() {
+  const info = await call("GET", `${url}/info`);
+  published.checked = info.published;
+  open_link.hidden = !info.published;
+  open_link.querySelector("input").value = `${location.origin}${prefix}/bokeh/doc/${id}?public=true`;
+}
+
+function publish() {
+  return attempt(() => call(published.checked ? "PUT" : "DELETE", `${url}/published`), show_published);
+}
+
+/* People */
+
+async function show_grants() {
+  grants.replaceChildren(...(await call("GET", `${url}/grants`)).map(grant_entry));
+}
+
+function grant_entry({ user, role }) {
+  const entry = clone("grant");
+  const place = `${url}/grants/${encodeURIComponent(user)}`;
+  entry.user.textContent = user;
+  entry.role.value = role;
+  entry.role.setAttribute("aria-label", `What ${user} may do`);
+  entry.role.addEventListener("change", () => {
+    void attempt(() => call("PUT", place, { role: entry.role.value }), show_grants);
+  });
+  entry.remove.setAttribute("aria-label", `Share with ${user} no longer`);
+  entry.remove.addEventListener("click", () => void attempt(() => call("DELETE", place), show_grants));
+  return entry.element;
+}
+
+async function grant({ user, role }) {
+  const name = user.trim().toLowerCase();
+  await call("PUT", `${url}/grants/${encodeURIComponent(name)}`, { role });
+  document.getElementById("new-grant").reset();
+  await show_grants();
+}
+
+/* Links */
+
+async function show_links() {
+  links.replaceChildren(...(await call("GET", `${url}/links`)).map(link_entry));
+}
+
+const ROLES = { viewer: "may look", editor: "may change" };
+
+function link_entry({ id: link, name, role, enabled, opened, most, until }) {
+  const entry = clone("link");
+  const [place, called] = [`${url}/links/${link}`, name || "Link without a name"];
+  const ended = until !== null && until * 1000 < Date.now();
+  const state = !enabled ? "off" : ended ? "ended" : most !== null && opened >= most ? "used up" : "";
+  entry.name.textContent = called;
+  entry.state.textContent = state;
+  entry.state.hidden = state === "";
+  entry.role.textContent = ROLES[role];
+  entry.opened.textContent = most === null ? `opened ${opened} ×` : `opened ${opened} of ${most} ×`;
+  entry.until.textContent = end(until);
+  entry.switch.textContent = enabled ? "Turn off" : "Turn on";
+  entry.switch.setAttribute("aria-label", `Turn “${called}” ${enabled ? "off" : "on"}`);
+  entry.switch.addEventListener("click", () => {
+    void attempt(() => call("PATCH", place, { enabled: !enabled }), show_links);
+  });
+  entry.remove.setAttribute("aria-label", `Remove “${called}”`);
+  entry.remove.addEventListener("click", () => void attempt(() => call("DELETE", place), show_links));
+  return entry.element;
+}
+
+async function make_link({ name, role, life, most }) {
+  const number = (text) => (text === "" ? null : Number(text));
+  const body = { name: name.trim(), role, seconds: number(life), most: number(most) };
+  const { url: text } = await call("POST", `${url}/links`, body);
+  document.getElementById("new-link").reset();
+  await show_links();
+  show_once(once, text);
+}
+
+document.getElementById("open-share").addEventListener("click", () => void open());
+document.getElementById("share-close").addEventListener("click", () => dialog.close());
+published.addEventListener("change", () => void publish());
+open_link.querySelector("button").addEventListener("click", () => {
+  const input = open_link.querySelector("input");
+  void copy(input.value, input);
+});
+carry_out(document.getElementById("new-grant"), grant);
+carry_out(document.getElementById("new-link"), make_link);

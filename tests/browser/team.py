@@ -1,0 +1,96 @@
+"""A server with accounts, and its users: each has a token for what tests do behind the pages' back, and a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bokeh.document import Document
+from bokeh.model import Model
+from playwright.sync_api import Page, expect
+
+from tests.browser.server import Server
+
+PASSWORD = "three words enough"
+
+
+class Team(Server):
+    """``bokeh-server -m``. ``invitation`` is the link that it printed for the first administrator."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.invitation = ""
+        self.tokens: dict[str, str] = {}
+        super().__init__(folder, "-m", *flags)
+        assert self._process is not None
+        assert self._process.stdout is not None
+        found = re.search(r"http://\S+#\S+", self._process.stdout.readline())
+        assert found, "no link for the first administrator"
+        self.invitation = found[0]
+
+    def populate(self, *names: str) -> None:
+        """Make accounts; the first of a new server is its administrator."""
+        for name in names:
+            key = self.invitation if not self.tokens else self.call(next(iter(self.tokens)), "POST", INVITATIONS, {})["url"]
+            body = {"username": name, "password": PASSWORD, "invitation": key.partition("#")[2]}
+            self.tokens[name] = self.call("", "POST", "/api/v1/register", body)["token"]
+
+    def call(self, user: str, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
+        """The JSON answer to a request by a user ("": nobody), with the user's token or another."""
+        token = self.tokens.get(user) if token is None else token
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def status(self, user: str, method: str, path: str, body: Any = None, *, token: str | None = None) -> int:
+        """The status of an answer."""
+        try:
+            self.call(user, method, path, body, token=token)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        return 200
+
+    def store(self, user: str, title: str, *roots: Model) -> str:
+        """Store a document of a user; its id."""
+        document = Document()
+        for root in roots:
+            document.add_root(root)
+        content = document.to_json(deferred=False)
+        document.clear()
+        return str(self.call(user, "PUT", f"/api/v1/documents/{quote(title, safe='')}", content)["id"])
+
+    def share(self, document: str, user: str, role: str = "viewer") -> None:
+        """Grant a role, as the document's owner."""
+        owner = self.owner(document)
+        self.call(owner, "PUT", f"/api/v1/documents/{document}/grants/{user}", {"role": role})
+
+    def owner(self, document: str) -> str:
+        """The user that a document belongs to."""
+        listed = {name: self.call(name, "GET", "/api/v1/documents") for name in self.tokens}
+        return next(name for name, infos in listed.items() for i in infos if (i["id"], i["role"]) == (document, "owner"))
+
+    def enter(self, open_page: Callable[..., Page], user: str, **options: Any) -> Page:
+        """A page in a browser of its own in which the user is logged in, at the board."""
+        page = open_page(f"{self.url}/bokeh/login", **options)
+        log_in(page, user)
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Documents")
+        return page
+
+
+INVITATIONS = "/api/v1/invitations"
+
+
+def log_in(page: Page, user: str, password: str = PASSWORD) -> None:
+    """Fill in the form."""
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Log in").click()
