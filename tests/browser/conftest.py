@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 
 from tests.browser.producer import Producer
 from tests.browser.server import Server
+from tests.browser.team import Team
 
 FLAGS = (
     "--no-sandbox",
@@ -69,6 +70,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 def server(serve: Callable[..., Server]) -> Server:
     """A running server."""
     return serve()
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    """A server with accounts: ann, its administrator, bob, and eve."""
+    running = Team(tmp_path / "team")
+    running.populate("ann", "bob", "eve")
+    yield running
+    running.stop()
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ export async function call(method, url, body) {
     throw new Problem("The server can't be reached just now.");
   });
   if (!response.ok) throw await problem(response);
-  return response.status === 204 ? null : response.json();
+  const text = await response.text();
+  return text === "" ? null : JSON.parse(text);
 }
 
 async function problem(response) {

@@ -44,7 +44,7 @@ function update(entry, user) {
   entry.element.classList.toggle("off", disabled);
   entry.stores.textContent = documents === 0 ? "no documents" : `${count(documents, "document")}, ${size(user.size)}`;
   entry.since.textContent = `since ${when(created)}`;
-  label(entry.promote, admin ? "No administrator" : "Make administrator", name);
+  label(entry.promote, admin ? "Make ordinary user" : "Make administrator", name);
   label(entry.switch, disabled ? "Let in again" : "Disable", name);
   label(entry.reset, "Reset password", name);
   entry.documents.hidden = documents === 0;
