@@ -45,7 +45,7 @@ def weaken(name: str) -> None:
         body = render(self, template, **more)
         return body if name == "open" else re.sub(rb' sandbox="[^"]*"', b"", body)
 
-    def weak_check(route: Route, request: Request, origins: frozenset[str]) -> None:
+    def weak_check(route: Route, request: Request, origins: str) -> None:
         if route.origin != "sandbox":
             check(route, request, origins)
 
