@@ -6,7 +6,8 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,9 @@ from urllib.parse import quote
 from bokeh.document import Document
 from bokeh.model import Model
 from playwright.sync_api import Page, expect
+from websockets.sync.client import connect
 
+from tests.browser.producer import Producer
 from tests.browser.server import Server
 
 PASSWORD = "three words enough"
@@ -72,6 +75,13 @@ class Team(Server):
         """Grant a role, as the document's owner."""
         owner = self.owner(document)
         self.call(owner, "PUT", f"/api/v1/documents/{document}/grants/{user}", {"role": role})
+
+    @contextmanager
+    def feed(self, user: str, document: str) -> Iterator[Producer]:
+        """A program of a user on a document."""
+        header = {"Authorization": f"Bearer {self.tokens[user]}"}
+        with connect(self.socket(document), additional_headers=header, max_size=None, compression=None) as socket:
+            yield Producer(socket)
 
     def owner(self, document: str) -> str:
         """The user that a document belongs to."""

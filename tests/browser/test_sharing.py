@@ -1,0 +1,301 @@
+"""Sharing in the browser: the owner's dialog, what others see by it, and that what is taken back is gone at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bokeh.models.widgets import Slider
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import LOST, OpenPage, Screen, until
+from tests.browser.team import Team
+
+MARKUP = "<img src=x onerror=alert(1)> & \"quoted\""
+SOON = 1_000
+"""Milliseconds in which a right that was taken back is gone everywhere."""
+GONE = "You can't see this document any more."
+
+
+@pytest.fixture(autouse=True)
+def refusals(expected_errors: list[str]) -> None:
+    """What is refused shows in the console, and that can't be helped."""
+    expected_errors += [*LOST, "status of 40[0-9]"]
+
+
+@pytest.fixture
+def slider() -> Slider:
+    return Slider(start=0, end=10, value=3, title="Speed")
+
+
+@pytest.fixture
+def document(team: Team, slider: Slider) -> str:
+    """A document of ann's."""
+    return team.store("ann", "Metrics", slider)
+
+
+def visit(team: Team, open_page: Callable[..., Page], user: str, document: str, **options: Any) -> Screen:
+    """The document on a user's screen ("": of somebody who is not logged in, in the public view)."""
+    if user == "":
+        return Screen(open_page(f"{team.link(document)}?public=true", **options))
+    page = team.enter(open_page, user, **options)
+    page.goto(team.link(document))
+    return live(page)
+
+
+def live(page: Page) -> Screen:
+    """The document that a page shows, once it is live."""
+    expect(page.locator("#status")).to_have_text("Live")
+    return Screen(page)
+
+
+def share(page: Page) -> Locator:
+    """The dialog, open."""
+    page.get_by_role("button", name="Share").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_be_visible()
+    return dialog
+
+
+def turned_away(page: Page) -> None:
+    """The page must lose the document now."""
+    expect(page.get_by_text(GONE)).to_be_visible(timeout=SOON)
+    expect(page.locator("iframe")).to_have_count(0)
+    expect(page.locator("#status")).to_have_text("Ended")
+
+
+def test_a_document_is_published_and_taken_back(team: Team, document: str, open_page: OpenPage) -> None:
+    page = visit(team, open_page, "ann", document, permissions=["clipboard-write"]).page
+    public = f"{team.link(document)}?public=true"
+    before = open_page(public).locator("body").inner_text()
+    dialog = share(page)
+    expect(dialog.get_by_label("The public link")).to_be_hidden()
+    dialog.get_by_role("switch").check()
+    expect(dialog.get_by_label("The public link")).to_have_value(public)
+    dialog.get_by_role("button", name="Copy").click()
+    expect(page.locator("#toasts")).to_contain_text("Copied")
+    dialog.get_by_label("User name").focus()
+    page.keyboard.press("Control+V")
+    expect(dialog.get_by_label("User name")).to_have_value(public[:64])
+    guest = live(open_page(public)).page
+    for name in ("Share", "Rename", "Delete"):
+        expect(guest.get_by_role("button", name=name)).to_have_count(0)
+    expect(guest.locator("#visit")).to_contain_text("You are visiting")
+    expect(guest.get_by_role("link", name="Log in")).to_be_visible()
+    here = open_page(team.link(document))
+    expect(here.locator("#status")).to_have_text("Live")  # also without "?public=true"
+    dialog.get_by_role("switch").uncheck()
+    turned_away(guest)
+    assert open_page(public).locator("body").inner_text() == before
+
+
+def test_what_is_not_published_looks_as_if_it_were_not_there(team: Team, document: str, open_page: OpenPage) -> None:
+    missing = "a" * 26
+    for user in ("", "eve"):
+        page = team.enter(open_page, user) if user else open_page()
+        seen = []
+        for name in (document, missing):
+            for query in ("?public=true", "") if user else ("?public=true",):
+                answer = page.goto(team.link(name) + query)
+                assert answer is not None
+                seen.append((answer.status, page.content().replace(name, "…"), "?" in query))
+        assert {status for status, _, _ in seen} == {404}
+        assert len({content for _, content, _ in seen}) == 1
+
+
+def test_a_published_document_leads_the_visitor_in_and_back(team: Team, document: str, open_page: OpenPage) -> None:
+    team.call("ann", "PUT", f"/api/v1/documents/{document}/published")
+    page = visit(team, open_page, "", document).page
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_label("User name").fill("ann")
+    page.get_by_label("Password", exact=True).fill("three words enough")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Delete")).to_be_visible()
+    page.goto(f"{team.link(document)}?public=true")
+    expect(page.locator("#status")).to_have_text("Live")
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+
+
+def test_a_user_is_named_made_an_editor_and_removed(
+    team: Team, document: str, slider: Slider, open_page: OpenPage
+) -> None:
+    board = team.enter(open_page, "bob")
+    dialog = share(visit(team, open_page, "ann", document).page)
+    field = dialog.get_by_label("User name")
+    field.fill("nobody")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_role("alert").filter(has_text="nobody")).to_have_text("There is no user 'nobody'.")
+    field.fill(" Bob ")
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.locator("#grants > li")).to_contain_text(["bob"])
+    row = board.locator(".row")
+    expect(row).to_contain_text("by ann")
+    expect(row).to_contain_text("Shared with you")
+    row.get_by_role("link").click()
+    screen = live(board)
+    expect(board.locator("#visit")).to_be_visible()
+    dialog.get_by_label("What bob may do").select_option("may change")
+    expect(board.locator("#visit")).to_be_hidden()
+    for name in ("Share", "Rename", "Delete"):
+        expect(board.get_by_role("button", name=name)).to_have_count(0)
+    expect(board.locator("#status")).to_have_text("Live")
+    until(lambda: edited(team, screen, document, slider))
+    dialog.get_by_role("button", name="Share with bob no longer").click()
+    turned_away(board)
+    board.get_by_role("main").get_by_role("link", name="All documents").click()
+    expect(board.get_by_role("heading", name="Two lines")).to_be_visible()
+
+
+def edited(team: Team, screen: Screen, document: str, slider: Slider) -> bool:
+    """Whether what is set in the page is stored."""
+    screen.set(slider.id, "value", 7)
+    screen.page.wait_for_timeout(200)
+    return bool(team.call("ann", "GET", f"/api/v1/documents/{document}/models/{slider.id}/value") == 7)
+
+
+def test_who_loses_the_right_to_edit_goes_on_as_a_visitor(
+    team: Team, document: str, slider: Slider, open_page: OpenPage
+) -> None:
+    team.share(document, "bob", "editor")
+    screen = visit(team, open_page, "bob", document)
+    expect(screen.page.locator("#visit")).to_be_hidden()
+    team.share(document, "bob", "viewer")
+    expect(screen.page.locator("#visit")).to_be_visible()
+    expect(screen.page.locator("#status")).to_have_text("Live")
+    screen.set(slider.id, "value", 9)
+    screen.page.wait_for_timeout(500)
+    assert team.call("ann", "GET", f"/api/v1/documents/{document}/models/{slider.id}/value") == 3
+    assert screen.get(slider.id, "value") == 9
+
+
+def test_a_link_opens_is_counted_turned_off_and_removed(team: Team, document: str, open_page: OpenPage) -> None:
+    page = visit(team, open_page, "ann", document).page
+    dialog = share(page)
+    form = dialog.locator("#new-link")
+    form.get_by_label("What it is for").fill(MARKUP)
+    form.get_by_label("Good for").select_option("1 day")
+    form.get_by_label("How often it opens").select_option("5 times")
+    form.get_by_role("button", name="Make a link").click()
+    expect(dialog.get_by_label("The new link")).to_have_value(re.compile("#bsk_"))
+    link = dialog.get_by_label("The new link").input_value()
+    assert link.startswith(f"{team.url}/bokeh/link#bsk_")
+    entry = dialog.locator("#links > li")
+    expect(entry.locator("b")).to_have_text(MARKUP)
+    expect(entry.locator(".meta")).to_contain_text("may lookopened 0 of 5 ×until ")
+    guest = open_page(link)
+    live(guest)
+    assert guest.url == team.link(document), "the key is not in the address"
+    expect(guest.locator("#visit")).to_be_visible()
+    dialog.get_by_role("button", name=f"Turn “{MARKUP}” off").click()
+    turned_away(guest)
+    expect(entry.locator(".meta")).to_contain_text("opened 1 of 5 ×")
+    expect(entry.locator(".tag")).to_have_text("off")
+    guest.goto(link)
+    expect(guest.get_by_role("heading", level=1)).to_have_text("This link has ended")
+    assert "#" not in guest.url
+    dialog.get_by_role("button", name=f"Turn “{MARKUP}” on").click()
+    expect(entry.locator(".tag")).to_be_hidden()
+    guest.goto(team.link(document))
+    live(guest)
+    dialog.get_by_role("button", name=f"Remove “{MARKUP}”").click()
+    turned_away(guest)
+    expect(entry).to_have_count(0)
+    page.reload()
+    expect(share(page).get_by_label("The new link")).to_be_hidden()
+
+
+def test_a_link_for_one_opens_once_and_may_let_change(
+    team: Team, document: str, slider: Slider, open_page: OpenPage
+) -> None:
+    dialog = share(visit(team, open_page, "ann", document).page)
+    form = dialog.locator("#new-link")
+    form.get_by_label("Who opens it").select_option("may change")
+    form.get_by_label("How often it opens").select_option("once")
+    form.get_by_role("button", name="Make a link").click()
+    expect(dialog.get_by_label("The new link")).to_have_value(re.compile("#bsk_"))
+    link = dialog.get_by_label("The new link").input_value()
+    guest = open_page(link)
+    screen = live(guest)
+    expect(guest.locator("#visit")).to_be_hidden()
+    for name in ("Share", "Rename", "Delete"):
+        expect(guest.get_by_role("button", name=name)).to_have_count(0)
+    assert until(lambda: edited(team, screen, document, slider))
+    other = open_page(link)
+    expect(other.get_by_role("heading", level=1)).to_have_text("This link has ended")
+    expect(open_page(f"{team.url}/bokeh/link").get_by_text("This link is not complete")).to_be_visible()
+
+
+def test_a_link_that_was_opened_stays_open_for_who_then_logs_in(
+    team: Team, document: str, open_page: OpenPage
+) -> None:
+    made = team.call("ann", "POST", f"/api/v1/documents/{document}/links", {"role": "viewer", "most": 1})
+    page = open_page(made["url"])
+    live(page)
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_label("User name").fill("bob")
+    page.get_by_label("Password", exact=True).fill("three words enough")
+    page.get_by_role("button", name="Log in").click()
+    live(page)
+    expect(page.locator(".who")).to_have_text("bob")
+
+
+def test_the_board_shows_mine_what_is_shared_with_me_and_what_is_published(
+    team: Team, slider: Slider, open_page: OpenPage
+) -> None:
+    documents = {title: team.store("ann", title, slider) for title in ("private", MARKUP, "open", "both")}
+    team.store("bob", "own", slider)
+    for title in (MARKUP, "both"):
+        team.share(documents[title], "bob", "editor" if title == "both" else "viewer")
+    for title in ("open", "both"):
+        team.call("ann", "PUT", f"/api/v1/documents/{documents[title]}/published")
+    page = team.enter(open_page, "bob")
+    names = page.locator(".row:not([hidden]) a.name")
+    expect(names).to_have_text(["own", "both", "open", MARKUP])
+    groups = {"Mine": ["own"], "Shared with me": ["both", MARKUP], "Published": ["both", "open"]}
+    for group, titles in groups.items():
+        page.locator("#whose").get_by_text(group).click()
+        expect(names).to_have_text(titles)
+    expect(page.locator("#count")).to_have_text("2 of 4")
+    page.locator("#whose").get_by_text("All", exact=True).click()
+    page.get_by_role("searchbox").fill("ann")
+    expect(names).to_have_text(["both", "open", MARKUP])
+    page.get_by_role("searchbox").fill("")
+    for title in ("both", "open", MARKUP):
+        row = page.locator(".row").filter(has=page.get_by_role("link", name=title, exact=True))
+        expect(row.locator(".owner")).to_have_text("by ann")
+        expect(row.get_by_role("button")).to_have_count(0)
+    both = page.locator(".row").filter(has=page.get_by_role("link", name="both", exact=True))
+    expect(both.locator(".marks span:visible")).to_have_text(["Published", "You may change it"])
+    both.get_by_role("link").focus()
+    page.keyboard.press("F2")
+    page.keyboard.press("Delete")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("input.name")).to_have_count(0)
+    own = page.locator(".row").filter(has=page.get_by_role("link", name="own", exact=True))
+    expect(own.get_by_role("button")).to_have_count(2)
+    mine = team.enter(open_page, "ann")
+    marks = mine.locator(".row", has=mine.get_by_role("link", name="both", exact=True)).locator(".marks span:visible")
+    expect(marks).to_have_text(["Published", "Shared"])
+
+
+def test_a_document_deleted_by_its_owner_is_not_told_apart_by_others(
+    team: Team, document: str, open_page: OpenPage
+) -> None:
+    team.share(document, "bob")
+    guest, other = visit(team, open_page, "bob", document).page, visit(team, open_page, "ann", document).page
+    team.call("ann", "DELETE", f"/api/v1/documents/{document}")
+    turned_away(guest)
+    expect(other.get_by_text("This document was deleted.")).to_be_visible()
+
+
+def test_titles_and_names_are_text_wherever_they_show(team: Team, slider: Slider, open_page: OpenPage) -> None:
+    document = team.store("ann", MARKUP, slider)
+    page = visit(team, open_page, "ann", document).page
+    expect(share(page).get_by_role("heading", level=2)).to_have_text(f"Share “{MARKUP}”")
+    assert team.status("ann", "POST", "/api/v1/users", {"username": "<b>x", "password": "three words"}) == 400
+    guest = open_page(f"{team.url}/bokeh/login?next={MARKUP}#{MARKUP}")
+    expect(guest.get_by_role("heading", level=1)).to_have_text("Log in")
+    for shown in (page, guest):
+        expect(shown.locator("img")).to_have_count(0)
