@@ -40,6 +40,10 @@ crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and powe
 	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
+isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones, in Chromium
+	CHROMIUM=$$(scripts/chromium) && export CHROMIUM && \
+	ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/isolation
+
 bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
 	$(PY) -m bench
 
@@ -52,4 +56,4 @@ clean: ## forget .venv and all caches
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*
 
-.PHONY: help demo test lint types contracts shape coverage docs fuzz crash bench pictures clean
+.PHONY: help demo test lint types contracts shape coverage docs fuzz crash isolation bench pictures clean
