@@ -13,12 +13,10 @@ from tests.isolation.stage import Case, Stage
 
 BY_NAME = {case.name: case for case in EVERY}
 FEW = {
-    "bare": ["read-by-CustomJS", "api-by-CustomJSExpr", "out-by-CanvasTexture", "workers-by-CustomJSExpr",
-             "sink-onerror", "model-fetched"],
-    "same-origin": ["read-by-HTMLTemplateFormatter", "storage-by-CustomJS", "self-by-CustomJS"],
-    "open": ["out-by-CustomJSFilter", "self-by-CustomJS", "styles-by-CustomJSTickFormatter",
-             "webrtc-by-CustomJS-module"],
-}  # fmt: skip
+    "bare": ["read-by-CustomJS", "api-by-CustomJSExpr", "out-by-CanvasTexture", "sink-onerror"],
+    "same-origin": ["read-by-HTMLTemplateFormatter", "storage-by-CustomJS"],
+    "open": ["self-by-CustomJS", "styles-by-CustomJSTickFormatter", "webrtc-by-CustomJS-module", "model-fetched"],
+}
 """For each fault, documents that must get through it."""
 
 
