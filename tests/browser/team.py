@@ -39,7 +39,8 @@ class Team(Server):
     def populate(self, *names: str) -> None:
         """Make accounts; the first of a new server is its administrator."""
         for name in names:
-            key = self.invitation if not self.tokens else self.call(next(iter(self.tokens)), "POST", INVITATIONS, {})["url"]
+            first = next(iter(self.tokens), None)
+            key = self.invitation if first is None else self.call(first, "POST", INVITATIONS, {})["url"]
             body = {"username": name, "password": PASSWORD, "invitation": key.partition("#")[2]}
             self.tokens[name] = self.call("", "POST", "/api/v1/register", body)["token"]
 
@@ -86,7 +87,8 @@ class Team(Server):
     def owner(self, document: str) -> str:
         """The user that a document belongs to."""
         listed = {name: self.call(name, "GET", "/api/v1/documents") for name in self.tokens}
-        return next(name for name, infos in listed.items() for i in infos if (i["id"], i["role"]) == (document, "owner"))
+        owned = ((name, info) for name, infos in listed.items() for info in infos if info["role"] == "owner")
+        return next(name for name, info in owned if info["id"] == document)
 
     def enter(self, open_page: Callable[..., Page], user: str, **options: Any) -> Page:
         """A page in a browser of its own in which the user is logged in, at the board."""

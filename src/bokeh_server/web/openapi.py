@@ -38,7 +38,10 @@ SCHEMAS: dict[str, Any] = {
             "owner": {"type": "string"},
             "role": {"type": "string", "enum": ["viewer", "editor", "owner"], "description": "what you are to it"},
             "published": {"type": "boolean", "description": "everybody may see it"},
-            "shared": {"type": "boolean", "description": "yours: named users or holders of links may see it; another's: it is shared with you"},
+            "shared": {
+                "type": "boolean",
+                "description": "yours: named users or holders of links may see it; another's: it is shared with you",
+            },
             "created": {"type": "number", "description": "seconds since 1970"},
             "changed": {"type": "number", "description": "seconds since 1970"},
             "kind": {"type": "string", "description": "what it shows: 2 plots, 3 widgets"},
