@@ -189,7 +189,12 @@ def test_a_wrong_flag_is_told(flags: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "flags",
-    [["--port", "99999", "demo"], ["--prefix", "a b", "demo"], ["--registration", "open", "demo"], ["--ip", "::", "demo"]],
+    [
+        ["--port", "99999", "demo"],
+        ["--prefix", "a b", "demo"],
+        ["--registration", "open", "demo"],
+        ["--ip", "::", "demo"],
+    ],
 )
 def test_a_flag_in_front_of_the_command_counts_too(flags: list[str]) -> None:
     assert "bokeh-server: " in refused(*flags)

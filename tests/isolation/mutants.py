@@ -45,9 +45,9 @@ def weaken(name: str) -> None:
         body = render(self, template, **more)
         return body if name == "open" else re.sub(rb' sandbox="[^"]*"', b"", body)
 
-    def weak_check(route: Route, request: Request, origins: str) -> None:
+    def weak_check(route: Route, request: Request, ours: str) -> None:
         if route.origin != "sandbox":
-            check(route, request, origins)
+            check(route, request, ours)
 
     headers.frame, headers.page, guard.check_origin = weak_frame, weak_page, weak_check
     Site.render = weak_render  # type: ignore[method-assign]
