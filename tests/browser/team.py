@@ -39,10 +39,13 @@ class Team(Server):
     def populate(self, *names: str) -> None:
         """Make accounts; the first of a new server is its administrator."""
         for name in names:
-            first = next(iter(self.tokens), None)
-            key = self.invitation if first is None else self.call(first, "POST", INVITATIONS, {})["url"]
-            body = {"username": name, "password": PASSWORD, "invitation": key.partition("#")[2]}
+            body = {"username": name, "password": PASSWORD, "invitation": self.invite().partition("#")[2]}
             self.tokens[name] = self.call("", "POST", "/api/v1/register", body)["token"]
+
+    def invite(self) -> str:
+        """The link of a new invitation, by the administrator where there is one."""
+        admin = next(iter(self.tokens), None)
+        return self.invitation if admin is None else str(self.call(admin, "POST", "/api/v1/invitations", {})["url"])
 
     def call(self, user: str, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
         """The JSON answer to a request by a user ("": nobody), with the user's token or another."""
@@ -86,9 +89,7 @@ class Team(Server):
 
     def owner(self, document: str) -> str:
         """The user that a document belongs to."""
-        listed = {name: self.call(name, "GET", "/api/v1/documents") for name in self.tokens}
-        owned = ((name, info) for name, infos in listed.items() for info in infos if info["role"] == "owner")
-        return next(name for name, info in owned if info["id"] == document)
+        return str(self.call(next(iter(self.tokens)), "GET", f"/api/v1/documents/{document}/info")["owner"])
 
     def enter(self, open_page: Callable[..., Page], user: str, **options: Any) -> Page:
         """A page in a browser of its own in which the user is logged in, at the board."""
@@ -96,9 +97,6 @@ class Team(Server):
         log_in(page, user)
         expect(page.get_by_role("heading", level=1)).to_contain_text("Documents")
         return page
-
-
-INVITATIONS = "/api/v1/invitations"
 
 
 def log_in(page: Page, user: str, password: str = PASSWORD) -> None:

@@ -20,8 +20,11 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import OpenPage, Screen, until
 from tests.browser.producer import Producer
 from tests.browser.server import Server
+from tests.browser.team import Team
 
 PAGES = ("board", "empty", "document", "hint", "question", "error")
+TEAM_PAGES = ("login", "register", "link", "account", "users", "ours", "share", "visitor")
+"""With accounts; "ours" is the board with the menu open."""
 SIZES = {"desk": {"width": 1200, "height": 820}, "phone": {"width": 360, "height": 740}}
 SMALLEST_TARGET = 24  # CSS pixels, WCAG 2.2 AA 2.5.8
 
@@ -140,6 +143,95 @@ def show(
     return shown
 
 
+@pytest.fixture
+def peopled(team: Team) -> str:
+    """Documents of several users, shared in every way; returns the id of one of ann's that is."""
+    document = team.store("ann", "Machine metrics, a title that is longer than any bar has room for", walk())
+    own = f"/api/v1/documents/{document}"
+    team.share(document, "bob")
+    team.share(document, "eve", "editor")
+    team.call("ann", "PUT", f"{own}/published")
+    for link in ({"name": "for the review", "most": 5, "seconds": 86_400}, {"role": "editor"}):
+        team.call("ann", "POST", f"{own}/links", link)
+    team.share(team.store("bob", "Training run 0417", walk()), "ann", "editor")
+    token = {"name": "nightly job", "scopes": ["read", "stream"], "document": document, "seconds": 86_400}
+    team.call("ann", "POST", "/api/v1/account/tokens", token)
+    team.call("ann", "POST", "/api/v1/invitations", {})
+    team.call("ann", "PATCH", "/api/v1/users/eve", {"disabled": True})
+    return document
+
+
+@pytest.fixture
+def show_team(
+    team: Team, open_page: OpenPage, expected_errors: list[str], request: pytest.FixtureRequest
+) -> Callable[..., Page]:
+    """Open one of TEAM_PAGES, as far as it must be."""
+    expected_errors.append("status of 40[14]")
+
+    def shown(name: str, **options: object) -> Page:
+        if name in ("login", "register", "link"):
+            page = open_page(f"{team.url}/bokeh/{name}#no-such-key", **options)
+            if name == "link":
+                expect(page.get_by_role("heading", level=1)).to_have_text("This link has ended")
+                return page
+            page.get_by_label("User name").fill("nobody")
+            page.get_by_label("Password", exact=True).fill("wrong words")
+            page.get_by_role("button", name="Log in" if name == "login" else "Make the account").click()
+            expect(page.get_by_role("alert")).not_to_be_empty()
+            return page
+        document = request.getfixturevalue("peopled")
+        page = team.enter(open_page, "bob" if name == "visitor" else "ann", **options)
+        SHOWN[name](page, team, document)
+        return page
+
+    return shown
+
+
+def show_account(page: Page, team: Team, document: str) -> None:
+    page.goto(f"{team.url}/bokeh/account")
+    page.get_by_text("New token").click()
+    page.get_by_label("Name", exact=True).fill("CI")
+    page.get_by_role("button", name="Make the token").click()
+    expect(page.get_by_label("The new token")).to_be_visible()
+    page.get_by_text("New token").click()
+
+
+def show_users(page: Page, team: Team, document: str) -> None:
+    page.goto(f"{team.url}/bokeh/users")
+    page.get_by_role("button", name="Invite somebody").click()
+    expect(page.locator("#invitations > li")).to_have_count(2)
+    page.locator("summary").first.click()
+    expect(page.locator("#users details li")).to_have_count(1)
+
+
+def show_ours(page: Page, team: Team, document: str) -> None:
+    expect(page.locator(".row")).to_have_count(2)
+    page.locator(".who").click()
+
+
+def show_share(page: Page, team: Team, document: str) -> None:
+    page.goto(team.link(document))
+    expect(page.locator("#status")).to_have_text("Live")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.locator("#links > li")).to_have_count(3)
+
+
+def show_visitor(page: Page, team: Team, document: str) -> None:
+    page.goto(team.link(document))
+    expect(page.locator("#status")).to_have_text("Live")
+    page.locator("#visit").click()
+
+
+SHOWN: dict[str, Callable[[Page, Team, str], None]] = {
+    "account": show_account,
+    "users": show_users,
+    "ours": show_ours,
+    "share": show_share,
+    "visitor": show_visitor,
+}
+
+
 def keep(page: Page, name: str) -> None:
     """Keep a picture of the page where the user asked for it."""
     folder = os.environ.get("SCREENSHOTS")
@@ -156,6 +248,23 @@ def test_a_page_is_readable_and_fits(show: Callable[..., Page], name: str, size:
     scale = 2 if size == "phone" else 1
     page = show(name, viewport=SIZES[size], color_scheme=scheme, device_scale_factor=scale)
     keep(page, f"{name}-{size}-{scheme}")
+    check(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", TEAM_PAGES)
+def test_a_page_of_accounts_is_readable_and_fits(
+    show_team: Callable[..., Page], name: str, size: str, scheme: str
+) -> None:
+    scale = 2 if size == "phone" else 1
+    page = show_team(name, viewport=SIZES[size], color_scheme=scheme, device_scale_factor=scale)
+    keep(page, f"{name}-{size}-{scheme}")
+    check(page)
+
+
+def check(page: Page) -> None:
+    """The page can be read and used, and is built as it must be."""
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 2
     assert [entry for entry in contrasts if entry[1] < entry[2]] == []
@@ -172,7 +281,16 @@ def test_a_page_is_readable_and_fits(show: Callable[..., Page], name: str, size:
 
 @pytest.mark.parametrize("name", ["board", "document"])
 def test_the_keyboard_reaches_every_control_and_shows_where_it_is(show: Callable[..., Page], name: str) -> None:
-    page = show(name)
+    check_keyboard(show(name))
+
+
+@pytest.mark.parametrize("name", ["login", "register", "account", "users", "ours", "share", "visitor"])
+def test_the_keyboard_reaches_every_control_of_accounts(show_team: Callable[..., Page], name: str) -> None:
+    check_keyboard(show_team(name))
+
+
+def check_keyboard(page: Page) -> None:
+    """Tab leads through all controls, and each shows that it has the focus."""
     wanted = len(page.evaluate(CONTROLS))
     seen: set[str] = set()
     for _ in range(wanted):
@@ -181,7 +299,9 @@ def test_the_keyboard_reaches_every_control_and_shows_where_it_is(show: Callable
             """() => {
               const element = document.activeElement;
               const style = (part) => getComputedStyle(element, part).outlineStyle;
-              const outlined = [null, "::after"].some((part) => style(part) !== "none");
+              const next = element.nextElementSibling; // what a control that is not seen itself is drawn as
+              const drawn = element.type === "radio" && next !== null && getComputedStyle(next).outlineStyle !== "none";
+              const outlined = drawn || [null, "::after"].some((part) => style(part) !== "none");
               return [element.outerHTML.slice(0, 200), outlined || element.tagName === "IFRAME"];
             }"""
         )

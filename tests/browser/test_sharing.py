@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bokeh.models.widgets import Slider
+from bokeh.models import CustomJS
+from bokeh.models.widgets import Button, Slider
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import LOST, OpenPage, Screen, until
 from tests.browser.team import Team
 
-MARKUP = "<img src=x onerror=alert(1)> & \"quoted\""
+MARKUP = '<img src=x onerror=alert(1)> & "quoted"'
 SOON = 1_000
 """Milliseconds in which a right that was taken back is gone everywhere."""
 GONE = "You can't see this document any more."
@@ -227,9 +228,7 @@ def test_a_link_for_one_opens_once_and_may_let_change(
     expect(open_page(f"{team.url}/bokeh/link").get_by_text("This link is not complete")).to_be_visible()
 
 
-def test_a_link_that_was_opened_stays_open_for_who_then_logs_in(
-    team: Team, document: str, open_page: OpenPage
-) -> None:
+def test_a_link_that_was_opened_stays_open_for_who_then_logs_in(team: Team, document: str, open_page: OpenPage) -> None:
     made = team.call("ann", "POST", f"/api/v1/documents/{document}/links", {"role": "viewer", "most": 1})
     page = open_page(made["url"])
     live(page)
@@ -255,10 +254,10 @@ def test_the_board_shows_mine_what_is_shared_with_me_and_what_is_published(
     expect(names).to_have_text(["own", "both", "open", MARKUP])
     groups = {"Mine": ["own"], "Shared with me": ["both", MARKUP], "Published": ["both", "open"]}
     for group, titles in groups.items():
-        page.locator("#whose").get_by_text(group).click()
+        page.get_by_role("radio", name=group).check()
         expect(names).to_have_text(titles)
     expect(page.locator("#count")).to_have_text("2 of 4")
-    page.locator("#whose").get_by_text("All", exact=True).click()
+    page.get_by_role("radio", name="All").check()
     page.get_by_role("searchbox").fill("ann")
     expect(names).to_have_text(["both", "open", MARKUP])
     page.get_by_role("searchbox").fill("")
@@ -299,3 +298,24 @@ def test_titles_and_names_are_text_wherever_they_show(team: Team, slider: Slider
     expect(guest.get_by_role("heading", level=1)).to_have_text("Log in")
     for shown in (page, guest):
         expect(shown.locator("img")).to_have_count(0)
+
+
+def test_an_administrator_looks_at_what_others_store_without_its_scripts_until_he_asks(
+    team: Team, open_page: OpenPage, expected_errors: list[str]
+) -> None:
+    expected_errors.append("Content Security Policy")
+    button = Button(label="Go")
+    button.js_on_event("button_click", CustomJS(args={"button": button}, code="button.label = 'It ran'"))
+    document = team.store("bob", "Theirs", button)
+    screen = visit(team, open_page, "ann", document)
+    page = screen.page
+    expect(page.locator("#visit")).to_have_text("You look as administrator")
+    expect(page.get_by_role("button", name="Rename")).to_have_count(0)
+    page.frame_locator("#frame").get_by_role("button", name="Go").click()
+    page.wait_for_timeout(500)
+    assert screen.get(button.id, "label") == "Go"
+    page.locator("#visit").click()
+    page.get_by_role("link", name="Show it with its scripts").click()
+    live(page)
+    page.frame_locator("#frame").get_by_role("button", name="Go").click()
+    expect(page.frame_locator("#frame").get_by_role("button", name="It ran")).to_be_visible()

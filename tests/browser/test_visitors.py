@@ -24,7 +24,7 @@ class Machine:
     def __init__(self, team: Team) -> None:
         self.team = team
         self.source = ColumnDataSource({"x": [1.0, 2.0], "y": [3.0, 4.0]})
-        self.range = Range1d(0, 10)
+        self.range = Range1d(start=0, end=10)
         plot = figure(width=400, height=300, x_range=self.range, tools="tap,wheel_zoom,pan", active_scroll="wheel_zoom")
         plot.scatter("x", "y", source=self.source, size=20)
         self.slider = Slider(start=0, end=10, value=3, title="Speed")

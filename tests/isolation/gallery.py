@@ -251,7 +251,8 @@ def graph() -> Model:
 def filtered() -> Model:
     made = plot()
     source = ColumnDataSource({"x": [1, 2, 3], "y": [1, 2, 3]})
-    made.scatter("x", jitter("y", 0.1), size=20, source=source, view=CDSView(filter=BooleanFilter(booleans=[True, False, True])))
+    filtered = CDSView(filter=BooleanFilter(booleans=[True, False, True]))
+    made.scatter("x", jitter("y", 0.1), size=20, source=source, view=filtered)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote, urlencode
 
-from bokeh_server.core.authorise import ON_DOCUMENTS
+from bokeh_server.core.authorise import ON_DOCUMENTS, role_of
 from bokeh_server.errors import BokehServerError, NotFound
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
@@ -65,7 +65,9 @@ async def shell(site: Site, request: Request) -> Response:
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
     model, public = request.parameters.get("model"), request.actor.public
-    query = urlencode({**({"model": model} if model else {}), **({"public": "true"} if public else {})})
+    theirs, scripts = supervised(request), is_trusted(request)
+    asked = {"model": model, "public": public and "true", "scripts": theirs and scripts and "true"}
+    query = urlencode({name: value for name, value in asked.items() if value})
     body = site.render(
         "shell.html",
         title=info.title,
@@ -74,11 +76,24 @@ async def shell(site: Site, request: Request) -> Response:
         document=info.id,
         model=model,
         public=public,
+        supervised=theirs,
+        scripts=scripts,
         may=rights(request),
         frame_url=frame + (f"?{query}" if query else ""),
         scripts=site.config.document_scripts,
     )
     return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}"))
+
+
+def supervised(request: Request) -> bool:
+    """Whether somebody looks at the document only because he is an administrator."""
+    assert request.access is not None, "the route's action concerns a document"
+    return role_of(request.actor, request.access) is None
+
+
+def is_trusted(request: Request) -> bool:
+    """Whether the document's scripts may run: an administrator who looks what it is must ask for that."""
+    return not supervised(request) or request.query.get("scripts") == "true"
 
 
 async def frame(site: Site, request: Request) -> Response:
@@ -99,7 +114,7 @@ async def frame(site: Site, request: Request) -> Response:
         bokehjs=f"{prefix}/static/bokeh/{site.bokehjs.version}",
         static=f"{prefix}/static/app/{site.static.version}",
         socket=socket,
-        scripts=site.config.document_scripts,
+        scripts=site.config.document_scripts and is_trusted(request),
     )
     return Response(200, body, HTML, policy)
 
