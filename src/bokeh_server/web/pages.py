@@ -65,8 +65,8 @@ async def shell(site: Site, request: Request) -> Response:
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
     model, public = request.parameters.get("model"), request.actor.public
-    theirs, scripts = supervised(request), is_trusted(request)
-    asked = {"model": model, "public": public and "true", "scripts": theirs and scripts and "true"}
+    theirs, trusted = supervised(request), is_trusted(request)
+    asked = {"model": model, "public": public and "true", "scripts": theirs and trusted and "true"}
     query = urlencode({name: value for name, value in asked.items() if value})
     body = site.render(
         "shell.html",
@@ -77,10 +77,10 @@ async def shell(site: Site, request: Request) -> Response:
         model=model,
         public=public,
         supervised=theirs,
-        scripts=scripts,
+        trusted=trusted,
+        scripts=site.config.document_scripts and trusted,
         may=rights(request),
         frame_url=frame + (f"?{query}" if query else ""),
-        scripts=site.config.document_scripts,
     )
     return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}"))
 
@@ -99,7 +99,7 @@ def is_trusted(request: Request) -> bool:
 async def frame(site: Site, request: Request) -> Response:
     """The document itself, in a page with an origin of its own."""
     info, prefix = request.document, site.config.prefix
-    origin = site.origin(request) or ""
+    origin, scripts = site.origin(request) or "", site.config.document_scripts and is_trusted(request)
     socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{info.id}"
     body = site.render(
         "frame.html",
@@ -107,14 +107,14 @@ async def frame(site: Site, request: Request) -> Response:
         document=info.id,
         model=request.query.get("model"),
         socket_url=socket,
-        scripts=site.config.document_scripts,
+        scripts=scripts,
     )
     policy = headers.frame(
         origin=origin,
         bokehjs=f"{prefix}/static/bokeh/{site.bokehjs.version}",
         static=f"{prefix}/static/app/{site.static.version}",
         socket=socket,
-        scripts=site.config.document_scripts and is_trusted(request),
+        scripts=scripts,
     )
     return Response(200, body, HTML, policy)
 
