@@ -454,7 +454,7 @@ def test_what_administrators_do_nobody_else_can(town: Town) -> None:
         ("GET", "/users", None),
         ("POST", "/users", credentials("new")),
         ("PATCH", "/users/root", {"disabled": True}),
-        ("GET", "/users/root/documents", None),
+        ("GET", f"/users/{person.name}/documents", None),
         ("GET", "/invitations", None),
         ("POST", "/invitations", {"admin": True}),
         ("DELETE", "/invitations/x", None),

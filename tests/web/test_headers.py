@@ -10,6 +10,7 @@ from bokeh_server.web.routes import ROUTES, Route
 from tests.running import RunningServer
 from tests.web.asking import MARKUP, Answer, ask, content
 from tests.web.conftest import Shared
+from tests.web.town import Town, visit
 
 TITLE = "<script>alert(1)</script>&quot;"
 FRAMED = [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
@@ -40,7 +41,13 @@ def path_of(route: Route, shared: Shared) -> str:
     found_bokeh = re.search(r"/static/bokeh/([\w.]+)/(js/bokeh\.min\.js)", frame)
     assert found_app
     assert found_bokeh
-    parts = {"document": shared.document, "name": shared.document, "model": "speed", "property": "value", "user": "x"}
+    parts = {
+        "document": shared.document,
+        "name": shared.document,
+        "model": "speed",
+        "property": "value",
+        "user": "root",
+    }
     static = found_app if "app" in route.path else found_bokeh
     return route.path.replace("{path:path}", "{path}").format(**parts, version=static[1], path=static[2])
 
@@ -66,8 +73,8 @@ def policy(route: Route, shared: Shared, answer: Answer) -> str | None:
 
 
 @pytest.mark.parametrize("route", GETS, ids=lambda route: route.path)
-def test_every_answer_has_exactly_the_headers_of_its_kind(shared: Shared, route: Route) -> None:
-    answer = ask(shared.port, "GET", path_of(route, shared), FRAMED if route.kind == "frame" else [])
+def test_every_answer_has_exactly_the_headers_of_its_kind(shared: Shared, town: Town, route: Route) -> None:
+    answer = visit(route, path_of(route, shared), shared.port, town, FRAMED if route.kind == "frame" else [])
     headers = answer.headers
     assert answer.status == 200
     assert EVERYWHERE.items() <= headers.items()
@@ -134,7 +141,7 @@ def test_a_frame_is_no_page_of_its_own_and_no_part_of_another_site(
     assert b"bokeh.min.js" not in answer.body
 
 
-def test_no_answer_but_data_carries_a_documents_markup_and_no_page_a_titles(shared: Shared) -> None:
+def test_no_answer_but_data_carries_a_documents_markup_and_no_page_a_titles(shared: Shared, town: Town) -> None:
     made = ask(shared.port, "PUT", f"/api/v1/documents/{shared.document}", body=content())
     assert made.status == 200
     stored = ask(shared.port, "POST", "/api/v1/documents", body=f'{{"title": "{TITLE}"}}'.encode())
@@ -145,7 +152,7 @@ def test_no_answer_but_data_carries_a_documents_markup_and_no_page_a_titles(shar
             continue
         for document in (shared.document, marked):
             path = path_of(route, shared).replace(shared.document, document)
-            answer = ask(shared.port, "GET", path, FRAMED if route.kind == "frame" else [])
+            answer = visit(route, path, shared.port, town, FRAMED if route.kind == "frame" else [])
             assert answer.status == 200
             if answer.headers["content-type"].startswith("text/html"):
                 assert MARKUP.encode() not in answer.body

@@ -14,6 +14,7 @@ from bokeh_server.web.openapi import description
 from bokeh_server.web.routes import ROUTES
 from tests.web.asking import ask, call
 from tests.web.conftest import Shared
+from tests.web.town import Town, visit
 
 API = [route for route in ROUTES if route.kind == "api"]
 
@@ -49,11 +50,12 @@ def test_every_operation_says_what_it_takes_and_gives(told: Any, route: Any) -> 
 
 
 @pytest.mark.parametrize("route", [route for route in API if route.method == "GET"], ids=lambda route: route.path)
-def test_what_is_answered_has_the_status_and_type_that_are_described(told: Any, shared: Shared, route: Any) -> None:
-    parts = {"name": shared.document, "document": shared.document, "model": "speed", "property": "value", "user": "x"}
-    answer = ask(shared.port, "GET", route.path.format(**parts))
-    responses = told["paths"][route.path]["get"]["responses"]
-    described = responses.get(str(answer.status), responses["default"])
+def test_what_is_answered_has_the_status_and_type_that_are_described(
+    told: Any, shared: Shared, town: Town, route: Any
+) -> None:
+    parts = {"name": shared.document, "document": shared.document, "model": "speed", "property": "value"}
+    answer = visit(route, route.path.format(**parts, user="root"), shared.port, town)
+    described = told["paths"][route.path]["get"]["responses"][str(answer.status)]
     assert answer.headers["content-type"].partition(";")[0] in described["content"]
 
 

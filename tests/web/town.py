@@ -14,8 +14,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from bokeh_server.web.guard import WITH_ACCOUNTS
+from bokeh_server.web.routes import Route
 from tests.running import RunningServer
-from tests.web.asking import Answer, ask, content, handshake
+from tests.web.asking import Answer, Pairs, ask, content, handshake
 
 API = "/api/v1"
 DOCUMENTS = f"{API}/documents"
@@ -126,6 +128,13 @@ class Town:
         answer = self.nobody("POST", "/bokeh/link", {"key": key})
         assert answer.status == 200, answer.body
         return Person(self.port, "", (("Cookie", cookie_of(answer)),))
+
+
+def visit(route: Route, path: str, port: int, town: Town, headers: Pairs = ()) -> Answer:
+    """The answer of a route, at this path; those of accounts as an administrator gets them, where there are some."""
+    if route.action in WITH_ACCOUNTS:
+        return ask(town.port, route.method, path, [*headers, *town.root.headers])
+    return ask(port, route.method, path, headers)
 
 
 def cookie_of(answer: Answer) -> str:
