@@ -166,7 +166,7 @@ def show_team(
     team: Team, open_page: OpenPage, expected_errors: list[str], request: pytest.FixtureRequest
 ) -> Callable[..., Page]:
     """Open one of TEAM_PAGES, as far as it must be."""
-    expected_errors.append("status of 40[14]")
+    expected_errors.append("status of 40[134]")
 
     def shown(name: str, **options: object) -> Page:
         if name in ("login", "register", "link"):
