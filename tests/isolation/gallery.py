@@ -242,8 +242,8 @@ def svg() -> Model:
 def graph() -> Model:
     made = plot(x_range=(-2, 2), y_range=(-2, 2))
     renderer = GraphRenderer(layout_provider=StaticLayoutProvider(graph_layout={0: (0, 0), 1: (1, 1), 2: (-1, 1)}))
-    renderer.node_renderer.data_source.data = {"index": [0, 1, 2]}
-    renderer.edge_renderer.data_source.data = {"start": [0, 1], "end": [1, 2]}
+    cast(ColumnDataSource, renderer.node_renderer.data_source).data = {"index": [0, 1, 2]}
+    cast(ColumnDataSource, renderer.edge_renderer.data_source).data = {"start": [0, 1], "end": [1, 2]}
     made.renderers.append(renderer)
     return made
 
@@ -251,8 +251,8 @@ def graph() -> Model:
 def filtered() -> Model:
     made = plot()
     source = ColumnDataSource({"x": [1, 2, 3], "y": [1, 2, 3]})
-    filtered = CDSView(filter=BooleanFilter(booleans=[True, False, True]))
-    made.scatter("x", jitter("y", 0.1), size=20, source=source, view=filtered)
+    view = CDSView(filter=BooleanFilter(booleans=[True, False, True]))
+    made.scatter("x", jitter("y", 0.1), size=20, source=source, view=view)
     return made
 
 
