@@ -43,8 +43,7 @@ print(cursession().object_link(p) + "?public=true")
 def team(tmp_path: Path) -> Iterator[tuple[RunningServer, str]]:
     """A multi-user server, and its first invitation."""
     with RunningServer(tmp_path / "data", "-m") as server:
-        line = server._process.stdout.readline()  # type: ignore[union-attr]
-        yield server, line.split()[-1]
+        yield server, f"{server.url}/bokeh/register#{server.invitation}"
 
 
 def run(script: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,17 +23,12 @@ PASSWORD = "three words enough"
 
 
 class Team(Server):
-    """``bokeh-server -m``. ``invitation`` is the link that it printed for the first administrator."""
+    """``bokeh-server -m``. ``first_link`` is what it printed for the first administrator."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        self.invitation = ""
         self.tokens: dict[str, str] = {}
         super().__init__(folder, "-m", *flags)
-        assert self._process is not None
-        assert self._process.stdout is not None
-        found = re.search(r"http://\S+#\S+", self._process.stdout.readline())
-        assert found, "no link for the first administrator"
-        self.invitation = found[0]
+        self.first_link = f"{self.url}/bokeh/register#{self.invitation}"
 
     def populate(self, *names: str) -> None:
         """Make accounts; the first of a new server is its administrator."""
@@ -45,7 +39,7 @@ class Team(Server):
     def invite(self) -> str:
         """The link of a new invitation, by the administrator where there is one."""
         admin = next(iter(self.tokens), None)
-        return self.invitation if admin is None else str(self.call(admin, "POST", "/api/v1/invitations", {})["url"])
+        return self.first_link if admin is None else str(self.call(admin, "POST", "/api/v1/invitations", {})["url"])
 
     def call(self, user: str, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
         """The JSON answer to a request by a user ("": nobody), with the user's token or another."""

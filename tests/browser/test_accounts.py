@@ -51,7 +51,7 @@ def refusals(expected_errors: list[str]) -> None:
 def test_the_first_administrator_comes_by_the_printed_link(tmp_path: Path, open_page: OpenPage) -> None:
     team = Team(tmp_path / "new")
     try:
-        page = open_page(team.invitation)
+        page = open_page(team.first_link)
         expect(page.get_by_text("You are invited")).to_be_visible()
         assert "#" not in page.url
         assert "bsi_" not in page.url
@@ -63,7 +63,7 @@ def test_the_first_administrator_comes_by_the_printed_link(tmp_path: Path, open_
         expect(page.locator(".who")).to_have_text("ann")
         menu(page, "Users")
         expect(page.locator("#users > li")).to_contain_text(["ann"])
-        second = open_page(team.invitation)
+        second = open_page(team.first_link)
         second.get_by_label("User name").fill("bea")
         second.get_by_label("Password", exact=True).fill(PASSWORD)
         second.get_by_role("button", name="Make the account").click()

@@ -79,10 +79,7 @@ def bearer(text: str) -> tuple[str, str]:
 def peopled(folder: Path) -> Iterator[World]:
     """The server with all these people, while the block runs."""
     with RunningServer(folder, "-m") as server:
-        told = server._process.stdout.readline()  # type: ignore[union-attr]
-        found = re.search(r"#(bsi_\S+)", told)
-        assert found, told
-        first = {"username": "root", "password": PASSWORD, "invitation": found[1]}
+        first = {"username": "root", "password": PASSWORD, "invitation": server.invitation}
         keys = {"root": json.loads(raw(server, "register", first).body)["token"]}
         made = World(server.port, keys, {})
         for user in USERS.values():
