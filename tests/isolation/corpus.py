@@ -16,6 +16,8 @@ from tests.isolation.vectors import GESTURES, SELVES, VECTORS, document
 def coded(name: str, body: str, vector: str, place: Place) -> Document:
     """A document in which a model of one kind carries one attack."""
     kind = VECTORS[vector]
+    if vector in GESTURES:
+        body = f"await soon(500); {body}"  # the mouse must have come to rest: what it is over may be gone
     return document(kind.make(script(name, place, body, kind.result)))
 
 
