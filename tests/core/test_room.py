@@ -532,7 +532,7 @@ def test_a_snapshot_is_taken_after_so_many_records_and_gives_the_same_document()
     assert book.snapshots == []
     assert book.appended().count("snapshot 4") == 1
     [snapshot] = book.snapshots
-    assert (snapshot.clients, snapshot.kind) == ({PROGRAM: 2, VIEWER: 1}, "2 widgets")
+    assert (snapshot.clients, snapshot.kind) == ({PROGRAM: 2, VIEWER: 1}, "1 widget")
     again = book.restarted(snapshot=snapshot)
     assert again.document.encode() == book.room.document.encode()
     assert (again.seq, again.numbers) == (7, book.room.numbers)
