@@ -34,10 +34,10 @@ class World:
         assert answer.status < 300, answer
         return answer.json if answer.body else None
 
-    def new_token(self, user: str, *scopes: str) -> tuple[str, str]:
+    def new_token(self, user: str, *scopes: str, seconds: float | None = 600) -> tuple[str, str]:
         """Text and id of a token."""
         wanted = scopes or ("read", "stream", "write", "manage")
-        made = self.call(user, "POST", "/api/v1/account/tokens", {"name": "t", "scopes": wanted, "seconds": 600})
+        made = self.call(user, "POST", "/api/v1/account/tokens", {"name": "t", "scopes": wanted, "seconds": seconds})
         return made["token"], made["id"]
 
     def new_document(self) -> str:
@@ -87,8 +87,8 @@ def peopled(folder: Path) -> Iterator[World]:
                 made.call("root", "POST", "/api/v1/users", {"username": user, "password": PASSWORD})
                 login = raw(server, "login", {"username": user, "password": PASSWORD}).json["token"]
                 keys[user] = login
-                keys[user], _ = made.new_token(user)  # one that no change of password ends
-        keys["root"], _ = made.new_token("root")
+                keys[user], _ = made.new_token(user, seconds=None)  # one that no change of password ends
+        keys["root"], _ = made.new_token("root", seconds=None)
         document = made.new_document()
         frame = [bearer(keys["anna"]), ("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
         page = ask(server.port, "GET", f"/bokeh/frame/{document}", frame).body.decode()

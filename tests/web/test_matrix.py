@@ -3,7 +3,8 @@
 The document belongs to anna. *viewer* and *editor* have grants, *streamer* comes with a token of anna's that is good
 for nothing but streaming, *revoked* with one that she has revoked, *administrator* is one, *stranger* has an account
 and nothing to do with the document, *other* has no account and has opened a link to another document, or holds a ticket
-to that. Each comes to a fresh document. A cell is the HTTP status (101: the socket opens).
+to that. Each comes to a fresh document. A cell is the HTTP status (101: the socket opens). To a stranger the id of a
+document is nothing but a title, under which he may put one of his own.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def body_for(world: World, method: str, path: str, actor: str, document: str) ->
         "/register": {"username": "new", "password": PASSWORD},
         "/link": {"key": world.new_link(document)[0]} if path == "/bokeh/link" else None,
         "/password": {"old": PASSWORD, "new": PASSWORD},
-        "/tokens": {"name": "t", "scopes": ["read"]},
+        "/tokens": {"name": "t", "scopes": ["read"], "seconds": 60},
         "/users": {"username": f"u{secrets.token_hex(4)}", "password": PASSWORD},
         "/users/{user}": {"admin": False},
         "/invitations": {},
