@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from bokeh_server.cli import main
+from bokeh_server.core.authorise import Access
 from bokeh_server.core.events import Append, Appended, Effect
 from bokeh_server.core.log import Stored
 from bokeh_server.core.room import Room
@@ -32,8 +33,8 @@ def forgetful() -> None:
     """Forget the numbers of all clients at a restart."""
     restore = Room.restore.__func__  # type: ignore[attr-defined]
 
-    def mutant(cls: type[Room], /, name: str, owner: str, stored: Stored, **more: Any) -> Room:
-        room: Room = restore(cls, name, owner, stored, **more)
+    def mutant(cls: type[Room], /, access: Access, stored: Stored, **more: Any) -> Room:
+        room: Room = restore(cls, access, stored, **more)
         room.numbers.clear()
         return room
 

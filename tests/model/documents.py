@@ -44,11 +44,12 @@ from bokeh.settings import settings
 @contextmanager
 def counted_ids() -> Iterator[None]:
     """Ids of new models are counted (our client library sees to it that they are random): a seed says everything."""
+    before = settings.simple_ids()
     settings.simple_ids.set_value(True)
     try:
         yield
     finally:
-        settings.simple_ids.unset_value()
+        settings.simple_ids.set_value(before)
 
 
 Model = Any

@@ -120,7 +120,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def damaged(content: bytes, how: str) -> bytes:
-    middle = len(content) // 2
+    middle, late = len(content) // 2, len(content) * 3 // 4
     match how:
         case "no database at all":
             return b"PK\3\4" + b"something else" * 1_000
@@ -128,14 +128,14 @@ def damaged(content: bytes, how: str) -> bytes:
             return bytes(4096) + content[4096:]
         case "cut off":
             return content[: middle - middle % 4096]
-        case "overwritten in the middle":
-            return content[:middle] + Random(1).randbytes(8192) + content[middle + 8192 :]
+        case "overwritten among its records":
+            return content[:late] + Random(1).randbytes(8192) + content[late + 8192 :]
     raise AssertionError(how)
 
 
 @pytest.mark.parametrize("wal", [True, False], ids=["with a WAL", "without a WAL"])
 @pytest.mark.parametrize(
-    "how", ["no database at all", "its first page is lost", "cut off", "overwritten in the middle"]
+    "how", ["no database at all", "its first page is lost", "cut off", "overwritten among its records"]
 )
 def test_a_damaged_database_is_told_and_left_as_it_was(how: str, wal: bool, tmp_path: Path) -> None:
     folder = killed(tmp_path)
@@ -162,7 +162,7 @@ def test_a_large_file_is_not_read_through_when_it_is_opened(tmp_path: Path, monk
     folder = killed(tmp_path)
     opened_and_closed(folder)
     file = folder / FILE
-    file.write_bytes(damaged(file.read_bytes(), "overwritten in the middle"))
+    file.write_bytes(damaged(file.read_bytes(), "overwritten among its records"))
     monkeypatch.setattr(sqlite, "CHECKED", 4096)
 
     async def play() -> None:

@@ -83,7 +83,7 @@ def body_for(world: World, method: str, path: str, actor: str, document: str) ->
         "/register": {"username": "new", "password": PASSWORD},
         "/link": {"key": world.new_link(document)[0]} if path == "/bokeh/link" else None,
         "/password": {"old": PASSWORD, "new": PASSWORD},
-        "/tokens": {"name": "t", "scopes": ["read"], "seconds": 60},
+        "/tokens": {"name": "t", "scopes": ["read"]},
         "/users": {"username": f"u{secrets.token_hex(4)}", "password": PASSWORD},
         "/users/{user}": {"admin": False},
         "/invitations": {},
