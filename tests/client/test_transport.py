@@ -198,6 +198,7 @@ def test_frames_in_parts_and_pings_make_one_message(talk: Talk, connect: Connect
     message = outgoing("X", b'{"a":"\xc3\xa9"}', msgid="1", buffers=(("b", b"\x00\x01"),))
 
     def serve(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no byte waits for the one before
         shake(connection)
         parts = [part.encode() if isinstance(part, str) else bytes(part) for part in message.parts]
         for part, opcode in zip(parts, (1, 1, 1, 1, 2), strict=True):
