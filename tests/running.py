@@ -30,6 +30,8 @@ class RunningServer:
         self.log = folder.with_suffix(".log")
         self.invitation = ""
         """The key to make the first administrator's account, where the server has printed one (``-m``)."""
+        self.token = ""
+        """The token that it asks for, where it has printed one (``--token``)."""
         self._flags = flags
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -61,6 +63,8 @@ class RunningServer:
         self.port = int(found[1])
         if "-m" in self._flags and not self.invitation:
             self.invitation = self._process.stdout.readline().strip().partition("/bokeh/register#")[2]
+        if "--token" in self._flags:
+            self.token = self._process.stdout.readline().strip().partition("/bokeh/login#")[2]
         taken = time.monotonic() - begin
         assert taken < START
         return taken

@@ -162,6 +162,34 @@ def test_an_address_that_others_reach_is_refused(address: str) -> None:
     line = refused("--ip", address, "--backend", "memory")
     assert "this machine only" in line
     assert "-m" in line
+    assert "--token" in line
+
+
+def test_a_token_that_was_chosen_is_asked_for_and_not_printed(tmp_path: Path) -> None:
+    token = "a token that somebody chose"
+    words = [sys.executable, "-m", "bokeh_server", "--token", "--ip", "0.0.0.0", "--port", "0"]
+    with subprocess.Popen(
+        [*words, "--data", str(tmp_path / "data"), "-d"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment() | {"BOKEH_SERVER_TOKEN": token},
+    ) as server:
+        assert server.stdout is not None
+        port = int(re.findall(r":(\d+)/", server.stdout.readline())[0])
+        for given, status in ((token, 200), (token[:-1], 401)):
+            answer = ask(port, "GET", "/api/v1/documents", [("Authorization", f"Bearer {given}")])
+            assert answer.status == status
+        server.terminate()
+        printed = "".join(server.communicate(timeout=TIMEOUT))
+    assert token[:-1] not in printed
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"), [(["-m", "--token"], "leave --token out"), (["-m", "demo"], "leave -m out")]
+)
+def test_what_does_not_go_together_is_told(flags: list[str], told: str) -> None:
+    assert told in refused(*flags)
 
 
 def test_what_comes_later_says_so() -> None:

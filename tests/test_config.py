@@ -53,6 +53,20 @@ def test_any_other_address_is_refused_as_there_are_no_accounts(address: str) -> 
         Config(address=address)
 
 
+@pytest.mark.parametrize("lock", [{"multi_user": True}, {"token": "0123456789abcdefghij"}], ids=["accounts", "token"])
+def test_a_server_that_asks_who_it_is_listens_anywhere(lock: dict[str, Any]) -> None:
+    site = make_site(Config(address="0.0.0.0", **lock))
+    assert site.origin(request("192.168.0.7:5006", "192.168.0.7")) == "http://192.168.0.7:5006"
+
+
+@pytest.mark.parametrize("token", ["", "0123456789abcdefghi", "ä" * 30])
+def test_a_token_that_can_be_guessed_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(BadSetting, match="20 ASCII characters") as told:
+        Config(token=token)
+    assert token[:10] == "" or token[:10] not in str(told.value)
+    assert "secret-secret-secret" not in repr(Config(token="secret-secret-secret"))
+
+
 @pytest.mark.parametrize(
     ("prefix", "path"),
     [("", ""), ("/", ""), ("plots", "/plots"), ("/plots/", "/plots"), ("a//b", "/a/b"), ("/x-1/y.z/~u", "/x-1/y.z/~u")],

@@ -28,9 +28,7 @@ def tree() -> dict[str, str | None]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
-    assert tree() == {
-        kind.__name__: None if kind is BokehServerError else kind.__bases__[0].__name__ for kind in ALL
-    }
+    assert tree() == {kind.__name__: None if kind is BokehServerError else kind.__bases__[0].__name__ for kind in ALL}
 
 
 def test_every_error_says_who_is_to_blame() -> None:

@@ -15,11 +15,14 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from bokeh_server.accounts.keys import new_key
 from bokeh_server.commands import COMMANDS
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
 
 F = TypeVar("F", bound=Callable[..., Any])
+TOKEN = "BOKEH_SERVER_TOKEN"  # noqa: S105
+"""The variable with the token, here as for every client."""
 LATER = {
     "script": "--script: hosted apps are not in this version yet; run the script by itself, it can push here.",
 }
@@ -56,6 +59,11 @@ OPTIONS = (
     click.option("-d", "--debug", is_flag=True, help="More log lines."),
     click.option("-m", "--multi-user", is_flag=True, help="People have accounts; nothing works without one."),
     click.option(
+        "--token",
+        is_flag=True,
+        help="Without accounts: everybody must show the token in BOKEH_SERVER_TOKEN, or one that is made now.",
+    ),
+    click.option(
         "--registration",
         type=click.Choice(["closed", "invitation", "open"]),
         default="closed",
@@ -86,6 +94,10 @@ def configured(flags: dict[str, Any]) -> Config:
         if flags.pop(flag):
             raise BadSetting(line)
     flags["document_scripts"] = flags["document_scripts"] == "on"
+    if flags["token"]:
+        flags["token"] = os.environ.get(TOKEN) or new_key("token").text
+    else:
+        del flags["token"]
     if flags.pop("backend") == "memory":
         flags["data"] = None
     elif flags["data"] is None:
@@ -113,8 +125,10 @@ def demo(**flags: Any) -> None:
     from bokeh_server import demo as program
 
     program.check()
+    if flags["multi_user"]:
+        raise BadSetting("The demo's program has no account: leave -m out.")
     running = []
-    start(flags, ready=lambda url: running.append(program.start(url)))
+    start(flags, ready=lambda url, token: running.append(program.start(url, token)))
     for process in running:
         program.end(process)
 
@@ -123,8 +137,8 @@ for command in COMMANDS:
     cli.add_command(command)
 
 
-def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: None) -> None:
-    """Run a server until it is told to stop; ``ready`` is called with its URL."""
+def start(flags: dict[str, Any], ready: Callable[[str, str | None], object] = lambda url, token: None) -> None:
+    """Run a server until it is told to stop; ``ready`` is called with its URL and its token, if it asks for one."""
     show = flags.pop("show")
     config = configured(flags)
     from bokeh_server.adapters.process import run
@@ -134,7 +148,10 @@ def start(flags: dict[str, Any], ready: Callable[[str], object] = lambda url: No
         say(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
         if invitation is not None:
             say(f"Make the administrator's account (this link is good once, for a day): {invitation}")
-        ready(url)
+        if config.token is not None and config.token != os.environ.get(TOKEN):
+            say(f"Open it in a browser: {url}bokeh/login#{config.token}")
+            say(f"Programs take the token from {TOKEN}: {config.token}")
+        ready(url, config.token)
         if show:
             click.launch(url)
 

@@ -1,8 +1,8 @@
 """The settings of one server, checked when they are made.
 
 A ``Config`` that exists can be used: whatever is wrong with a flag is a ``BadSetting`` with a sentence that says what
-to do. Without accounts everybody who reaches the server is its one user, so it listens on this machine only. It answers
-only to its exact names (a page of another site that points its own name here gets nothing).
+to do. Where nobody has to show who he is, everybody who reaches the server is its one user, so it listens on this
+machine only. It answers only to its exact names (a page of another site that points its own name here gets nothing).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,8 @@ from bokeh_server.errors import BadSetting
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 """The names of this machine, as a Host header has them."""
 PORT = 5006
+SHORTEST_TOKEN = 20
+"""Characters of a token that somebody chose; how often others guess is not counted."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -29,7 +31,7 @@ class Config:
     data: Path | None = None
     """The folder of all data; None keeps everything in memory."""
     address: str = "localhost"
-    """Where to listen: localhost (both its addresses), or an IP address; without accounts, one of this machine only."""
+    """Where to listen: localhost (both its addresses), or an IP address; without ``locked``, of this machine."""
     port: int = PORT
     """0 takes a free one."""
     prefix: str = ""
@@ -44,6 +46,8 @@ class Config:
     """Its key, where the file of the certificate does not have it."""
     multi_user: bool = False
     """Whether people have accounts; otherwise everybody is ``defaultuser``."""
+    token: str | None = field(default=None, repr=False)
+    """Without accounts: what everybody must show; who does may do everything."""
     registration: Literal["closed", "invitation", "open"] = "closed"
     """Who may make an account for himself."""
     public_urls: tuple[str, ...] = ()
@@ -58,11 +62,16 @@ class Config:
         object.__setattr__(self, "public_urls", tuple(map(canonical_origin, self.public_urls)))
         if self.address != "localhost" and canonical_address(self.address) is None:
             raise BadSetting(f"The server listens on localhost or on an IP address, not on {self.address!r}.")
-        if self.address != "localhost" and not is_loopback(self.address) and not self.multi_user:
+        if self.address != "localhost" and not is_loopback(self.address) and not self.locked:
             raise BadSetting(
                 f"Without accounts everybody who reaches the server may do everything, so it listens on this machine "
-                f"only, not on {self.address!r}: leave --address out, or give people accounts with -m."
+                f"only, not on {self.address!r}: leave --address out, give people accounts with -m, or ask them for a "
+                "token with --token."
             )
+        if self.token is not None and self.multi_user:
+            raise BadSetting("With accounts (-m) people have tokens of their own: leave --token out.")
+        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
+            raise BadSetting(f"The token that lets everybody in has {SHORTEST_TOKEN} ASCII characters or more.")
         if self.registration != "closed" and not self.multi_user:
             raise BadSetting("There is nothing to register for without accounts (-m).")
         if not 0 <= self.port <= 65535:
@@ -72,6 +81,11 @@ class Config:
         for file in (self.ssl_certfile, self.ssl_keyfile):
             if file is not None and not file.is_file():
                 raise BadSetting(f"There is no file {file}.")
+
+    @property
+    def locked(self) -> bool:
+        """Whether a request must show who it is from, by an account or by the token; otherwise all are let in."""
+        return self.multi_user or self.token is not None
 
     @property
     def host(self) -> str:

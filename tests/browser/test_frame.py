@@ -385,8 +385,8 @@ def test_no_link_ends_a_document(server: Server, open_page: OpenPage) -> None:
         "mail": "mailto:someone@example.org",
         "call": "tel:+100",
         "down": "#below",
-        "saved": "data:text/plain,x\" download=\"x.txt",
-        "file": "https://example.org/x.txt\" download=\"x.txt",
+        "saved": 'data:text/plain,x" download="x.txt',
+        "file": 'https://example.org/x.txt" download="x.txt',
     }
     text = " ".join(f'<a href="{href}">{name}</a>' for name, href in links.items())
     page = open_page(server.link(server.put("links", Div(text=text))))

@@ -99,6 +99,6 @@ def peopled(folder: Path) -> Iterator[World]:
         yield made
 
 
-def raw(server: RunningServer, what: str, body: Any) -> Answer:
+def raw(server: RunningServer | World, what: str, body: Any) -> Answer:
     """Log in or register."""
     return ask(server.port, "POST", f"/api/v1/{what}", [JSON], json.dumps(body).encode())

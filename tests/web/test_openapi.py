@@ -10,6 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bokeh_server.adapters.asgi import create_app
+from bokeh_server.core.authorise import Action
 from bokeh_server.web.openapi import description
 from bokeh_server.web.routes import ROUTES
 from tests.web.asking import ask, call
@@ -42,6 +43,9 @@ def test_it_has_every_route_of_the_interface_and_no_other(told: Any) -> None:
 def test_every_operation_says_what_it_takes_and_gives(told: Any, route: Any) -> None:
     operation = told["paths"][route.path][route.method.lower()]
     assert operation["summary"] == route.summary
+    shown = {scheme for way in operation["security"] for scheme in way}
+    assert shown == (set() if route.action is Action.PUBLIC else set(told["components"]["securitySchemes"]))
+    assert ({} in operation["security"]) is (route.action is Action.VIEW)
     in_path = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
     assert in_path == re.findall(r"\{(\w+)\}", route.path)
     bodyless = "ticket" in route.path or "published" in route.path

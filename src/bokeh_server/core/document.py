@@ -527,9 +527,7 @@ class Writer:
         if value.keys() == {"id"} and type(value["id"]) is str:
             return [value["id"]]
         pieces = [
-            piece
-            for name, item in value.items()
-            for piece in (b",", orjson.dumps(name) + b":", *self._template(item))
+            piece for name, item in value.items() for piece in (b",", orjson.dumps(name) + b":", *self._template(item))
         ]
         return [b"{", *pieces[1:], b"}"]
 

@@ -7,6 +7,7 @@ sample data, psutil) is the extra ``demo``.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,10 +24,12 @@ def check() -> None:
         raise BadSetting(f"The demo needs {', '.join(missing)} as well: pip install 'bokeh-server[demo]'")
 
 
-def start(url: str) -> subprocess.Popen[bytes]:
+def start(url: str, token: str | None = None) -> subprocess.Popen[bytes]:
     """Start the program, as a client of the server at ``url``; it prints the links of its documents."""
     check()
-    return subprocess.Popen([sys.executable, "-m", "bokeh_server.demo", url], stdin=subprocess.PIPE)  # noqa: S603
+    environment = os.environ | ({} if token is None else {"BOKEH_SERVER_TOKEN": token})
+    command = [sys.executable, "-m", "bokeh_server.demo", url]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603
 
 
 def end(program: subprocess.Popen[bytes], timeout: float = 3.0) -> None:

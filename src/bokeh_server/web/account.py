@@ -103,7 +103,11 @@ def ensure_accounts(site: Site) -> None:
 
 
 async def log_in(site: Site, request: Request) -> Response:
-    """Log this browser in: it gets a cookie."""
+    """Log this browser in: it gets a cookie. Without accounts, ``defaultuser`` has the server's token as password."""
+    if site.shared_token is not None:
+        shown: Credentials = parse_json(await request.read(BODY), Credentials)
+        site.shared_token.actor(shown.password)
+        return with_cookie(site, request, DONE, site.shared_token.cookie)
     given: Credentials = await body(site, request, Credentials)
     before = request.cookies.get(site.cookie(request))
     key = await site.accounts.log_in(

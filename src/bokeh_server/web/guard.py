@@ -1,8 +1,8 @@
 """The guard: every request passes it, on the route that it matched and nowhere else.
 
-In this order: without accounts the client must be on this machine, the Host must be one of ours (another name that
-points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking, then whether
-he may. What he may not see does not exist: the answer is the same, word for word, and takes as many look-ups.
+In this order: where nothing has to be shown the client must be on this machine, the Host must be one of ours (another
+name that points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking, then
+whether he may. What he may not see does not exist: the answer is the same, word for word, and takes as many look-ups.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Guard:
 
     def _check_client(self, request: Request) -> None:
         """Without accounts only this machine gets in, also where another ASGI server listens elsewhere."""
-        if not self.site.config.multi_user and request.client and not is_loopback(request.client):
+        if not self.site.config.locked and request.client and not is_loopback(request.client):
             raise Forbidden("Without accounts this server answers only to the machine that it runs on.")
 
     def _check_host(self, request: Request) -> str:
@@ -70,22 +70,27 @@ class Guard:
         return path[len(prefix) :]
 
     async def _actor(self, route: Route, request: Request) -> Actor:
-        """Who is asking, by a token, a cookie, or because everybody is ``defaultuser`` (on this machine only)."""
+        """Who is asking, by a token, a cookie, or because everybody is ``defaultuser`` (on this machine only).
+
+        Static files are the same for all."""
         actor = DEFAULT_USER
-        if self.site.config.multi_user:
+        if self.site.config.locked:
             actor = ANONYMOUS if route.kind == "static" else await self._credentials(request)
         return replace(actor, public=True) if request.query.get("public") == "true" else actor
 
     async def _credentials(self, request: Request) -> Actor:
+        accounts, shared = self.site.accounts, self.site.shared_token
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "basic"):
             user, token = basic(given) if scheme.lower() == "basic" else (None, given.strip())
-            actor = await self.site.accounts.tokens.actor(token)
+            actor = shared.actor(token) if shared else await accounts.tokens.actor(token)
             if user not in (None, actor.name):
                 raise Unauthorized("This token belongs to another user.")
             return actor
         cookie = request.cookies.get(self.site.cookie(request))
-        return await self.site.accounts.logins.actor(cookie) if cookie else ANONYMOUS
+        if not cookie:
+            return ANONYMOUS
+        return shared.by_cookie(cookie) if shared else await accounts.logins.actor(cookie)
 
     async def _authorise(self, route: Route, request: Request) -> None:
         if route.action in WITH_ACCOUNTS:
@@ -109,7 +114,7 @@ class Guard:
     def _refusal(self, route: Route | None, request: Request, error: BokehServerError) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "")
         as_page = route.kind in ("page", "frame") if route else wants_page
-        if as_page and isinstance(error, Unauthorized) and self.site.config.multi_user:
+        if as_page and isinstance(error, Unauthorized) and self.site.config.locked:
             return pages.to_login(self.site, request)
         answer = pages.error_page(self.site, error) if as_page else pages.problem(error)
         if isinstance(error, MethodNotAllowed):

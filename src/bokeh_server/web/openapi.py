@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bokeh_server.core.authorise import Action
 from bokeh_server.web import account, headers, share
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
@@ -76,6 +77,22 @@ SCHEMAS: dict[str, Any] = {
         "properties": {"seq": {"type": "integer"}, "rows": {"type": "integer"}},
     },
 }
+SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token, as the account page makes them. A server without accounts needs none.",
+    },
+    "login": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-bokeh-server",
+        "description": "What a browser has after a log-in; without TLS its name is bokeh-server-PORT.",
+    },
+}
+SHOWN: list[dict[str, list[str]]] = [{"token": []}, {"login": []}]
+SECURITY: dict[Action, list[dict[str, list[str]]]] = {Action.PUBLIC: [], Action.VIEW: [{}, *SHOWN]}
+"""What a request shows; to view a published document, nothing."""
 ROWS = {"description": "Columns, a row, or a list of rows", "type": ["object", "array"]}
 PARAMETERS = {
     "name": "The document's id, or the title of one of your documents",
@@ -106,8 +123,9 @@ TITLE = {
     "required": ["title"],
     "properties": {"title": {"type": "string", "minLength": 1, "maxLength": 200}},
 }
+NEW = {"oneOf": [ref("BokehDocument"), {"type": "null"}], "description": "its content; without it, it is empty"}
 BODIES: dict[str, dict[str, Any]] = {
-    "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": ref("BokehDocument")}}),  # type: ignore[dict-item]
+    "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": NEW}}),  # type: ignore[dict-item]
     "put": json_body(ref("BokehDocument")),
     "rename": json_body(TITLE),
     "put_property": json_body(ANY),
@@ -179,14 +197,15 @@ def description(version: str, prefix: str = "") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         if route.kind == "api":
-            name = route.handler.__name__
-            paths.setdefault(route.path, {})[route.method.lower()] = operation(name, route.path, route.summary)
+            found = operation(route.handler.__name__, route.path, route.summary)
+            found["security"] = SECURITY.get(route.action, SHOWN)
+            paths.setdefault(route.path, {})[route.method.lower()] = found
     return {
         "openapi": "3.1.0",
         "info": {"title": "bokeh-server", "version": version, "license": {"name": "BSD-3-Clause"}},
         "servers": [{"url": prefix or "/"}],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "securitySchemes": SCHEMES},
     }
 
 
@@ -214,6 +233,9 @@ def operation(name: str, path: str, summary: str) -> dict[str, Any]:
 
 
 def struct_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON schema of a type, without references."""
-    (schema,), components = msgspec.json.schema_components([kind], ref_template="#/{name}")
-    return {**components[kind.__name__], "title": kind.__name__} if "$ref" in schema else schema
+    """The JSON schema of a type; what it refers to becomes one of ``SCHEMAS``."""
+    components: dict[str, dict[str, Any]]
+    _, components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
+    schema = components.pop(kind.__name__)
+    SCHEMAS.update(components)
+    return schema

@@ -21,7 +21,8 @@ async def board(site: Site, request: Request) -> Response:
 
 async def log_in(site: Site, request: Request) -> Response:
     """Log in."""
-    return page(site, request, "login.html", registration=site.accounts.users.registration)
+    registration, token = site.accounts.users.registration, site.shared_token is not None
+    return page(site, request, "login.html", registration=registration, token=token)
 
 
 async def register(site: Site, request: Request) -> Response:

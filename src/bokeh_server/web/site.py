@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 
 from bokeh_server.accounts.accounts import Accounts
+from bokeh_server.accounts.shared_token import SharedToken
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
@@ -73,7 +74,7 @@ class Site:
         another site has an origin that is an address of this machine.
         """
         own = self.origins.get(request.host)
-        if own is None and self.config.multi_user and (address := canonical_address(request.server)) is not None:
+        if own is None and self.config.locked and (address := canonical_address(request.server)) is not None:
             own = dict(self._under(f"[{address}]" if ":" in address else address)).get(request.host)
         return own
 
@@ -97,6 +98,11 @@ class Site:
             return by_id, access
         access = await self.hub.access_of(by_title or NONE)
         return (by_title if by_title is not None and is_seen(actor, access) else None), access
+
+    @cached_property
+    def shared_token(self) -> SharedToken | None:
+        """What lets everybody in, on a server that has no accounts and is locked nevertheless."""
+        return None if self.config.token is None else SharedToken(self.config.token)
 
     @cached_property
     def versions(self) -> dict[str, str]:

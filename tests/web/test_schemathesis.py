@@ -1,0 +1,121 @@
+"""schemathesis over the whole OpenAPI description, stateful, as each kind of actor: nothing fails, nothing leaks.
+
+It reads the description that the server gives, makes requests that keep to it and requests that don't, and goes on with
+the ids that it was told. Most path parameters are real: of a document that the actors have rights in, and of carol's,
+which none of them may see. What an actor does to the server stays done, so each has one of his own.
+``HYPOTHESIS_PROFILE=long`` makes many more requests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+from schemathesis import Case, GenerationMode, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    use_after_free,
+)
+
+from tests.web.asking import ask, content
+from tests.web.people import JSON, PASSWORD, World, bearer, peopled, raw
+from tests.web.test_matrix import ACTORS
+
+REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 120
+"""As one actor; half of them one by one, half in chains of up to 20."""
+ENDS = ["log_out", "log_out_everywhere", "delete_login", "put_password"]
+"""Operations that would end the actor's own key."""
+SECRET = "canary"
+"""Is in everything of carol's, whose documents nobody else may see."""
+NEVER = (PASSWORD, "$argon2", "Traceback", "sqlite", "site-packages", str(Path.cwd()))
+"""What no answer has in it, whoever asks."""
+CHECKS = [
+    *(not_a_server_error, content_type_conformance, response_schema_conformance),
+    *(negative_data_rejection, use_after_free),
+]
+SETTINGS: dict[str, Any] = {
+    "deadline": None,
+    "database": None,
+    "phases": [hypothesis.Phase.generate],  # the server does not forget: what failed can't be played again
+    "suppress_health_check": list(hypothesis.HealthCheck),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A server that this test may spoil."""
+    with peopled(tmp_path / "data") as made:
+        yield made
+
+
+@pytest.mark.timeout(60 + REQUESTS)
+@pytest.mark.parametrize("actor", ACTORS)
+def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: World) -> None:
+    headers, statuses, failures = dict(world.headers(actor)), Counter[int](), list[Exception]()
+    known = real_parts(world)
+    secrets = [*NEVER, *world.keys.values(), *([SECRET] if actor != "administrator" else [])]
+    url = f"http://localhost:{world.port}/api/v1/openapi.json"
+    schema = schemathesis.openapi.from_url(url).exclude(operation_id=ENDS)
+
+    @schema.hook
+    def flatmap_path_parameters(context: object, path_parameters: dict[str, Any] | None) -> st.SearchStrategy[Any]:
+        parts = (path_parameters or {}).items()
+        return st.fixed_dictionaries({n: st.sampled_from([*known.get(n, ()), value]) for n, value in parts})
+
+    def judge(case: Case[Any], response: Response, **more: Any) -> None:
+        statuses[response.status_code] += 1
+        told = response.content.decode(errors="replace") + str(response.headers)
+        try:
+            case.validate_response(response, checks=CHECKS, **more)
+            assert [text for text in secrets if text in told] == []
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    @hypothesis.settings(max_examples=REQUESTS // 2, **SETTINGS)
+    @hypothesis.given(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]), st.data())
+    def single(mode: GenerationMode, data: st.DataObject) -> None:
+        case = data.draw(schema.as_strategy(generation_mode=mode))
+        judge(case, case.call(headers=headers))
+
+    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
+            return {"headers": headers}
+
+        def validate_response(self, response: Response, case: Case[Any], **more: Any) -> None:
+            judge(case, response, recorder=self.recorder)
+
+    single()
+    while sum(statuses.values()) < REQUESTS and not failures:
+        with suppress(Flaky):  # the second of two equal chains meets what the first left behind
+            Chain.run(settings=hypothesis.settings(max_examples=4, stateful_step_count=20, **SETTINGS))
+    print(actor, sorted(statuses.items()))
+    assert failures == []
+
+
+def real_parts(world: World) -> dict[str, list[str]]:
+    """Values for the parts of paths; each has carol's beside those that the actor may meet."""
+    document = world.new_document()
+    link = world.new_link(document)[1]
+    world.call("root", "POST", "/api/v1/users", {"username": "carol", "password": PASSWORD})
+    carol = raw(world, "login", {"username": "carol", "password": PASSWORD}).json["token"]
+    stored = ask(world.port, "PUT", f"/api/v1/documents/{SECRET}", [bearer(carol)], content(title=SECRET)).json
+    place = f"/api/v1/documents/{stored['id']}/links"
+    hidden = ask(world.port, "POST", place, [bearer(carol), JSON], b"{}").json["id"]
+    return {
+        **{key: [document, stored["id"]] for key in ("name", "document")},
+        **{"model": ["speed", "s1"], "source": ["readings", "c1"], "property": ["value", "data"]},
+        **{"user": ["ben", "carol"], "link": [link, hidden], "token": [world.new_token("ben")[1]]},
+    }
