@@ -23,9 +23,14 @@ JSON = ("Content-Type", "application/json")
 class World:
     """A server with all these people, and the keys of each."""
 
-    port: int
+    server: RunningServer
     keys: dict[str, str]
     static: dict[str, tuple[str, str]]
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
 
     def call(self, user: str, method: str, path: str, body: Any = None) -> Any:
         """The answer to something that this user may do."""
@@ -81,7 +86,7 @@ def peopled(folder: Path) -> Iterator[World]:
     with RunningServer(folder, "-m") as server:
         first = {"username": "root", "password": PASSWORD, "invitation": server.invitation}
         keys = {"root": json.loads(raw(server, "register", first).body)["token"]}
-        made = World(server.port, keys, {})
+        made = World(server, keys, {})
         for user in USERS.values():
             if user != "root":
                 made.call("root", "POST", "/api/v1/users", {"username": user, "password": PASSWORD})

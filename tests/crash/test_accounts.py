@@ -1,0 +1,158 @@
+"""kill -9 of a server with accounts, while people are let in, keys are made and taken back, and documents are shared.
+
+``CRASH_CYCLES`` / 10 kills at random moments. After every start what was acknowledged is so, and what was under way at
+the kill has happened or not. Passwords and keys go on working.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.asking import ask
+from tests.web.people import PASSWORD, World, bearer, peopled, raw
+
+CYCLES = max(5, int(os.environ.get("CRASH_CYCLES", "100")) // 10)
+API = "/api/v1"
+Subject = tuple[str, str]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A server with anna, ben and others, that may be killed."""
+    with peopled(tmp_path / "data") as made:
+        yield made
+
+
+class People:
+    """They change things, and note in ``so`` what was acknowledged: what is true of each thing by its kind and name.
+
+    A thing that is being changed is not in it.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.document = f"{API}/documents/{world.new_document()}"
+        self.so: dict[Subject, Any] = {("grant", "ben"): "viewer", ("grant", "eva"): "editor", ("published", ""): False}
+        self.texts: dict[str, str] = {}
+        """Texts of tokens, by their ids."""
+
+    def live(self, seed: int) -> None:
+        """Change things until the server is gone."""
+        choose = random.Random(seed)
+        changes = [
+            self.new_user,
+            self.new_token,
+            self.revoke,
+            self.grant,
+            self.publish,
+            self.new_link,
+            self.change_link,
+        ]
+        while True:
+            try:
+                choose.choice(changes)(choose)
+            except (OSError, http.client.HTTPException):
+                return
+
+    def new_user(self, choose: random.Random) -> None:
+        name = f"u{secrets.token_hex(6)}"
+        self.world.call("root", "POST", f"{API}/users", {"username": name, "password": PASSWORD})
+        self.so["user", name] = True
+
+    def new_token(self, choose: random.Random) -> None:
+        text, id = self.world.new_token("anna", seconds=None)
+        self.texts[id] = text
+        self.so["token", id] = True
+
+    def revoke(self, choose: random.Random) -> None:
+        id = self._any(choose, "token", lambda good: good)
+        if id is not None:
+            self._change(("token", id), False, "DELETE", f"{API}/account/tokens/{id}")
+
+    def grant(self, choose: random.Random) -> None:
+        user, role = choose.choice(["ben", "eva", "sam"]), choose.choice(["viewer", "editor", None])
+        place = f"{self.document}/grants/{user}"
+        if role is not None:
+            self._change(("grant", user), role, "PUT", place, {"role": role})
+        elif self.so.get(("grant", user)):
+            self._change(("grant", user), None, "DELETE", place)
+
+    def publish(self, choose: random.Random) -> None:
+        on = choose.random() < 0.5
+        self._change(("published", ""), on, "PUT" if on else "DELETE", f"{self.document}/published")
+
+    def new_link(self, choose: random.Random) -> None:
+        if sum(kind == "link" and state is not None for (kind, _), state in self.so.items()) > 50:
+            return  # a document has so many at most
+        made = self.world.call("anna", "POST", f"{self.document}/links", {})
+        self.so["link", made["id"]] = True
+
+    def change_link(self, choose: random.Random) -> None:
+        id = self._any(choose, "link", lambda state: state is not None)
+        if id is None:
+            return
+        state = choose.choice([True, False, None])
+        place = f"{self.document}/links/{id}"
+        if state is None:
+            self._change(("link", id), None, "DELETE", place)
+        else:
+            self._change(("link", id), state, "PATCH", place, {"enabled": state})
+
+    def _any(self, choose: random.Random, kind: str, fits: Callable[[Any], bool]) -> str | None:
+        names = sorted(name for (of, name), state in self.so.items() if of == kind and fits(state))
+        return choose.choice(names) if names else None
+
+    def _change(self, subject: Subject, then: Any, method: str, path: str, body: Any = None) -> None:
+        self.so.pop(subject, None)
+        self.world.call("anna", method, path, body)
+        self.so[subject] = then
+
+    def check(self) -> None:
+        """Ask the server about everything."""
+        call = self.world.call
+        users = {user["name"] for user in call("root", "GET", f"{API}/users")}
+        tokens = {token["id"] for token in call("anna", "GET", f"{API}/account/tokens")}
+        grants = {grant["user"]: grant["role"] for grant in call("anna", "GET", f"{self.document}/grants")}
+        links = {link["id"]: link["enabled"] for link in call("anna", "GET", f"{self.document}/links")}
+        published = call("anna", "GET", f"{self.document}/info")["published"]
+        found: dict[str, Callable[[str], Any]] = {
+            "user": lambda name: name in users,
+            "token": lambda id: id in tokens,
+            "grant": grants.get,
+            "link": links.get,
+            "published": lambda _: published,
+        }
+        assert {subject: found[subject[0]](subject[1]) for subject in self.so} == self.so
+        for (kind, name), good in list(self.so.items())[-20:]:
+            if kind == "token":
+                answer = ask(self.world.port, "GET", f"{API}/account", [bearer(self.texts[name])])
+                assert answer.status == (200 if good else 401)
+
+
+@pytest.mark.timeout(60 + 10 * CYCLES)
+def test_kill_9_takes_nothing_from_accounts_and_gives_nothing_back(world: World) -> None:
+    seed = int(os.environ.get("CRASH_SEED", time.time_ns()))
+    print(f"CRASH_SEED={seed}")
+    choose, people = random.Random(seed), People(world)
+    for cycle in range(CYCLES):
+        thread = threading.Thread(target=people.live, args=(seed + cycle,))
+        thread.start()
+        time.sleep(choose.uniform(0.05, 0.8))
+        world.server.kill()
+        thread.join(30)
+        world.server.start()
+        people.check()
+    assert {kind for kind, _ in people.so} >= {"user", "token", "grant", "link", "published"}
+    name = next(name for kind, name in people.so if kind == "user")
+    assert raw(world, "login", {"username": name, "password": PASSWORD}).status == 200
+    assert raw(world, "login", {"username": name, "password": PASSWORD + "x"}).status == 401
