@@ -17,8 +17,9 @@ from bokeh_server.core.log import Record
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, Conflict, Forbidden, NotFound, ServerFault, StoreFull
-from bokeh_server.hub import MOMENT, REMEMBERED, Hub, Seat, gathered, new_id
+from bokeh_server.hub import MOMENT, REMEMBERED, Hub, gathered, new_id
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.seat import Seat
 from bokeh_server.store import Info
 from bokeh_server.store.memory import MemoryStore
 

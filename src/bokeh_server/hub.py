@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
@@ -30,17 +30,13 @@ from bokeh_server.core.events import (
     Append,
     Appended,
     Close,
-    Drained,
     Effect,
     Event,
     Failed,
     Joined,
     Kind,
-    Left,
     Noticed,
-    Paused,
     Reading,
-    Received,
     Revoked,
     Rights,
     Send,
@@ -50,9 +46,10 @@ from bokeh_server.core.events import (
     Wake,
 )
 from bokeh_server.core.room import Room
-from bokeh_server.core.wire import Message, Outgoing
+from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store
 
 log = structlog.get_logger("bokeh_server.hub")
@@ -62,22 +59,6 @@ MOMENT = 1.0
 """Seconds between two looks at what has ended."""
 REMEMBERED = 120.0
 """Seconds for which somebody may be on his way in who has lost his right: longer than a ticket lives."""
-
-
-class Connection(Protocol):
-    """One open websocket, as the adapter gives it. No method blocks or raises; after ``close`` all do nothing."""
-
-    def send(self, message: Outgoing) -> None:
-        """Send a message."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Close the socket with a websocket close code."""
-
-    def pause_reading(self) -> None:
-        """Read no more from the socket, so that the sender has to wait."""
-
-    def resume_reading(self) -> None:
-        """Read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,39 +86,6 @@ class Live:
         """A number that is not in use in this room."""
         self.next_key += 1
         return self.next_key
-
-
-class Seat:
-    """One connection's place in a room. All methods return at once; after ``leave`` they do nothing."""
-
-    __slots__ = ("_hub", "_key", "_live")
-
-    def __init__(self, hub: Hub, live: Live, key: int) -> None:
-        self._hub = hub
-        self._live = live
-        self._key = key
-
-    def receive(self, message: Message) -> None:
-        """A message came from the connection."""
-        self._tell(Received(self._key, message, time.time()))
-
-    def paused(self) -> None:
-        """The connection's buffer is full."""
-        self._tell(Paused(self._key, time.monotonic()))
-
-    def resumed(self) -> None:
-        """The connection takes more."""
-        self._tell(Drained(self._key))
-
-    def leave(self) -> None:
-        """The connection is closed."""
-        if self._live.connections.pop(self._key, None) is not None:
-            self._live.empty_since = time.monotonic()
-            self._hub.tell(self._live, Left(self._key))
-
-    def _tell(self, event: Event) -> None:
-        if self._key in self._live.connections:
-            self._hub.tell(self._live, event)
 
 
 class OpenRoom:
@@ -265,6 +213,12 @@ class Hub:
         live = self._rooms.get(info.id)
         programs, _, viewers = live.room.presence if live else (0, 0, 0)
         return Listing(info, programs, viewers)
+
+    def viewers(self, document: str) -> list[Actor]:
+        """Who looks at a document just now: an actor for each page."""
+        live = self._rooms.get(document)
+        clients = live.room.clients.values() if live else ()
+        return [client.actor for client in clients if client.kind == "viewer"]
 
     async def rename(self, document: str, title: str) -> None:
         """Give a document another title; ``Conflict`` where its owner has one of that title."""

@@ -28,7 +28,7 @@ from bokeh_server.adapters.asgi import Application, Writer
 from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.core.wire import outgoing
 from bokeh_server.errors import BadSetting
-from bokeh_server.hub import Connection
+from bokeh_server.seat import Connection
 from tests.adapters.conftest import Place, store
 from tests.adapters.hosting import hosted
 from tests.adapters.raw import CLOSE, Raw, change, frame, message

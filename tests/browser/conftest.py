@@ -144,8 +144,8 @@ def until(look: Callable[[], T], wanted: Callable[[T], bool] = bool, *, seconds:
 class Screen:
     """A document as one page shows it."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page | Frame) -> None:
+        self.page = page.page if isinstance(page, Frame) else page
         frame = page.locator("#frame").element_handle().content_frame()
         assert frame is not None
         self.frame: Frame = frame

@@ -195,6 +195,26 @@ def test_without_accounts_nothing_of_it_shows(server: Server, open_page: OpenPag
     expect(open_page(f"{server.url}/bokeh/login").get_by_text("Nobody has to log in here")).to_be_visible()
 
 
+def test_one_token_for_all_is_shown_by_the_printed_link_or_by_hand(
+    serve: Callable[..., Server], open_page: OpenPage
+) -> None:
+    server = serve("--token")
+    page = open_page(f"{server.url}/bokeh/login#{server.token}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Documents")
+    assert server.token not in page.url
+    expect(page.locator(".who, .enter, #whose")).to_have_count(0)
+    page = open_page(server.url)
+    field = page.get_by_label("Token", exact=True)
+    field.fill("another token")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_have_text("This is not the token of this server.")
+    field.fill(server.token)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Documents")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Documents")
+
+
 def test_logging_out_in_one_page_logs_the_others_out(team: Team, open_page: OpenPage) -> None:
     document = team.store("bob", "Metrics", slider())
     page = team.enter(open_page, "bob")

@@ -73,6 +73,8 @@ class Guard:
         """Who is asking, by a token, a cookie, or because everybody is ``defaultuser`` (on this machine only).
 
         Static files are the same for all."""
+        if route.origin == "embed":
+            return replace(ANONYMOUS, public=True)
         actor = DEFAULT_USER
         if self.site.config.locked:
             actor = ANONYMOUS if route.kind == "static" else await self._credentials(request)
@@ -140,7 +142,7 @@ def check_origin(route: Route, request: Request, ours: str) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     allowed = False
     match route.origin:
-        case "anywhere" | "link":
+        case "anywhere" | "link" | "embed":
             allowed = True
         case "here":
             allowed = origin == ours if origin is not None else site in (None, "same-origin", "none")

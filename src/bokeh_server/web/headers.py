@@ -30,8 +30,10 @@ def policy(**directives: str) -> tuple[str, str]:
     return ("Content-Security-Policy", text)
 
 
-def page(*, frame: str | None = None) -> Headers:
+def page(*, frame: str | None = None, embedded: bool = False) -> Headers:
     """Our own pages: our files only, no inline script or style, no evaluation; ``frame`` is the only page within.
+
+    No page of another site has one of them within, but for ``embedded``: that one knows nobody, and changes nothing.
 
     They alone ask for an agent cluster of their own: the frame has one as it is sandboxed, and Chromium warns on every
     page where it asks as well.
@@ -41,8 +43,8 @@ def page(*, frame: str | None = None) -> Headers:
         NO_STORE,
         ("Origin-Agent-Cluster", "?1"),
         ("Permissions-Policy", FEATURES),
-        ("Cross-Origin-Resource-Policy", "same-origin"),
-        ("X-Frame-Options", "DENY"),
+        ("Cross-Origin-Resource-Policy", "cross-origin" if embedded else "same-origin"),
+        *(() if embedded else (("X-Frame-Options", "DENY"),)),
         policy(
             default_src="'none'",
             script_src="'self'",
@@ -52,14 +54,16 @@ def page(*, frame: str | None = None) -> Headers:
             frame_src=frame or "'none'",
             form_action="'self'",
             base_uri="'none'",
-            frame_ancestors="'none'",
+            frame_ancestors="*" if embedded else "'none'",
             require_trusted_types_for="'script'",
         ),
     )
 
 
-def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool) -> Headers:
+def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool, embedded: bool) -> Headers:
     """The sandboxed page with a document: scripts from two folders of ours, and one socket.
+
+    It is within a page of ours, which may itself be ``embedded`` in a page of any site.
 
     ``Connection-Allowlist`` (Chromium) is for what no Content-Security-Policy covers: WebRTC, and the connection that a
     browser opens ahead of a navigation that it then blocks.
@@ -83,7 +87,7 @@ def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool)
             base_uri="'none'",
             frame_src="'none'",
             object_src="'none'",
-            frame_ancestors=origin,
+            frame_ancestors="*" if embedded else origin,
         ),
     )
 

@@ -16,7 +16,7 @@ import orjson
 
 from bokeh_server.core.authorise import ANONYMOUS, Access, Action, Actor, Allowed, may
 from bokeh_server.errors import BadMessage
-from bokeh_server.hub import Connection
+from bokeh_server.seat import Connection
 from bokeh_server.store import Info
 
 Headers = tuple[tuple[str, str], ...]

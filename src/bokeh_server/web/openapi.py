@@ -161,6 +161,11 @@ QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
 }
 STATUS = json_body({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
 DOCUMENT = json_body(ref("Document"))
+VIEWERS = {
+    "type": "object",
+    "required": ["users", "others"],
+    "properties": {"users": {"type": "array", "items": {"type": "string"}}, "others": {"type": "integer"}},
+}
 MADE = ("token_by_registration", "post_token", "post_user", "post_invitation", "post_link")
 DONE = (
     *("delete", "log_in", "log_out", "log_out_everywhere", "put_password", "delete_login", "delete_token"),
@@ -174,6 +179,7 @@ ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
     "rename": {HTTPStatus.OK: DOCUMENT},
     "info": {HTTPStatus.OK: DOCUMENT},
     "register": {HTTPStatus.CREATED: {}},
+    "viewers": {HTTPStatus.OK: json_body(VIEWERS)},
     **{name: {HTTPStatus.CREATED: json_body(ANY)} for name in MADE},
     **{name: {HTTPStatus.NO_CONTENT: {}} for name in DONE},
     "put_property": {HTTPStatus.OK: json_body(ref("Changed"))},

@@ -63,11 +63,22 @@ def rights(request: Request) -> dict[str, bool]:
 
 async def shell(site: Site, request: Request) -> Response:
     """A document, or one model of it, with our own bar around the sandboxed frame."""
+    return around(site, request)
+
+
+async def embed(site: Site, request: Request) -> Response:
+    """A published document for a page elsewhere, in an iframe."""
+    return around(site, request, embedded=True)
+
+
+def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
+    """The shell."""
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
     model, public = request.parameters.get("model"), request.actor.public
     theirs, trusted = supervised(request), is_trusted(request)
-    asked = {"model": model, "public": public and "true", "scripts": theirs and trusted and "true"}
+    flags = {"public": public, "scripts": theirs and trusted, "embedded": embedded}
+    asked = {"model": model, **{name: on and "true" for name, on in flags.items()}}
     query = urlencode({name: value for name, value in asked.items() if value})
     body = site.render(
         "shell.html",
@@ -77,13 +88,14 @@ async def shell(site: Site, request: Request) -> Response:
         document=info.id,
         model=model,
         public=public,
+        embedded=embedded,
         supervised=theirs,
         trusted=trusted,
         scripts=site.config.document_scripts and trusted,
         may=rights(request),
         frame_url=frame + (f"?{query}" if query else ""),
     )
-    return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}"))
+    return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}", embedded=embedded))
 
 
 def supervised(request: Request) -> bool:
@@ -116,6 +128,7 @@ async def frame(site: Site, request: Request) -> Response:
         static=f"{prefix}/static/app/{site.static.version}",
         socket=socket,
         scripts=scripts,
+        embedded=request.actor.public and request.query.get("embedded") == "true",
     )
     return Response(200, body, HTML, policy)
 

@@ -21,13 +21,15 @@ from bokeh_server.web.site import Site
 Kind = Literal["page", "frame", "static", "api", "socket"]
 """What an answer is: it decides how an error looks."""
 
-From = Literal["anywhere", "link", "here", "frame", "sandbox", "program", "board"]
+From = Literal["anywhere", "link", "embed", "here", "frame", "sandbox", "program", "board"]
 """Where a request may come from:
 
 anywhere
     No check: what it gets is the same for everybody.
 link
     A page that one may come to by a link from elsewhere (GET only).
+embed
+    Any page, within an iframe: nobody is asked who he is, and all get the public view (GET only).
 here
     Our own pages, or no browser at all: an exact ``Origin`` or ``Sec-Fetch-Site``, or neither header.
 frame
@@ -79,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/bokeh/users", A.ADMINISTER, "link", "page", pages.users),
     Route("GET", "/bokeh/doc/{document}", A.VIEW, "link", "page", pages.shell),
     Route("GET", "/bokeh/doc/{document}/{model}", A.VIEW, "link", "page", pages.shell),
+    Route("GET", "/bokeh/embed/{document}", A.VIEW, "embed", "page", pages.embed),
     Route("POST", "/bokeh/doc/{document}/ticket", A.VIEW, "here", "api", pages.ticket),
     Route("GET", "/bokeh/frame/{document}", A.VIEW, "frame", "frame", pages.frame),
     Route("WEBSOCKET", "/bokeh/ws/{document}", A.PUBLIC, "sandbox", "socket", socket.frame_socket),
@@ -100,6 +103,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/documents/{name}/models/{model}/{property}", A.VIEW, "here", "api", api.get_property),
     Route("PUT", "/api/v1/documents/{name}/models/{model}/{property}", A.EDIT, "here", "api", api.put_property),
     Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.STREAM, "here", "api", api.post_rows),
+    Route("GET", "/api/v1/documents/{name}/viewers", A.EDIT, "here", "api", share.viewers),
     Route("PUT", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.publish),
     Route("DELETE", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.unpublish),
     Route("GET", "/api/v1/documents/{name}/grants", A.SHARE, "here", "api", share.grants),

@@ -1,4 +1,4 @@
-"""Sharing by the API: publish a document, grant roles to named users, make links. Only its owner gets here."""
+"""Sharing by the API: who looks; publish a document, grant roles to named users, make links."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ class Switch(msgspec.Struct, forbid_unknown_fields=True):
     """Body that turns a link off, or on again."""
 
     enabled: bool
+
+
+async def viewers(site: Site, request: Request) -> Response:
+    """Who looks at the document just now: named users, and how many pages of others."""
+    names = [actor.name for actor in site.hub.viewers(request.document.id)]
+    return answer({"users": sorted({*names} - {""}), "others": names.count("")})
 
 
 async def publish(site: Site, request: Request) -> Response:

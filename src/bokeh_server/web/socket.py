@@ -16,8 +16,9 @@ from bokeh_server.core.authorise import Actor
 from bokeh_server.core.events import Kind
 from bokeh_server.core.wire import Assembler, outgoing
 from bokeh_server.errors import BadMessage, NotFound, Unauthorized
-from bokeh_server.hub import Connection, Hub, OpenRoom, Seat
+from bokeh_server.hub import Hub, OpenRoom
 from bokeh_server.limits import Limits
+from bokeh_server.seat import Connection, Seat
 from bokeh_server.web.http import Request
 from bokeh_server.web.site import Site
 

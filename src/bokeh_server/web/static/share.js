@@ -34,7 +34,15 @@ async function show_published() {
   const info = await call("GET", `${url}/info`);
   published.checked = info.published;
   open_link.hidden = !info.published;
-  open_link.querySelector("input").value = `${location.origin}${prefix}/bokeh/doc/${id}?public=true`;
+  const [link, tag] = open_link.querySelectorAll("input");
+  link.value = `${location.origin}${prefix}/bokeh/doc/${id}?public=true`;
+  const frame = document.createElement("iframe");
+  frame.src = `${location.origin}${prefix}/bokeh/embed/${id}`; // it is not in the page: nothing is loaded
+  frame.width = "100%";
+  frame.height = "500";
+  frame.style.border = "0";
+  frame.title = info.title;
+  tag.value = frame.outerHTML;
 }
 
 function publish() {
@@ -109,9 +117,9 @@ async function make_link({ name, role, life, most }) {
 document.getElementById("open-share").addEventListener("click", () => void open());
 document.getElementById("share-close").addEventListener("click", () => dialog.close());
 published.addEventListener("change", () => void publish());
-open_link.querySelector("button").addEventListener("click", () => {
-  const input = open_link.querySelector("input");
-  void copy(input.value, input);
-});
+for (const line of open_link.querySelectorAll("div")) {
+  const input = line.querySelector("input");
+  line.querySelector("button").addEventListener("click", () => void copy(input.value, input));
+}
 carry_out(document.getElementById("new-grant"), grant);
 carry_out(document.getElementById("new-link"), make_link);

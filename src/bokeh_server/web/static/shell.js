@@ -267,6 +267,25 @@ async function remove() {
   }
 }
 
+/* Who looks: names, for those who may change the document. The frame is told none. */
+const looking = document.getElementById("looking");
+
+async function show_viewers({ newState: state }) {
+  if (state !== "open") return;
+  const { users, others } = await call("GET", `${prefix}/api/v1/documents/${encodeURIComponent(id)}/viewers`);
+  const guests = others > 0 ? [`${others} without an account`] : [];
+  const entries = [...users.map((name) => (name === user ? `${name} (you)` : name)), ...guests].map((text) => {
+    const entry = document.createElement("li");
+    entry.textContent = text;
+    return entry;
+  });
+  looking.querySelector("ul").replaceChildren(...entries);
+}
+
+looking?.addEventListener("toggle", (event) => {
+  show_viewers(event).catch((problem) => toast("error", problem.message));
+});
+
 async function copy_link() {
   try {
     await navigator.clipboard.writeText(location.href);
