@@ -48,7 +48,7 @@ def test_anybody_may_have_what_is_public(actor: Actor) -> None:
     assert may(actor, Action.PUBLIC) == Allowed()
 
 
-@pytest.mark.parametrize("action", [Action.LIST, Action.CREATE, Action.ACCOUNT])
+@pytest.mark.parametrize("action", [Action.LIST, Action.CREATE, Action.STORE, Action.ACCOUNT])
 def test_whoever_is_logged_in_may_list_create_and_see_to_his_account(action: Action) -> None:
     assert may(ANNA, action) == Allowed()
     for nobody in (ANONYMOUS, HOLDER):
@@ -139,7 +139,7 @@ def test_a_token_for_one_document_is_good_for_no_other() -> None:
     limited = token(*Scope, document="d")
     assert allowed(limited, ANNAS) == ON_DOCUMENTS
     assert may(limited, Action.VIEW, replace(ANNAS, document="e")) == Refused("There is no such document.", hidden=True)
-    assert may(limited, Action.LIST) == Allowed()
+    assert may(limited, Action.LIST) == may(limited, Action.STORE) == Allowed()
     for action in (Action.CREATE, Action.ACCOUNT, Action.ADMINISTER):
         assert may(replace(limited, admin=True), action) == Refused("This token is not good for that.")
     assert allowed(replace(limited, admin=True), replace(ANNAS, document="e")) == set()
@@ -153,5 +153,5 @@ def test_the_best_role_counts() -> None:
 
 def test_every_action_has_its_scopes_and_its_group() -> None:
     assert set(SCOPES) == set(Action)
-    others = {Action.PUBLIC, Action.LIST, Action.CREATE, Action.ACCOUNT, Action.ADMINISTER}
+    others = {Action.PUBLIC, Action.LIST, Action.CREATE, Action.STORE, Action.ACCOUNT, Action.ADMINISTER}
     assert set(Action) - ON_DOCUMENTS == others

@@ -13,7 +13,7 @@ from bokeh_server.adapters.asgi import Application, create_app
 from bokeh_server.web.account import NO_ACCOUNTS
 from tests.accounts.ledgers import cheap
 from tests.running import RunningServer
-from tests.web.asking import Answer, Pairs, ask, call
+from tests.web.asking import Answer, Pairs, ask, call, content
 from tests.web.conftest import Shared
 from tests.web.town import API, DOCUMENTS, PASSWORD, Person, Town, basic, closed, cookie_of, key_of, numbers
 
@@ -431,6 +431,11 @@ def test_a_token_for_one_document_is_good_for_no_other_and_for_no_account(town: 
     told(limited("GET", f"{DOCUMENTS}/{other.title.replace(' ', '%20')}"), 404)
     assert [each["id"] for each in limited("GET", DOCUMENTS).json] == [mine.id]
     told(limited("POST", DOCUMENTS, {"title": "more"}), 403)
+    assert limited("PUT", mine.api, content()).status == 200
+    assert limited("PUT", f"{DOCUMENTS}/{mine.title.replace(' ', '%20')}", content()).status == 200
+    for name in (other.id, other.title.replace(" ", "%20"), "none"):
+        told(limited("PUT", f"{DOCUMENTS}/{name}", content()), 403)
+    assert len(person("GET", DOCUMENTS).json) == 2
     told(limited("GET", f"{API}/account/tokens"), 403)
     assert limited.handshake(f"/bokeh/doc/{other.id}/ws") == 404
 

@@ -89,6 +89,8 @@ class Action(StrEnum):
     """See the list of the documents that one may see."""
     CREATE = "create"
     """Make a new document."""
+    STORE = "store"
+    """Put a document under a name: in the place of the old one (which needs EDIT there), or a new one (CREATE)."""
     ACCOUNT = "account"
     """See and change one's own account: password, logins, tokens."""
     ADMINISTER = "administer"
@@ -112,6 +114,7 @@ SCOPES: Mapping[Action, frozenset[Scope]] = {
     Action.PUBLIC: ALL_SCOPES,
     Action.LIST: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
     Action.CREATE: frozenset({Scope.WRITE}),
+    Action.STORE: frozenset({Scope.WRITE}),
     Action.ACCOUNT: frozenset({Scope.MANAGE}),
     Action.ADMINISTER: frozenset({Scope.MANAGE}),
     Action.VIEW: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
@@ -138,8 +141,8 @@ ROLES: Mapping[Action, Role] = {
 ON_DOCUMENTS = frozenset(ROLES)
 BY_ADMINISTRATORS = frozenset({Action.VIEW, Action.DELETE})
 """What an administrator may do with documents of others: look what it is (without its scripts), and take it away."""
-NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST})
-"""What a token for one document may be used for beside it: the list then has only that one."""
+NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST, Action.STORE})
+"""What a token for one document may be used for by a name: it finds only that one."""
 
 
 @dataclass(frozen=True, slots=True)

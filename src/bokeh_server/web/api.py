@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from bokeh_server.core import Payload
-from bokeh_server.core.authorise import Access, Action, Actor, Allowed, Role, may, role_of
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, Refused, Role, may, role_of
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.core.wire import exact
@@ -121,6 +121,12 @@ async def create(site: Site, request: Request) -> Response:
     return await shown(site, request, info.id, 201)
 
 
+def ensure(verdict: Allowed | Refused) -> None:
+    """``Forbidden`` with the reason."""
+    if isinstance(verdict, Refused):
+        raise Forbidden(verdict.reason)
+
+
 async def put(site: Site, request: Request) -> Response:
     """Create the document, or replace its content in one step; the body is a Bokeh document's JSON."""
     name = unquote(request.parameters["name"])
@@ -129,6 +135,7 @@ async def put(site: Site, request: Request) -> Response:
     info, access = await site.find(request.actor, name)
     status = 200
     if info is None:
+        ensure(may(request.actor, Action.CREATE))
         try:
             info, status = await site.hub.create(request.actor.name, name), 201
             access = await site.hub.access_of(info)
@@ -136,9 +143,7 @@ async def put(site: Site, request: Request) -> Response:
             info, access = await site.find(request.actor, name)
             if info is None:
                 raise
-    verdict = may(request.actor, Action.EDIT, access)
-    if not isinstance(verdict, Allowed):
-        raise Forbidden(verdict.reason)
+    ensure(may(request.actor, Action.EDIT, access))
     await site.hub.replace(info.id, content, (), request.actor)
     return await shown(site, request, info.id, status)
 

@@ -96,7 +96,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/documents", A.LIST, "here", "api", api.documents),
     Route("POST", "/api/v1/documents", A.CREATE, "here", "api", api.create),
     Route("GET", "/api/v1/documents/{name}", A.VIEW, "here", "api", api.get),
-    Route("PUT", "/api/v1/documents/{name}", A.CREATE, "here", "api", api.put),
+    Route("PUT", "/api/v1/documents/{name}", A.STORE, "here", "api", api.put),
     Route("PATCH", "/api/v1/documents/{name}", A.RENAME, "here", "api", api.rename),
     Route("DELETE", "/api/v1/documents/{name}", A.DELETE, "here", "api", api.delete),
     Route("GET", "/api/v1/documents/{name}/info", A.VIEW, "here", "api", api.info),
