@@ -472,6 +472,12 @@ def test_what_looks_like_a_model_in_the_name_of_a_buffer_is_none() -> None:
     assert case.value("w", "title") == [b"12"]
 
 
+def test_an_attribute_of_the_name_id_is_one_like_others() -> None:
+    case = forgotten(model("N", "a", id="x", of=[1]))
+    case.apply(changed("w", "tags", [ref("a"), model("N", "n", id="y", of=[ref("s")])]))
+    assert [case.value("a", "of"), case.value("n", "of"), case.value("n", "id")] == [[1], [ref("s")], "y"]
+
+
 def test_what_a_browser_defines_anew_is_kept_as_it_was_and_passed_on_by_its_id() -> None:
     case = Case()
     old = model("Slider", "w", value=77)

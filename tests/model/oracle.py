@@ -125,6 +125,10 @@ class Oracle:
         for name, dtype in types.items():
             if streamed[name] is not None:
                 dict.__setitem__(model.data, name, retyped(np.asarray(model.data[name]), streamed[name], dtype))
+        for name, column in model.data.items() if kind == "ColumnsStreamed" else ():
+            if isinstance(column, np.ndarray) and column.dtype == np.int64:
+                small = not column.size or fits(column, np.dtype(np.int32))
+                dict.__setitem__(model.data, name, column.astype(np.int32 if small else np.float64))
 
 
 def wrapped(column: Any) -> Callable[[list[Any]], list[Any]]:

@@ -412,7 +412,11 @@ class _Rewriter:
             return {"type": "bytes", "data": data if type(data) is str else {"id": data["id"]}}
         if type(key) is str and kind in ("object", "ref", None):
             definition = self._lacking.pop(key, None)
-            if definition is None:
-                return {"id": key}
-            value = definition
+            return {"id": key} if definition is None else self._model(definition, depth)
         return {name: self._value(item, depth + 1) for name, item in value.items()}
+
+    def _model(self, definition: dict[str, Any], depth: int) -> dict[str, Any]:
+        """A definition. An attribute of the name "id" does not make a reference of its attributes."""
+        written = {name: self._value(item, depth + 1) for name, item in definition.items() if name != "attributes"}
+        attributes = definition.get("attributes", {})
+        return {**written, "attributes": {name: self._value(item, depth + 2) for name, item in attributes.items()}}
