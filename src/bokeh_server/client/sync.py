@@ -54,7 +54,9 @@ Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], i
 """Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
 
 SWITCH = 0.01
-"""Seconds within which a thread that has changed a source surely comes to tell (twice the interpreter's switch)."""
+"""Seconds within which a thread that has set something nearly always comes to tell (twice the interpreter's switch)."""
+CHANGES = ("_stream", "_patch", "update")
+"""The methods of bokeh's columns by which ``stream``, ``patch`` and ``data[name] = …`` change them."""
 
 
 class Replica:
@@ -80,6 +82,8 @@ class Replica:
         self._deferred: list[Callback] | None = None
         self._applying: int | None = None
         self._touched: dict[Key, float] = {}
+        self._steps: dict[int, list[Callback]] = {}
+        """By threads that change columns just now: whom to tell when they have."""
 
     # What changes here
 
@@ -96,6 +100,8 @@ class Replica:
 
         def remember() -> None:
             self._seen.update({model.id: model for model in models})
+            for model in models:
+                self._guard(model)
 
         def recompute_under_lock() -> None:
             with self.lock:
@@ -114,11 +120,45 @@ class Replica:
         self._attached = False
         vars(self.document.callbacks).pop("trigger_on_change", None)
         vars(self.document.models).pop("recompute", None)
+        for columns in (model.data for model in self.document.models if isinstance(model, ColumnDataSource)):
+            for name in CHANGES:
+                vars(columns).pop(name, None)
+
+    def _guard(self, model: Model) -> None:
+        """Make a change of a source's columns and the note of it one step, in which nothing comes from the server.
+
+        Otherwise a copy from the server could take the place of the columns in between, without the rows that were just
+        appended; and what is here is the truth where the whole document is sent (``push``).
+        """
+        columns = model.data if isinstance(model, ColumnDataSource) else None
+        if columns is not None and CHANGES[0] not in vars(columns):
+            vars(columns).update({name: self._in_one_step(getattr(columns, name)) for name in CHANGES})
+
+    def _in_one_step(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **more: Any) -> Any:
+            with self.lock:
+                thread = threading.get_ident()
+                outer, told = self._steps.get(thread), list[Callback]()
+                self._steps[thread] = told
+                try:
+                    result = change(*args, **more)
+                finally:
+                    del self._steps[thread]
+                    if outer is not None:
+                        self._steps[thread] = outer
+                        outer += told
+            for tell in told if outer is None else ():
+                tell()
+            return result
+
+        return step
 
     def _triggered(self, event: DocumentChangedEvent, trigger: Callable[[DocumentChangedEvent], None]) -> None:
         if self._applying == threading.get_ident() and self._deferred is not None:
             self._deferred.append(partial(trigger, event))
             return
+        if isinstance(event, ModelChangedEvent) and event.attr == "data":
+            self._guard(event.model)
         setter: object = event.setter
         if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
             try:
@@ -126,7 +166,11 @@ class Replica:
             except Exception:  # it can't be sent: the program is told, and what is here becomes the server's again
                 self.on_doubt(0)
                 raise
-        trigger(event)
+        told = self._steps.get(threading.get_ident())
+        if told is None:
+            trigger(event)
+        else:
+            told.append(partial(trigger, event))  # callbacks may wait for the server: not while the lock is held
 
     def _changed(self, event: DocumentPatchedEvent) -> None:
         began = time.monotonic() - SWITCH
@@ -136,7 +180,8 @@ class Replica:
                 return
             rep, key, writer = written
             number = self._send([rep], writer, {key} if key else set())
-            if (key and self._touched.get(key, 0.0) > began) or is_odd(event):
+            alone = threading.get_ident() in self._steps
+            if (key and not alone and self._touched.get(key, 0.0) > began) or is_odd(event):
                 self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
