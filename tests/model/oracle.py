@@ -20,7 +20,8 @@ project; each has a test of its own in ``test_differential.py``):
 8. numbers and other things in one column (words streamed into an array, an array into a list of words) make a list of
    all as they are: ``np.append`` flattens, stringifies or raises;
 9. numbers that are patched into whole numbers wrap around, and NaN becomes 0, as JavaScript has it: NumPy raises;
-10. events are read one after the other: bokeh reads the definitions of all of them before it does the first.
+10. events are read one after the other: bokeh reads the definitions of all of them before it does the first;
+11. text that is patched into truth values is refused: to NumPy any word is true, to JavaScript none.
 """
 
 from __future__ import annotations
@@ -131,14 +132,21 @@ class Oracle:
                 dict.__setitem__(model.data, name, column.astype(np.int32 if small else np.float64))
 
 
+def has_text(value: Any) -> bool:
+    """Whether what is patched is text, or a list with text in it."""
+    return any(isinstance(item, str) for item in (value if isinstance(value, list) else [value]))
+
+
 def wrapped(column: Any) -> Callable[[list[Any]], list[Any]]:
-    """What a patch of ``column`` writes (correction 9)."""
+    """What a patch of ``column`` writes (corrections 9 and 11)."""
 
     def change(patch: list[Any]) -> list[Any]:
         index, value = patch
         if isinstance(index, int) and isinstance(column, np.ndarray) and isinstance(value, list):
             raise ValueError("a list is no number")
         target = column[index[0]] if isinstance(index, list) else column
+        if isinstance(target, np.ndarray) and target.dtype.kind == "b" and has_text(value):
+            raise ValueError("text is no truth value")
         if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
             return patch
         bits = target.dtype.itemsize * 8

@@ -260,3 +260,9 @@ def test_patched_numbers_wrap_around_as_in_javascript(value: Any, stored: int | 
     else:
         case.apply(event)
         assert case.columns["x"] == ["uint16", 0, stored]
+
+
+def test_a_word_is_no_truth_value() -> None:
+    case = Case(x=np.zeros(2, np.bool_))
+    with pytest.raises(RefusedPatch):
+        case.apply(case.event("ColumnsPatched", patches={"type": "map", "entries": [["x", [[1, "x"]]]]}))
