@@ -75,7 +75,7 @@ def test_a_document_is_published_and_taken_back(team: Team, document: str, open_
     expect(dialog.get_by_label("The public link")).to_be_hidden()
     dialog.get_by_role("switch").check()
     expect(dialog.get_by_label("The public link")).to_have_value(public)
-    dialog.get_by_role("button", name="Copy").click()
+    dialog.get_by_role("button", name="Copy the address").click()
     expect(page.locator("#toasts")).to_contain_text("Copied")
     dialog.get_by_label("User name").focus()
     page.keyboard.press("Control+V")
