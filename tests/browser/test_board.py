@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from bokeh.models import ColumnDataSource
@@ -19,6 +22,7 @@ from tests.browser.server import Server
 
 Watch = Callable[..., Screen]
 Produce = Callable[..., Producer]
+JSON = {"Content-Type": "application/json"}
 EMPTY = {"version": "3.9.2", "title": "", "roots": []}
 
 
@@ -219,8 +223,10 @@ def test_the_board_comes_back_by_itself_after_kill_9(board: Page, server: Server
 
 @pytest.mark.timeout(180)
 def test_two_thousand_documents_stay_fast(server: Server, open_page: OpenPage) -> None:
-    for number in range(2000):
-        server.put_json(f"run {number:04d}", EMPTY)
+    with closing(http.client.HTTPConnection("localhost", server.port)) as connection:
+        for number in range(2000):
+            connection.request("POST", "/api/v1/documents", json.dumps({"title": f"run {number:04d}"}), JSON)
+            assert connection.getresponse().read()
     page = open_page()
     page.add_init_script("""
         globalThis.slow = [];
