@@ -98,7 +98,7 @@ def label(of: Callable[..., object] | Scripted) -> str:
     return (of.make if isinstance(of, Scripted) else of).__name__
 
 
-@pytest.mark.parametrize("make", PLAIN, ids=label)
+@pytest.mark.parametrize("make", PLAIN if ALL else PLAIN[:20], ids=label)
 def test_an_ordinary_document_is_drawn_behind_the_wall(make: Make, stage: Stage) -> None:
     with shown(stage, make) as document:
         assert document.frame.evaluate(DRAWN)

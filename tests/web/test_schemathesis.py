@@ -33,7 +33,7 @@ from tests.web.asking import ask, content
 from tests.web.people import JSON, PASSWORD, World, bearer, peopled, raw
 from tests.web.test_matrix import ACTORS
 
-REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 120
+REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 80
 """As one actor; half of them one by one, half in chains of up to 20."""
 ENDS = ["log_out", "log_out_everywhere", "delete_login", "put_password"]
 """Operations that would end the actor's own key."""
