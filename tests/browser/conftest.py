@@ -1,7 +1,8 @@
 """Browser tests: the real server in a process of its own, and Debian's or Chromium's own browser driven by Playwright.
 
-A page fails its test when the browser's console shows an error or a script throws, unless the test said beforehand
-which errors it means to cause (``expected_errors``). ``SCREENSHOTS=DIR`` keeps pictures of the pages (test_looks.py).
+A page fails its test when the browser's console shows an error, a script throws, or the page could not go on and pulled
+its document again, unless the test said beforehand which errors it means to cause (``expected_errors``).
+``SCREENSHOTS=DIR`` keeps pictures of the pages (test_looks.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, expect, sync_playwright
 from websockets.sync.client import connect
 
 from tests.browser.producer import Producer
@@ -99,6 +100,11 @@ def expected_errors() -> list[str]:
     return []
 
 
+def is_error(message: ConsoleMessage) -> bool:
+    """Whether the console tells that something went wrong, in words of the browser, BokehJS or our own pages."""
+    return message.type == "error" or "pulling the document again" in message.text
+
+
 @pytest.fixture
 def open_page(browser: Browser, expected_errors: list[str]) -> Iterator[OpenPage]:
     """Open pages, each with a profile of its own: ``open_page(url, **options of a browser context)``."""
@@ -110,7 +116,7 @@ def open_page(browser: Browser, expected_errors: list[str]) -> Iterator[OpenPage
         contexts.append(context)
         context.add_init_script(REMEMBER_SOCKETS)
         page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         if url is not None:
             page.goto(url)

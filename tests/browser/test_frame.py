@@ -255,8 +255,9 @@ def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) 
 
 
 def test_a_patch_that_a_page_can_not_apply_makes_it_pull_the_document_again(
-    example: Example, watch: Watch, produce: Produce
+    example: Example, watch: Watch, produce: Produce, expected_errors: list[str]
 ) -> None:
+    expected_errors.append("pulling the document again: Error: reference .* isn't known")
     screen, program = watch(example.id), produce(example.id)
     screen.do("doc._all_models.delete(arg)", example.slider.id)  # as if BokehJS had forgotten it
     program.set(example.slider.id, "value", 9)
@@ -266,7 +267,7 @@ def test_a_patch_that_a_page_can_not_apply_makes_it_pull_the_document_again(
 def test_pan_and_zoom_of_a_viewer_outlive_a_fresh_copy_and_are_nobody_elses(
     example: Example, server: Server, watch: Watch, expected_errors: list[str]
 ) -> None:
-    expected_errors += LOST
+    expected_errors += [*LOST, "pulling the document again: Error: reference .* isn't known"]
     here, there = watch(example.id), watch(example.id)
     plot = here.page.frame_locator("#frame").locator(".bk-Figure").bounding_box()
     assert plot is not None

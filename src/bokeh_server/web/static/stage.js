@@ -49,7 +49,7 @@ export class Stage {
 
   /* A patch has brought new models. */
   news() {
-    if (this.#scene !== null) this.#look(this.#scene.document);
+    if (this.#scene !== null) this.#look(this.#scene);
   }
 
   async #build(scene) {
