@@ -53,11 +53,17 @@ def board(server: Server, open_page: OpenPage) -> Page:
 
 @pytest.mark.timeout(180)
 def test_a_board_whose_connection_died_without_a_word_notices_and_comes_back(
-    board: Page, server: Server, expected_errors: list[str]
+    server: Server, open_page: OpenPage, expected_errors: list[str]
 ) -> None:
     expected_errors += LOST
+    server.put("before", plot())
+    board = open_page()
+    board.clock.install()
+    board.goto(server.url)
+    expect(board.locator(".row")).to_have_count(1)
     os.kill(server.pid, signal.SIGSTOP)
     try:
+        board.clock.fast_forward(20_000)  # when it looks by itself
         expect(board.locator("#lost")).to_be_visible(timeout=60_000)
     finally:
         os.kill(server.pid, signal.SIGCONT)

@@ -145,17 +145,21 @@ def test_an_open_page_catches_up_after_kill_9_without_a_reload(
 
 @pytest.mark.timeout(180)
 def test_a_connection_that_died_without_a_word_is_noticed_when_the_device_wakes_up(
-    example: Example, server: Server, watch: Watch, expected_errors: list[str]
+    example: Example, server: Server, open_page: OpenPage, watch: Watch, expected_errors: list[str]
 ) -> None:
     expected_errors += LOST
-    screen = watch(example.id)
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(example.id))
+    screen = Screen(page)
     os.kill(server.pid, signal.SIGSTOP)
-    screen.page.wait_for_timeout(6_000)
+    page.clock.fast_forward(6_000)
     screen.do("dispatchEvent(new Event('online'))")
-    expect(screen.page.locator("#status")).to_have_text("Reconnecting", timeout=20_000)
+    page.clock.fast_forward(10_000)  # as long as it waits for an answer
+    expect(page.locator("#status")).to_have_text("Reconnecting", timeout=10_000)  # silence alone would take 19 s
     screen.set(example.slider.id, "value", 9)
     os.kill(server.pid, signal.SIGCONT)
-    expect(screen.page.locator("#status")).to_have_text("Live", timeout=40_000)
+    expect(page.locator("#status")).to_have_text("Live", timeout=40_000)
     watch(example.id).shows(example.slider.id, "value", 9)
 
 

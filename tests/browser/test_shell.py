@@ -187,10 +187,16 @@ def test_delete_asks_first_and_other_pages_learn_of_it(
     assert there.evaluate("document.activeElement.id") != "frame", "nothing can be done in there any more"
 
 
-def test_a_page_learns_that_its_document_was_renamed_elsewhere(document: str, server: Server, watch: Watch) -> None:
-    page = watch(document).page
+def test_a_page_learns_that_its_document_was_renamed_elsewhere(
+    document: str, server: Server, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(document))
+    expect(page.locator("#status")).to_have_text("Live")
     server.request("PATCH", f"/api/v1/documents/{document}", {"title": "Other name"})
-    expect(page.get_by_role("heading", level=1)).to_have_text("Other name", timeout=30_000)
+    page.clock.fast_forward(15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Other name")
     assert "Other name" in page.title()
 
 
