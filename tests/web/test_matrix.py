@@ -19,7 +19,8 @@ import pytest
 
 from bokeh_server.web.routes import ROUTES
 from tests.web.asking import ask, content, handshake, token
-from tests.web.people import JSON, PASSWORD, USERS, World, bearer
+from tests.web.people import JSON, USERS, World, bearer
+from tests.web.town import PASSWORD
 
 ROWS = list(csv.DictReader((Path(__file__).with_name("matrix.csv")).read_text().splitlines()))
 ACTORS = [name for name in ROWS[0] if name not in ("method", "path")]

@@ -17,7 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from tests.web.asking import ask, token
-from tests.web.people import JSON, PASSWORD, World, bearer
+from tests.web.people import World, bearer
+from tests.web.town import PASSWORD, Person
 
 NULL = Origin("null")
 AT_ONCE = 1.0
@@ -64,15 +65,13 @@ def is_open(socket: ClientConnection) -> bool:
 
 def cookie(world: World, user: str) -> tuple[str, str]:
     """A browser that logs in."""
-    body = json.dumps({"username": user, "password": PASSWORD}).encode()
-    answer = ask(world.port, "POST", "/bokeh/login", [JSON], body)
-    return ("Cookie", answer.headers["set-cookie"].partition(";")[0])
+    (shown,) = world.town.browser(user).headers
+    return shown
 
 
 def send(world: World, shown: tuple[str, str], method: str, path: str, body: Any = None) -> None:
     """A request that must work."""
-    data = None if body is None else json.dumps(body).encode()
-    assert ask(world.port, method, path, [shown, JSON], data).status == 204
+    assert Person(world.port, headers=(shown,))(method, path, body).status == 204
 
 
 def ends_at_once(*sockets: ClientConnection) -> None:
@@ -160,10 +159,9 @@ def test_a_link(world: World, way: str) -> None:
     document = world.new_document()
     life = {"seconds": 1.5} if way == "ended" else {}
     made = world.call("anna", "POST", f"/api/v1/documents/{document}/links", life)
-    key = json.dumps({"key": made["url"].rpartition("#")[2]}).encode()
-    opened = ask(world.port, "POST", "/bokeh/link", [JSON], key).headers["set-cookie"].partition(";")[0]
+    (opened,) = world.town.visitor(made["url"].partition("#")[2]).headers
     place = f"/api/v1/documents/{document}/links/{made['id']}"
-    with page(world, document, ("Cookie", opened)) as his, program(world, document, world.keys["anna"]) as other:
+    with page(world, document, opened) as his, program(world, document, world.keys["anna"]) as other:
         if way == "switched off":
             world.call("anna", "PATCH", place, {"enabled": False})
         elif way == "removed":

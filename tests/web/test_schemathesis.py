@@ -30,8 +30,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.web.asking import ask, content
-from tests.web.people import JSON, PASSWORD, World, bearer, peopled, raw
+from tests.web.people import JSON, World, bearer, peopled
 from tests.web.test_matrix import ACTORS
+from tests.web.town import PASSWORD
 
 REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 80
 """As one actor; half of them one by one, half in chains of up to 20."""
@@ -109,8 +110,7 @@ def real_parts(world: World) -> dict[str, list[str]]:
     """Values for the parts of paths; each has carol's beside those that the actor may meet."""
     document = world.new_document()
     link = world.new_link(document)[1]
-    world.call("root", "POST", "/api/v1/users", {"username": "carol", "password": PASSWORD})
-    carol = raw(world, "login", {"username": "carol", "password": PASSWORD}).json["token"]
+    carol = world.town.person("carol").key
     stored = ask(world.port, "PUT", f"/api/v1/documents/{SECRET}", [bearer(carol)], content(title=SECRET)).json
     place = f"/api/v1/documents/{stored['id']}/links"
     hidden = ask(world.port, "POST", place, [bearer(carol), JSON], b"{}").json["id"]

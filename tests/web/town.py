@@ -39,6 +39,11 @@ class Person:
         extra = [(name.replace("_", "-"), value) for name, value in more.items()]
         return ask(self.port, method, path, [*self.headers, *extra], data)
 
+    @property
+    def key(self) -> str:
+        """The text of his token."""
+        return dict(self.headers)["Authorization"].removeprefix("Bearer ")
+
     def token(self, *scopes: str, **more: Any) -> Person:
         """The same person, by a new token of these scopes."""
         made = self("POST", f"{API}/account/tokens", {"name": "test", "scopes": scopes, **more})
