@@ -36,6 +36,7 @@ class Line:
         self.messages: list[tuple[str, dict[str, Any]]] = []
         self.closed: tuple[int, str] | None = None
         self.reading = True
+        self.unsent = 0
 
     def send(self, message: Outgoing) -> None:
         header, _, content = [orjson.loads(part) for part in (*message.parts, "{}", "{}")[:3]]

@@ -313,3 +313,22 @@ def test_a_document_is_looked_up_by_id_and_by_title_whether_it_is_there_or_not()
         assert len(set(work)) == 1
 
     guarded(test, Doorway(), store)
+
+
+def test_a_room_that_is_still_being_loaded_is_not_put_away_as_empty() -> None:
+    doorway = Doorway(eva=Role.VIEWER)
+
+    async def play(hub: Hub, info: Info, _: Doorway) -> None:
+        hub._rooms.clear()  # as after a restart
+        doorway.waits.append(asyncio.Event())
+        slow = doorway.waits[0]
+        opening = asyncio.create_task(hub.open(info.id))
+        await asyncio.sleep(MOMENT + 0.2)
+        slow.set()
+        line = Line()
+        (await opening).join(line, EVA, "viewer")
+        hub.revoke(lambda actor: actor == EVA)
+        await settled()
+        assert line.closed == (AccessRevoked.close, AccessRevoked.code)
+
+    guarded(play, doorway)

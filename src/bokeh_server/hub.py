@@ -23,7 +23,7 @@ from typing import Any, Literal
 import structlog
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.authorise import Access, Actor
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -36,6 +36,7 @@ from bokeh_server.core.events import (
     Joined,
     Kind,
     Noticed,
+    Paused,
     Reading,
     Revoked,
     Rights,
@@ -57,6 +58,8 @@ CHANGED = Outgoing((b'{"changed":true}',))
 GONE, RESTART = 1001, 1012
 MOMENT = 1.0
 """Seconds between two looks at what has ended."""
+LEAST = 16 * 1024
+"""Bytes that a slow peer takes in ``Limits.pause`` seconds: half a kilobyte a second."""
 REMEMBERED = 120.0
 """Seconds for which somebody may be on his way in who has lost his right: longer than a ticket lives."""
 
@@ -76,9 +79,11 @@ class Live:
 
     room: Room
     connections: dict[int, Connection] = field(default_factory=dict)
+    behind: dict[int, int] = field(default_factory=dict)
+    """The connections whose buffer is full, and how many bytes waited there when their peers last took some."""
     waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
     next_key: int = 0
-    empty_since: float = 0.0
+    empty_since: float = field(default_factory=time.monotonic)
     told_rights: int = 0
     dead: bool = False
 
@@ -101,6 +106,11 @@ class OpenRoom:
     def document(self) -> Document:
         """The document as it is now; only to be read, and before the next ``await``."""
         return self._live.room.document
+
+    def takes_from(self, actor: Actor) -> bool:
+        """Whether the document takes anything from ``actor`` just now."""
+        access = self._live.room.access
+        return any(isinstance(may(actor, action, access), Allowed) for action in (Action.EDIT, Action.STREAM))
 
     async def durable(self, actor: Actor) -> int:
         """Wait until the store has all that the document holds now: before it is shown to ``actor``."""
@@ -356,7 +366,13 @@ class Hub:
                 self._board_changed()
 
     def _tick(self, live: Live) -> None:
-        self.tell(live, Tick(time.monotonic()))
+        now = time.monotonic()
+        for client, before in list(live.behind.items()):
+            left = live.connections[client].unsent
+            if left <= before - LEAST:  # slow, but it reads: a large document may take as long as it takes
+                live.behind[client] = left
+                self.tell(live, Paused(client, now))
+        self.tell(live, Tick(now))
 
     # The log
 
@@ -489,7 +505,7 @@ class Hub:
                 room = live.room
                 if live.connections or live.waiting or room.durable < room.seq:
                     self._tick(live)
-                elif now - live.empty_since > self._limits.idle_room:
+                elif name not in self._loading and now - live.empty_since > self._limits.idle_room:
                     del self._rooms[name]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -22,6 +22,9 @@ class Limits:
     message: int = 256 * MIB
     """One Bokeh message, all fragments together: a pushed document with 8 columns of 4 M float64."""
 
+    question: int = 16 * KIB
+    """One message of somebody who may not change the document: he asks for a copy of it, and no more."""
+
     body: int = 256 * MIB
     """One HTTP request body: the same document by PUT."""
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class Connection(Protocol):
     """One open websocket, as the adapter gives it. No method blocks or raises; after ``close`` all do nothing."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here for the peer to take them."""
+
     def send(self, message: Outgoing) -> None:
         """Send a message."""
 
@@ -44,14 +48,19 @@ class Seat:
 
     def paused(self) -> None:
         """The connection's buffer is full."""
+        connection = self._live.connections.get(self._key)
+        if connection is not None:
+            self._live.behind[self._key] = connection.unsent
         self._tell(Paused(self._key, time.monotonic()))
 
     def resumed(self) -> None:
         """The connection takes more."""
+        self._live.behind.pop(self._key, None)
         self._tell(Drained(self._key))
 
     def leave(self) -> None:
         """The connection is closed."""
+        self._live.behind.pop(self._key, None)
         if self._live.connections.pop(self._key, None) is not None:
             self._live.empty_since = time.monotonic()
             self._hub.tell(self._live, Left(self._key))

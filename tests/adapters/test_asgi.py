@@ -176,6 +176,7 @@ class Line:
     """An endpoint that remembers what happened to it."""
 
     subprotocol = None
+    most = 1_000_000
 
     def __init__(self) -> None:
         self.happened: list[Any] = []

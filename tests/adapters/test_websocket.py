@@ -357,6 +357,25 @@ def test_a_viewer_that_reads_nothing_for_too_long_is_shown_the_door() -> None:
             assert opcodes[-1] == CLOSE
 
 
+def test_a_viewer_that_reads_slowly_but_steadily_gets_all_of_a_large_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket.FramesProtocol, "farewell", 0.5)
+    with hosted(limits=Limits(pause=1.0, idle_room=1.0)) as port:
+        place, size = store(port), 4_000_000
+        body = orjson.dumps("x" * size)
+        assert ask(port, "PUT", f"/api/v1/documents/{place.document}/models/speed/title", body=body).status == 200
+        with Raw(port, place.document, buffer=16_384) as slow:
+            slow.send(message("PULL-DOC-REQ"))
+            read, begin = 0, time.monotonic()
+            while read < size:
+                fragment = slow.socket.recv(8192)
+                assert fragment, f"cut off after {read} bytes"
+                read += len(fragment)
+                time.sleep(len(fragment) / 1_000_000)
+            assert time.monotonic() - begin > 3
+
+
 def test_a_slow_peer_that_is_closed_does_not_stay_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for it is dropped after a while: its close frame would wait behind that for as long as it likes."""
     monkeypatch.setattr(websocket.FramesProtocol, "farewell", 0.5)

@@ -226,6 +226,8 @@ def test_a_patch_has_so_many_events_and_no_more() -> None:
     case.apply(titled("a"), titled("b"))
     with pytest.raises(TooLarge, match="at most 2 events"):
         case.apply(titled("a"), titled("b"), titled("c"))
+    with pytest.raises(TooLarge, match="more than 2 events"):  # or the log could not be read again
+        case.apply(changed("w", "tags", [model("Slider", "w", value=1, start=0, end=2)]))
     assert case.document.title == "b"
 
 

@@ -182,6 +182,11 @@ class Writer:
                     self._endpoint.resumed()
             self._there.clear()
 
+    @property
+    def unsent(self) -> int:
+        """What is lined up."""
+        return self._size
+
     def send(self, message: Outgoing) -> None:
         """Line the message up."""
         if self._closed:

@@ -79,6 +79,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         """From now on this endpoint gets what comes; to be called right after the accept."""
         early = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
         self.endpoint = endpoint
+        self.conn.max_message_size = endpoint.most
         self.connection = FramesConnection(self)
         Pinger.of(self.loop).add(self)
         endpoint.connected(self.connection)
@@ -264,6 +265,11 @@ class FramesConnection:
     def __init__(self, protocol: FramesProtocol) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
+
+    @property
+    def unsent(self) -> int:
+        """What the transport holds."""
+        return self._transport.get_write_buffer_size()
 
     def send(self, message: Outgoing) -> None:
         """Write a message's frames; none follows the close frame."""

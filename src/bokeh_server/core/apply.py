@@ -335,6 +335,9 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
             kept.append(rewriter.event(event))
         elif isinstance(outcome, dict):
             kept.append(rewriter.event(outcome))
+    most = patch.document.limits.events
+    if len(kept) > most:
+        raise TooLarge(f"This patch defines so many models anew that it stands for more than {most} events.")
     messages = [rewriter.event(event) for event, outcome in zip(events, outcomes, strict=True) if outcome == "message"]
     writer = Writer({}, taken=(name for name, _ in (*buffers, *flattener.buffers)))
     texts = [writer.write({"events": some}) if some else None for some in (kept, messages)]

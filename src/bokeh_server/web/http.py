@@ -115,6 +115,10 @@ class Endpoint(Protocol):
     def subprotocol(self) -> str | None:
         """The subprotocol to accept with."""
 
+    @property
+    def most(self) -> int:
+        """Bytes of the longest websocket message that it takes; a longer one is not read to its end."""
+
     def connected(self, connection: Connection) -> None:
         """The handshake is done."""
 

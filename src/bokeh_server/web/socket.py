@@ -6,7 +6,7 @@ What a peer sends wrong it is told in one ERROR, and the socket is closed with t
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 import msgspec
@@ -17,7 +17,7 @@ from bokeh_server.core.events import Kind
 from bokeh_server.core.wire import Assembler, outgoing
 from bokeh_server.errors import BadMessage, NotFound, Unauthorized
 from bokeh_server.hub import Hub, OpenRoom
-from bokeh_server.limits import Limits
+from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.seat import Connection, Seat
 from bokeh_server.web.http import Request
 from bokeh_server.web.site import Site
@@ -41,7 +41,8 @@ class DocumentEndpoint:
         self._room = room
         self._actor = actor
         self._kind = kind
-        self._assembler = Assembler(limits)
+        self.most = limits.message if room.takes_from(actor) else limits.question
+        self._assembler = Assembler(replace(limits, message=self.most))
         self._connection: Connection | None = None
         self._seat: Seat | None = None
 
@@ -90,6 +91,7 @@ class BoardEndpoint:
     actor: Actor
     subprotocol: str | None = None
     connection: Connection | None = None
+    most = LIMITS.question
 
     def connected(self, connection: Connection) -> None:
         """Tell it of changes from now on."""
