@@ -6,7 +6,9 @@ They are clients like any other: the server is the one that ``--url`` or ``BOKEH
 
 from __future__ import annotations
 
+import math
 import sys
+import urllib.parse
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -37,8 +39,6 @@ class Server:
 
     def document(self, name: str) -> str:
         """The path of a document, by its id or title."""
-        from bokeh_server.client.rest import quote
-
         return f"documents/{quote(self.session._rest.info(name)['id'])}"
 
     def tell(self, found: Any, *columns: str) -> None:
@@ -99,7 +99,14 @@ def asked(what: str, *, twice: bool = False) -> str:
 
 def seconds(days: float | None) -> float | None:
     """A life in seconds."""
+    if days is not None and not 0 < days < math.inf:
+        raise BadSetting(f"A life is a number of days, more than 0, not {days}.")
     return None if days is None else days * DAY
+
+
+def quote(name: str) -> str:
+    """What somebody typed, as one part of a path."""
+    return urllib.parse.quote(name, safe="")
 
 
 @click.group()
@@ -131,8 +138,9 @@ def user_add(server: Server, name: str, admin: bool) -> None:
 def user_change(server: Server, name: str, disabled: bool | None, admin: bool | None, new_password: bool) -> None:
     """Change an account."""
     password = asked("New password", twice=True) if new_password else None
-    change = {"disabled": disabled, "admin": admin, "password": password}
-    told = server.ask("PATCH", f"users/{name}", {key: value for key, value in change.items() if value is not None})
+    given = {"disabled": disabled, "admin": admin, "password": password}
+    change = {key: value for key, value in given.items() if value is not None}
+    told = server.ask("PATCH", f"users/{quote(name)}", change)
     server.done(f"{told['name']}: {'disabled' if told['disabled'] else 'can log in'}.", told)
 
 
@@ -172,7 +180,7 @@ def token_add(server: Server, name: str, scopes: tuple[str, ...], doc: str | Non
 @click.argument("id")
 def token_revoke(server: Server, id: str) -> None:
     """Revoke a token: whoever is connected with it is cut off."""
-    server.ask("DELETE", f"account/tokens/{id}")
+    server.ask("DELETE", f"account/tokens/{quote(id)}")
     server.done("Revoked.")
 
 
@@ -212,7 +220,7 @@ def doc_unpublish(server: Server, name: str) -> None:
 @click.option("--role", type=ROLES, default="viewer", show_default=True)
 def doc_share(server: Server, name: str, user: str, role: str) -> None:
     """Share a document with a user."""
-    server.ask("PUT", f"{server.document(name)}/grants/{user}", {"role": role})
+    server.ask("PUT", f"{server.document(name)}/grants/{quote(user)}", {"role": role})
     server.done(f"{user} is {'an editor' if role == 'editor' else 'a viewer'} of it now.")
 
 
@@ -221,7 +229,7 @@ def doc_share(server: Server, name: str, user: str, role: str) -> None:
 @click.argument("user")
 def doc_unshare(server: Server, name: str, user: str) -> None:
     """Share a document with a user no longer."""
-    server.ask("DELETE", f"{server.document(name)}/grants/{user}")
+    server.ask("DELETE", f"{server.document(name)}/grants/{quote(user)}")
     server.done(f"It is no longer shared with {user}.")
 
 
@@ -275,7 +283,7 @@ def link_add(server: Server, name: str, role: str, label: str, days: float | Non
 @click.option("--on/--off", "enabled", required=True)
 def link_switch(server: Server, name: str, id: str, enabled: bool) -> None:
     """Turn a link off, or on again."""
-    server.ask("PATCH", f"{server.document(name)}/links/{id}", {"enabled": enabled})
+    server.ask("PATCH", f"{server.document(name)}/links/{quote(id)}", {"enabled": enabled})
     server.done("On." if enabled else "Off: whoever came by it is cut off.")
 
 
@@ -284,7 +292,7 @@ def link_switch(server: Server, name: str, id: str, enabled: bool) -> None:
 @click.argument("id")
 def link_remove(server: Server, name: str, id: str) -> None:
     """End a link for good."""
-    server.ask("DELETE", f"{server.document(name)}/links/{id}")
+    server.ask("DELETE", f"{server.document(name)}/links/{quote(id)}")
     server.done("Removed.")
 
 

@@ -32,9 +32,12 @@ class Rest:
         self.headers = headers
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def request(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON answer to ``method`` on ``path`` (below the root) with the JSON ``body``; None where it is empty."""
-        headers = {"Accept": "application/json", "User-Agent": agent(), **self.headers}
+    def request(self, method: str, path: str, body: Any = None, *, known: bool = True) -> Any:
+        """The JSON answer to ``method`` on ``path`` (below the root) with the JSON ``body``; None where it is empty.
+
+        ``known``: whether to say who asks.
+        """
+        headers = {"Accept": "application/json", "User-Agent": agent(), **(self.headers if known else {})}
         data = None
         if body is not None:
             try:

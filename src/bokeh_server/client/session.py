@@ -15,6 +15,7 @@ import time
 import urllib.parse
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal, Self
 
 from bokeh.document import Document
@@ -25,7 +26,7 @@ from bokeh_server.client import keys
 from bokeh_server.client.connection import Connection
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.rest import Rest
-from bokeh_server.errors import BadSetting, ClientError, NotFound
+from bokeh_server.errors import BadSetting, ClientError, NotFound, Unauthorized
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -97,16 +98,18 @@ class Session:
         body = {"username": username, "password": password}
         if invitation is not None:
             body["invitation"] = invitation.rpartition("#")[2]
-        self._become(self._rest.request("POST", "api/v1/register", body))
+        self._become(self._rest.request("POST", "api/v1/register", body, known=False))
 
     def login(self, username: str, password: str) -> None:
         """Log in and keep the key; ``Unauthorized`` where name or password are wrong."""
-        self._become(self._rest.request("POST", "api/v1/login", {"username": username, "password": password}))
+        body = {"username": username, "password": password}
+        self._become(self._rest.request("POST", "api/v1/login", body, known=False))  # the old key may have ended
 
     def logout(self) -> None:
         """End the key that this session uses, and keep it no longer. What is live in the session ends, too."""
         self.close()
-        self._rest.request("DELETE", "api/v1/account/login")
+        with suppress(Unauthorized):  # the key had ended before
+            self._rest.request("DELETE", "api/v1/account/login")
         keys.forget(self.root_url, self.configdir)
         self._use("defaultuser", "nokey")
 
