@@ -167,7 +167,15 @@ def test_registration_is_for_servers_with_accounts() -> None:
 def test_a_public_address_is_kept_as_browsers_write_it(url: str, origin: str) -> None:
     assert canonical_origin(url) == origin
     assert canonical_origin(origin) == origin
-    assert Config(public_urls=(url,)).public_urls == (origin,)
+    assert Config(public_urls=(url,), multi_user=True).public_urls == (origin,)
+
+
+def test_a_server_that_lets_everybody_in_has_no_public_address() -> None:
+    for url in ("https://plots.example.org", "http://192.168.0.7:5006", "http://localhost.example.org"):
+        with pytest.raises(BadSetting, match="leave --public-url out"):
+            Config(public_urls=(url,))
+        Config(public_urls=(url,), token="x" * 20)
+    Config(public_urls=("http://localhost:8080", "https://[::1]", "http://127.0.0.2"))
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,11 @@ class Config:
                 f"only, not on {self.address!r}: leave --address out, give people accounts with -m, or ask them for a "
                 "token with --token."
             )
+        if not self.locked and not all(map(is_own, self.public_urls)):
+            raise BadSetting(
+                "Without accounts everybody who reaches the server may do everything, so it has no public address: "
+                "leave --public-url out, give people accounts with -m, or ask them for a token with --token."
+            )
         if self.token is not None and self.multi_user:
             raise BadSetting("With accounts (-m) people have tokens of their own: leave --token out.")
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
@@ -131,6 +136,12 @@ def is_loopback(address: str) -> bool:
     """Whether this is an IP address that only this machine can reach."""
     found = canonical_address(address)
     return found is not None and ipaddress.ip_address(found).is_loopback
+
+
+def is_own(url: str) -> bool:
+    """Whether this is an address that only this machine has."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host == "localhost" or is_loopback(host)
 
 
 def canonical_address(address: str) -> str | None:

@@ -18,6 +18,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Table, func, insert, select
 
 from bokeh_server.accounts.passwords import Passwords
+from bokeh_server.accounts.users import Proof, User
 from bokeh_server.store import Ledger
 from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.schema import users
@@ -94,6 +95,11 @@ async def add_user(ledger: Ledger, name: str, *, admin: bool = False, disabled: 
     """A user by its row, for tests that are not about users."""
     row = {"name": name, "password": "", "admin": admin, "disabled": disabled, "created": 0.0}
     await ledger.change(lambda connection: connection.execute(insert(users).values(**row)))
+
+
+def proof_of(name: str) -> Proof:
+    """What somebody has shown whom ``add_user`` made."""
+    return Proof(User(name, False, False, 0.0), "")
 
 
 async def count(ledger: Ledger, table: Table) -> int:

@@ -10,7 +10,7 @@ import pytest
 from bokeh_server.accounts import accounts as module
 from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.core.authorise import ALL_SCOPES, ANONYMOUS, DEFAULT_USER, Access, Actor, Role, Scope
-from bokeh_server.errors import Conflict, NotFound, TooManyAttempts, Unauthorized
+from bokeh_server.errors import Conflict, NotFound, StoreFailed, TooManyAttempts, Unauthorized
 from bokeh_server.store import Info, Ledger
 from tests.accounts.ledgers import GOOD, Clock, cheap, on_both, on_memory
 
@@ -51,7 +51,7 @@ class House:
         for at, name in (("here", "anna"), ("there", "anna"), ("bens", "ben"), ("roots", "root")):
             self.cookies[at] = await accounts.log_in(name, GOOD, address=HERE, agent=at, before=None)
         self.cookies["visitor"] = await accounts.logins.open_link(None, "l1", "") or ""
-        anna, ben = await accounts.users.find("anna"), await accounts.users.find("ben")
+        anna, ben = [await accounts.users.log_in(name, GOOD, address=HERE) for name in ("anna", "ben")]
         self.tokens["program"] = await accounts.token_for(anna, "curl")
         self.tokens["other program"] = await accounts.token_for(anna, "")
         self.tokens["bens program"] = await accounts.token_for(ben, "curl")
@@ -146,8 +146,8 @@ async def test_logging_in_with_a_cookie_that_means_nothing_closes_nothing(house:
 
 @scene
 async def test_a_visitor_who_logs_in_gets_another_key_and_keeps_his_links(house: House) -> None:
-    user = await house.accounts.users.register("eva", GOOD, invitation=None, address=HERE)
-    cookie = await house.accounts.open(user, "", house.cookies["visitor"])
+    eva = await house.accounts.users.register("eva", GOOD, invitation=None, address=HERE)
+    cookie = await house.accounts.open(eva, "", house.cookies["visitor"])
     assert (await house.accounts.logins.actor(cookie)).links == {"l1"}
     await check(house, "visitor")
 
@@ -161,7 +161,7 @@ async def test_a_log_in_that_fails_ends_nothing(house: House) -> None:
 
 @scene
 async def test_programs_can_log_in_for_ever_and_the_token_used_longest_ago_ends(house: House) -> None:
-    anna = await house.accounts.users.find("anna")
+    anna = await house.accounts.users.log_in("anna", GOOD, address=HERE)
     for _ in range(module.MOST_BY_LOGIN - 2):
         await house.accounts.token_for(anna, "curl")
     await check(house)
@@ -294,11 +294,31 @@ async def test_every_change_of_who_may_see_a_document_is_told_with_what_holds_no
 
 
 @scene
-async def test_what_fails_changes_nothing_and_is_not_told(house: House) -> None:
+async def test_what_fails_changes_nothing_and_the_doors_hear_what_holds(house: House) -> None:
     for asked in (house.accounts.grant(D, "who", Role.VIEWER), house.accounts.ungrant(D, "ben")):
         with pytest.raises(NotFound):
             await asked
-    assert house.doors[0].accesses == []
+    assert house.doors[0].accesses == [Access("d", "anna")] * 2
+
+
+@scene
+async def test_trying_again_what_failed_half_way_tells_the_doors_of_it(house: House) -> None:
+    await house.accounts.grant(D, "ben", Role.EDITOR)
+    sharing = house.accounts.sharing
+    look, away = sharing.access, [True]
+
+    async def access(info: Info) -> Access:
+        if away and away.pop():
+            raise StoreFailed
+        return await look(info)
+
+    sharing.access = access  # type: ignore[method-assign]
+    with pytest.raises(StoreFailed):
+        await house.accounts.ungrant(D, "ben")
+    assert house.doors[0].accesses[-1].grants == {"ben": Role.EDITOR}
+    with pytest.raises(NotFound):
+        await house.accounts.ungrant(D, "ben")
+    assert house.doors[0].accesses[-1].grants == {}
 
 
 @scene

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import limits.storage.memory
 import pytest
 
-from bokeh_server.accounts.attempts import ACCOUNT, ADDRESS, PAIR, PAIR_LONG, Attempts, network_of
+from bokeh_server.accounts.attempts import ACCOUNT, ADDRESS, PAIR, PAIR_LONG, UNINVITED, Attempts, network_of
 from bokeh_server.errors import Conflict, Forbidden, TooManyAttempts, Unauthorized
 from tests.accounts.ledgers import Clock
 
@@ -53,6 +53,17 @@ def test_what_succeeds_or_fails_for_another_reason_counts_as_no_failure(clock: C
         with suppress(Conflict), attempts.one("anna", "10.0.0.1"):
             raise Conflict
     assert left(attempts, "anna", "10.0.0.1")
+
+
+def test_registrations_that_nobody_invited_are_counted_by_address(clock: Clock) -> None:
+    attempts = Attempts()
+    for _ in range(UNINVITED.amount):
+        attempts.uninvited("10.0.0.1")
+    with pytest.raises(TooManyAttempts):
+        attempts.uninvited("10.0.0.1")
+    attempts.uninvited("10.0.0.2")
+    clock.now += 3601
+    attempts.uninvited("10.0.0.1")
 
 
 def test_a_wrong_invitation_counts_as_a_failure(clock: Clock) -> None:
@@ -125,6 +136,7 @@ def test_all_addresses_of_one_ipv6_network_are_one(clock: Clock) -> None:
         ("fe80::1%eth0", "fe80::/64"),
         ("", ""),
         ("testclient", "testclient"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
     ],
 )
 def test_an_address_is_counted_by_the_network_of_one_person(address: str, network: str) -> None:

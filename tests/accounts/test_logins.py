@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from bokeh_server.accounts.logins import DAY, LONGEST, MOST_LINKS, SELDOM, Logins
 from bokeh_server.core.authorise import ALL_SCOPES, ANONYMOUS, Actor
-from bokeh_server.errors import NotFound
+from bokeh_server.errors import NotFound, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import logins
-from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory
+from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory, proof_of
 
 
 @on_both
@@ -193,6 +193,30 @@ async def test_of_many_links_the_oldest_is_forgotten(ledger: Ledger, clock: Cloc
     assert len(links) == MOST_LINKS
     assert {"l0", "another"} <= links
     assert "l1" not in links
+
+
+@on_memory
+async def test_the_links_of_a_login_go_over_to_nobody_else(ledger: Ledger, clock: Clock) -> None:
+    known = Logins(ledger, clock)
+    for name in ("anna", "ben"):
+        await add_user(ledger, name)
+    annas, visitors = await known.open("anna", ""), await known.open_link(None, "l1", "") or ""
+    await known.open_link(annas, "l1", "")
+    bens = await known.open("ben", "", annas)
+    assert (await known.actor(bens)).links == frozenset()
+    assert await known.actor(annas) == ANONYMOUS
+    clock.now += LONGEST + 1
+    assert (await known.actor(await known.open("anna", "", visitors))).links == frozenset()
+
+
+@on_memory
+async def test_a_password_that_is_another_by_now_gives_no_key(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna", disabled=True)
+    known = Logins(ledger, clock)
+    before = await known.open_link(None, "l1", "") or ""
+    with pytest.raises(Unauthorized):
+        await known.open("anna", "", before, proof=proof_of("anna"))
+    assert (await known.actor(before)).links == {"l1"}
 
 
 @on_both

@@ -12,7 +12,7 @@ from bokeh_server.core.authorise import ALL_SCOPES, Actor, Scope
 from bokeh_server.errors import BadMessage, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import tokens
-from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory
+from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory, proof_of
 
 MONTH = 30 * 86_400
 
@@ -160,15 +160,24 @@ async def test_a_user_revokes_his_own_tokens_and_no_others(ledger: Ledger, clock
 async def test_tokens_by_login_end_together_and_only_these(ledger: Ledger, clock: Clock) -> None:
     await add_user(ledger, "anna")
     known = Tokens(ledger, clock)
-    by_login = [await known.make("anna", "login", ALL_SCOPES, by_login=True) for _ in range(2)]
+    by_login = [await known.make("anna", "login", ALL_SCOPES, proof=proof_of("anna")) for _ in range(2)]
     made, _ = await known.make("anna", "a job", ALL_SCOPES)
-    bens, _ = await known.make("ben", "login", ALL_SCOPES, by_login=True)
+    await add_user(ledger, "ben")
+    bens, _ = await known.make("ben", "login", ALL_SCOPES, proof=proof_of("ben"))
     assert await known.revoke_by_login("anna") == {token.id for _, token in by_login}
     assert not any([await holds(known, text) for text, _ in by_login])
     assert await holds(known, made)
     assert await known.revoke_by_login("anna") == set()
-    await add_user(ledger, "ben")
     assert await holds(known, bens)
+
+
+@on_memory
+async def test_a_password_that_is_another_by_now_gives_no_token(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna", disabled=True)
+    known = Tokens(ledger, clock)
+    with pytest.raises(Unauthorized):
+        await known.make("anna", "login", ALL_SCOPES, proof=proof_of("anna"))
+    assert await known.of("anna") == []
 
 
 @on_both
@@ -178,7 +187,7 @@ async def test_those_that_were_used_last_can_be_kept(ledger: Ledger, clock: Cloc
     made = []
     for _ in range(4):
         clock.now += 1
-        made.append(await known.make("anna", "login", ALL_SCOPES, by_login=True))
+        made.append(await known.make("anna", "login", ALL_SCOPES, proof=proof_of("anna")))
     clock.now += 1
     await known.actor(made[0][0])
     assert await known.revoke_by_login("anna", but=2) == {made[1][1].id, made[2][1].id}

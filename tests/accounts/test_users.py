@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import insert
 
-from bokeh_server.accounts.attempts import PAIR, Attempts
+from bokeh_server.accounts.attempts import PAIR, UNINVITED, Attempts
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Registration, User, Users, canonical
 from bokeh_server.errors import BadMessage, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
@@ -54,7 +54,7 @@ async def test_a_user_logs_in_by_name_and_password(ledger: Ledger, clock: Clock)
     made = await known.create("anna", GOOD)
     assert made == User("anna", False, False, clock.now)
     for name in ("anna", "ANNA", "  Anna "):
-        assert await known.log_in(name, GOOD, address=HERE) == made
+        assert (await known.log_in(name, GOOD, address=HERE)).user == made
     assert GOOD not in await dump(ledger, users)
 
 
@@ -101,6 +101,37 @@ async def test_a_hash_of_weaker_parameters_is_made_anew_when_its_user_logs_in(le
     assert "m=16,t=2,p=1" in again
     await stronger.log_in("anna", GOOD, address=HERE)
     assert await dump(ledger, users) == again
+
+
+@on_memory
+async def test_a_password_that_is_changed_while_a_log_in_is_under_way_stays_changed(
+    ledger: Ledger, clock: Clock
+) -> None:
+    class Slow(Passwords):
+        """While a hash is made anew for a log-in, an administrator gives the user another password."""
+
+        async def hash(self, password: str) -> str:
+            if password == GOOD:
+                await some(ledger, clock).set_password("anna", "another password")
+            return await super().hash(password)
+
+    await some(ledger, clock).create("anna", GOOD)
+    slow = Slow(PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
+    proof = await some(ledger, clock, passwords=slow).log_in("anna", GOOD, address=HERE)
+    await refused(Unauthorized, ledger.change(proof.ensure))
+    await refused(Unauthorized, some(ledger, clock).log_in("anna", GOOD, address=HERE))
+    await some(ledger, clock).log_in("anna", "another password", address=HERE)
+
+
+@on_both
+async def test_what_somebody_has_shown_is_good_until_he_is_kept_out(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    await known.create("anna", GOOD)
+    proof = await known.log_in("anna", GOOD, address=HERE)
+    await ledger.change(proof.ensure)
+    await known.set_disabled("anna", True)
+    await refused(Unauthorized, ledger.change(proof.ensure))
 
 
 @on_memory
@@ -164,7 +195,7 @@ async def test_of_two_who_want_a_name_at_once_one_gets_it(ledger: Ledger, clock:
     known = some(ledger, clock, "open")
     both = (known.register("anna", f"password {at}", invitation=None, address=HERE) for at in range(2))
     outcomes = await asyncio.gather(*both, return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict", "User"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict", "Proof"]
 
 
 # Registration
@@ -175,7 +206,7 @@ async def test_where_registration_is_open_anybody_becomes_a_user_and_no_administ
     ledger: Ledger, clock: Clock
 ) -> None:
     known = some(ledger, clock, "open")
-    made = await known.register("Anna", GOOD, invitation=None, address=HERE)
+    made = (await known.register("Anna", GOOD, invitation=None, address=HERE)).user
     assert made == User("anna", False, False, clock.now)
     await known.log_in("anna", GOOD, address=HERE)
 
@@ -202,7 +233,7 @@ async def test_a_name_or_password_that_can_not_be_one_is_refused_first(ledger: L
 async def test_an_invitation_is_good_once(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "invitation")
     key = await known.invite("root")
-    made = await known.register("anna", GOOD, invitation=key, address=HERE)
+    made = (await known.register("anna", GOOD, invitation=key, address=HERE)).user
     assert not made.admin
     asked = known.register("ben", GOOD, invitation=key, address=HERE)
     assert "not valid" in await refused(Forbidden, asked)
@@ -215,7 +246,7 @@ async def test_an_invitation_is_not_used_up_where_the_name_is_taken(ledger: Ledg
     await known.create("anna", GOOD)
     key = await known.invite("root")
     await refused(Conflict, known.register("anna", "another password", invitation=key, address=HERE))
-    assert (await known.register("ben", GOOD, invitation=key, address=HERE)).name == "ben"
+    assert (await known.register("ben", GOOD, invitation=key, address=HERE)).user.name == "ben"
 
 
 @on_memory
@@ -232,7 +263,7 @@ async def test_an_invitation_ends(ledger: Ledger, clock: Clock) -> None:
 async def test_an_invitation_of_an_administrator_makes_one(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock)
     key = await known.invite("root", admin=True)
-    made = await known.register("anna", GOOD, invitation=key, address=HERE)
+    made = (await known.register("anna", GOOD, invitation=key, address=HERE)).user
     assert made.admin
     assert (await known.find("ANNA ")).admin
 
@@ -274,7 +305,7 @@ async def test_the_first_start_gives_an_invitation_for_the_administrator_and_eve
     assert second
     await refused(Forbidden, known.register("root", GOOD, invitation=first, address=HERE))
     assert [found.until - clock.now for found in await known.invitations()] == [DAY]
-    assert (await known.register("root", GOOD, invitation=second, address=HERE)).admin
+    assert (await known.register("root", GOOD, invitation=second, address=HERE)).user.admin
     assert await known.first_invitation() is None
 
 
@@ -285,7 +316,32 @@ async def test_where_others_registered_first_there_is_still_an_invitation_for_th
     known = some(ledger, clock, "open")
     await known.register("anna", GOOD, invitation=None, address=HERE)
     key = await known.first_invitation()
-    assert (await known.register("root", GOOD, invitation=key, address=HERE)).admin
+    assert (await known.register("root", GOOD, invitation=key, address=HERE)).user.admin
+
+
+@on_both
+async def test_who_is_no_administrator_any_more_has_invited_nobody(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    for name in ("root", "anna", "ben"):
+        await known.create(name, GOOD, admin=True)
+    annas, bens, roots = [await known.invite(name, admin=True) for name in ("anna", "ben", "root")]
+    await known.set_admin("anna", False)
+    await known.set_disabled("ben", True)
+    for key in (annas, bens):
+        await refused(Forbidden, known.register("eva", GOOD, invitation=key, address=HERE))
+    assert (await known.register("eva", GOOD, invitation=roots, address=HERE)).user.admin
+
+
+@on_memory
+async def test_one_address_makes_so_many_accounts_without_an_invitation(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock, "open")
+    key = await known.invite("root")
+    for number in range(UNINVITED.amount):
+        asked = known.register(f"user{number // 2}", GOOD, invitation=None, address=HERE)
+        await (refused(Conflict, asked) if number % 2 else asked)
+    await refused(TooManyAttempts, known.register("anna", GOOD, invitation=None, address=HERE))
+    await known.register("anna", GOOD, invitation=key, address=HERE)
+    await known.register("ben", GOOD, invitation=None, address="10.0.0.2")
 
 
 # What administrators change

@@ -69,5 +69,15 @@ def test_a_page_elsewhere_can_not_have_the_bare_frame(world: World, document: st
     assert ask(world.port, "GET", f"/bokeh/frame/{document}?public=true&embedded=true", WITHIN).status == 403
 
 
+@pytest.mark.parametrize(("site", "runs"), [("same-origin", True), ("cross-site", False), ("none", False)])
+def test_a_link_can_not_make_an_administrator_run_a_strangers_scripts(
+    world: World, document: str, site: str, runs: bool
+) -> None:
+    world.call("anna", "DELETE", f"/api/v1/documents/{document}/published")
+    headers = [bearer(world.keys["root"]), ("Sec-Fetch-Site", site)]
+    told = parameters(ask(world.port, "GET", f"/bokeh/doc/{document}?scripts=true", headers).body)
+    assert ("scripts=true" in told["frame_url"]) is runs
+
+
 def test_who_looks_is_told_to_those_who_may_change_it(world: World, document: str) -> None:
     assert world.call("eva", "GET", f"/api/v1/documents/{document}/viewers") == {"users": [], "others": 0}

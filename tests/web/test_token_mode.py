@@ -101,6 +101,19 @@ def test_a_page_of_another_site_can_not_log_in(server: RunningServer) -> None:
     assert log_in(server.port, server.token, Origin="https://example.org").status == 403
 
 
+def test_a_link_shows_one_document_to_somebody_without_it(server: RunningServer) -> None:
+    port, document = server.port, put(server.port, [bearer(server.token)]).json["id"]
+    made = ask(port, "POST", f"/api/v1/documents/{document}/links", [bearer(server.token), JSON], b"{}").json
+    key = json.dumps({"key": made["url"].partition("#")[2]}).encode()
+    cookie = ("Cookie", ask(port, "POST", "/bokeh/link", [JSON], key).headers["set-cookie"].partition(";")[0])
+    assert ask(port, "GET", f"/bokeh/doc/{document}", [cookie]).status == 200
+    assert put(port, [cookie]).status == 401
+    assert ask(port, "GET", "/", [cookie]).status == 303
+    owners = ("Cookie", log_in(port, server.token).headers["set-cookie"].partition(";")[0])
+    assert "set-cookie" not in ask(port, "POST", "/bokeh/link", [JSON, owners], key).headers
+    assert ask(port, "GET", f"/bokeh/doc/{document}", [owners]).status == 200
+
+
 def test_every_machine_may_come_with_it() -> None:
     app = create_app(token=TOKEN, address="0.0.0.0")
 

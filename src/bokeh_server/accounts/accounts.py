@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bokeh_server.accounts.attempts import Attempts
@@ -16,7 +17,7 @@ from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.sharing import Link, Sharing
 from bokeh_server.accounts.tokens import Tokens
-from bokeh_server.accounts.users import Registration, User, Users
+from bokeh_server.accounts.users import Proof, Registration, Users
 from bokeh_server.core.authorise import ALL_SCOPES, Access, Actor, Role
 from bokeh_server.errors import Unauthorized
 from bokeh_server.store import Info, Ledger
@@ -60,19 +61,20 @@ class Accounts:
         """The cookie of a browser that logs in; the one that it had ``before`` ends."""
         return await self.open(await self.users.log_in(name, password, address=address), agent, before)
 
-    async def open(self, user: User, agent: str, before: str | None) -> str:
+    async def open(self, proof: Proof, agent: str, before: str | None) -> str:
         """The cookie of a browser that has just shown who its user is; the one that it had ``before`` ends."""
         ended = (await self.logins.actor(before)).credential if before is not None else ""
-        key = await self.logins.open(user.name, agent, before)
+        key = await self.logins.open(proof.user.name, agent, before, proof=proof)
         if ended:
             self._revoke(lambda actor: actor.credential == ended)
         return key
 
-    async def token_for(self, user: User, agent: str) -> str:
+    async def token_for(self, proof: Proof, agent: str) -> str:
         """The token of a program that logs in; of many such, the one that was used longest ago ends."""
-        gone = {f"token:{id}" for id in await self.tokens.revoke_by_login(user.name, but=MOST_BY_LOGIN - 1)}
+        gone = {f"token:{id}" for id in await self.tokens.revoke_by_login(proof.user.name, but=MOST_BY_LOGIN - 1)}
         self._revoke(lambda actor: actor.credential in gone)
-        text, _ = await self.tokens.make(user.name, f"login by {agent or 'a program'}"[:100], ALL_SCOPES, by_login=True)
+        name = f"login by {agent or 'a program'}"[:100]
+        text, _ = await self.tokens.make(proof.user.name, name, ALL_SCOPES, proof=proof)
         return text
 
     async def log_out(self, actor: Actor) -> None:
@@ -138,42 +140,47 @@ class Accounts:
 
     async def publish(self, info: Info, on: bool) -> None:
         """Show a document to everybody, or no longer."""
-        await (self.sharing.publish if on else self.sharing.unpublish)(info.id)
-        await self._changed(info)
+        async with self._changing(info):
+            await (self.sharing.publish if on else self.sharing.unpublish)(info.id)
 
     async def grant(self, info: Info, user: str, role: Role) -> None:
         """Make a user a viewer or an editor of a document."""
-        await self.sharing.grant(info.id, user, role)
-        await self._changed(info)
+        async with self._changing(info):
+            await self.sharing.grant(info.id, user, role)
 
     async def ungrant(self, info: Info, user: str) -> None:
         """Take a grant back."""
-        await self.sharing.ungrant(info.id, user)
-        await self._changed(info)
+        async with self._changing(info):
+            await self.sharing.ungrant(info.id, user)
 
     async def make_link(
         self, info: Info, name: str, role: Role, *, seconds: float | None = None, most: int | None = None
     ) -> tuple[str, Link]:
         """The text of a new link to a document, and what lists show of it."""
-        made = await self.sharing.make_link(info.id, name, role, seconds=seconds, most=most)
-        await self._changed(info)
-        return made
+        async with self._changing(info):
+            return await self.sharing.make_link(info.id, name, role, seconds=seconds, most=most)
 
     async def switch_link(self, info: Info, id: str, enabled: bool) -> None:
         """Turn a link off, or on again."""
-        await self.sharing.switch_link(info.id, id, enabled)
-        await self._changed(info)
+        async with self._changing(info):
+            await self.sharing.switch_link(info.id, id, enabled)
 
     async def remove_link(self, info: Info, id: str) -> None:
         """End a link for good."""
-        await self.sharing.remove_link(info.id, id)
-        await self._changed(info)
+        async with self._changing(info):
+            await self.sharing.remove_link(info.id, id)
 
-    async def _changed(self, info: Info) -> None:
-        async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
-            access = await self.sharing.access(info)
-            for door in self.doors:
-                door.rights(access)
+    @asynccontextmanager
+    async def _changing(self, info: Info) -> AsyncIterator[None]:
+        """Tell the doors what holds afterwards: also where nothing was left to change, because they may not have heard
+        of it when it was changed (the store failed just then, and somebody tries again)."""
+        try:
+            yield
+        finally:
+            async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
+                access = await self.sharing.access(info)
+                for door in self.doors:
+                    door.rights(access)
 
     def _revoke(self, lost: Callable[[Actor], bool]) -> None:
         for door in self.doors:

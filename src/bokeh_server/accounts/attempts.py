@@ -16,12 +16,14 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from bokeh_server.config import canonical_address
 from bokeh_server.errors import Forbidden, TooManyAttempts, Unauthorized
 
 PAIR = RateLimitItemPerMinute(10)
 PAIR_LONG = RateLimitItemPerHour(50)
 ACCOUNT = RateLimitItemPerHour(200)
 ADDRESS = RateLimitItemPerMinute(60)
+UNINVITED = RateLimitItemPerHour(60)
 Kinds = list[tuple[RateLimitItem, tuple[str, ...]]]
 
 
@@ -31,6 +33,11 @@ class Attempts:
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._under_way: Counter[tuple[str, ...]] = Counter()
+
+    def uninvited(self, address: str) -> None:
+        """Count a registration that nobody invited, also one that succeeds; ``TooManyAttempts`` where none is left."""
+        if not self._limiter.hit(UNINVITED, "uninvited", network_of(address)):
+            raise TooManyAttempts
 
     @contextmanager
     def one(self, account: str, address: str) -> Iterator[None]:
@@ -64,9 +71,9 @@ def kinds(account: str, address: str) -> Kinds:
 
 
 def network_of(address: str) -> str:
-    """The addresses that one person has: an IPv4 address, or an IPv6 network of 64 bits."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(ip if ip.version == 4 else ipaddress.ip_network((ip, 64), strict=False))
+    """The addresses that one person has: an IPv4 address (also as a socket of both kinds tells it), or an IPv6 network
+    of 64 bits."""
+    known = canonical_address(address)
+    if known is None or ":" not in known:
+        return known or address
+    return str(ipaddress.ip_network((known, 64), strict=False))

@@ -1,7 +1,8 @@
 """Logins: what the cookie of a browser stands for. All of it is kept here, the cookie is only a key to it.
 
-A login gets a new key whenever it comes to mean more (at log-in), so that a key that was planted before is worth
-nothing. It ends when it is closed here, and with it every socket that was opened by it.
+A login gets a new key when it comes to be a user's, so that a key that was planted before is worth nothing. A visitor's
+stays the same, or two links that are opened at once would be lost to each other; with TLS no other server can plant one
+(``__Host-``). A login ends when it is closed here, and with it every socket that was opened by it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from bokeh_server.accounts.keys import digest, new_key
+from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import ANONYMOUS, Actor
 from bokeh_server.errors import NotFound
 from bokeh_server.store import Ledger
@@ -45,15 +47,21 @@ class Logins:
         self._ledger = ledger
         self._clock = clock
 
-    async def open(self, user: str, agent: str, before: str | None = None) -> str:
-        """The text of a new key for a user; the one ``before`` ends, and what links it had open go over."""
+    async def open(self, user: str, agent: str, before: str | None = None, *, proof: Proof | None = None) -> str:
+        """The text of a new key for a user, who has shown ``proof`` ("": a visitor).
+
+        The key ``before`` ends; the links that it had open go over, unless it was another user's.
+        """
         key, now = new_key("login"), self._clock()
 
         def job(connection: Connection) -> None:
             kept: list[str] = []
+            if proof is not None:
+                proof.ensure(connection)
             if before is not None:
                 old = connection.execute(select(logins).where(logins.c.digest == digest(before))).one_or_none()
-                kept = old.links if old is not None else []
+                if old is not None and old.user in ("", user) and old.until >= now:
+                    kept = old.links
                 connection.execute(delete(logins).where(logins.c.digest == digest(before)))
             connection.execute(delete(logins).where(logins.c.until < now))
             row = {"id": key.id, "digest": key.digest, "user": user, "links": kept, "agent": agent[:200]}

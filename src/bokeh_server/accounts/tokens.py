@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bokeh_server.accounts.keys import digest, new_key
+from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import Actor, Scope
 from bokeh_server.errors import BadMessage, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
@@ -49,9 +50,12 @@ class Tokens:
         *,
         document: str | None = None,
         seconds: float | None = None,
-        by_login: bool = False,
+        proof: Proof | None = None,
     ) -> tuple[str, Token]:
-        """The text of a new token, which is never shown again, and what lists show of it."""
+        """The text of a new token, which is never shown again, and what lists show of it.
+
+        ``proof`` is what a program that logs in has shown of the user's password.
+        """
         name, wanted = name.strip(), frozenset(scopes)
         if not name or len(name) > 100 or not name.isprintable():
             raise BadMessage("The name of a token has 1 to 100 printable characters.")
@@ -63,11 +67,13 @@ class Tokens:
         token = Token(key.id, name, wanted, document, now, None, None if seconds is None else now + seconds)
 
         def job(connection: Connection) -> None:
+            if proof is not None:
+                proof.ensure(connection)
             connection.execute(delete(tokens).where(tokens.c.user == user, tokens.c.until < now - 30 * 86_400))
             if (connection.scalar(select(func.count()).where(tokens.c.user == user)) or 0) >= MOST:
                 raise Conflict(f"A user has at most {MOST} tokens; revoke some first.")
             row = {name: getattr(token, name) for name in Token.__slots__} | {"scopes": sorted(wanted)}
-            row |= {"digest": key.digest, "user": user, "by_login": by_login}
+            row |= {"digest": key.digest, "user": user, "by_login": proof is not None}
             connection.execute(insert(tokens).values(**row))
 
         await self._ledger.change(job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -48,6 +48,20 @@ class Invitation:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That somebody has just shown the password of ``user``: good until it is another, or the user is disabled."""
+
+    user: User
+    hashed: str = field(repr=False)
+
+    def ensure(self, connection: Connection) -> None:
+        """``Unauthorized`` where it is good no more: in the transaction that makes a key for it."""
+        mine = users.c.name == self.user.name, users.c.password == self.hashed, ~users.c.disabled
+        if connection.execute(select(users.c.name).where(*mine)).one_or_none() is None:
+            raise Unauthorized(WRONG)
+
+
 class Users:
     """The accounts of one server."""
 
@@ -65,8 +79,8 @@ class Users:
         self._attempts = attempts
         self._clock = clock
 
-    async def register(self, name: str, password: str, *, invitation: str | None, address: str) -> User:
-        """A new account, by an invitation or because registration is open.
+    async def register(self, name: str, password: str, *, invitation: str | None, address: str) -> Proof:
+        """Make an account, by an invitation or because registration is open.
 
         Raises ``Forbidden`` where neither is so, ``Conflict`` for a name that is taken, ``BadMessage`` for a name or
         password that can't be one, ``TooManyAttempts``.
@@ -81,10 +95,12 @@ class Users:
             add(connection, user, hashed)
             return user
 
+        if invitation is None:
+            self._attempts.uninvited(address)
         with self._attempts.one("", address):
             hashed = await self._passwords.hash(password)
             try:
-                return await self._ledger.change(job)
+                return Proof(await self._ledger.change(job), hashed)
             except Conflict:
                 raise Conflict(f"The user name {name!r} is taken; choose another.") from None
 
@@ -110,17 +126,21 @@ class Users:
             raise Conflict(f"The user name {user.name!r} is taken; choose another.") from None
         return user
 
-    async def log_in(self, name: str, password: str, *, address: str) -> User:
-        """The user of this name and password; ``Unauthorized`` where there is none, or it is disabled."""
+    async def log_in(self, name: str, password: str, *, address: str) -> Proof:
+        """Whose name and password this is; ``Unauthorized`` where there is no such user, or it is disabled."""
         name = name.strip().lower()[:100]
         with self._attempts.one(name, address):
             found = await self._row(name)
             right = await self._passwords.check(password, found.password if found else None)
             if found is None or not right or found.disabled:
                 raise Unauthorized(WRONG)
-        if self._passwords.outdated(found.password):
-            await self._put(name, password=await self._passwords.hash(password))
-        return user_of(found)
+        known: str = found.password
+        if self._passwords.outdated(known):
+            hashed = await self._passwords.hash(password)
+            same = update(users).where(users.c.name == name, users.c.password == known).values(password=hashed)
+            if await self._ledger.change(lambda connection: connection.execute(same).rowcount):
+                known = hashed
+        return Proof(user_of(found), known)
 
     async def set_password(self, name: str, password: str) -> None:
         """Give a user another password. What was opened with the old one must be closed by the caller."""
@@ -208,12 +228,16 @@ def add(connection: Connection, user: User, hashed: str) -> None:
 
 
 def keep_one(connection: Connection, name: str, **values: bool) -> None:
-    """Change a user; ``Conflict`` where no administrator would be left who can log in."""
+    """Change a user; ``Conflict`` where no administrator would be left who can log in. Who is none (any more) invites
+    nobody: what invitations he made end."""
     if not connection.execute(update(users).where(users.c.name == name).values(**values)).rowcount:
         raise NotFound(f"There is no user {name[:64]!r}.")
-    left = select(func.count()).select_from(users).where(users.c.admin, ~users.c.disabled)
-    if not connection.scalar(left):
+    left = select(users.c.name).where(users.c.admin, ~users.c.disabled)
+    administrators = connection.scalars(left).all()
+    if not administrators:
         raise Conflict("This is the last administrator; make another one first.")
+    if name not in administrators:
+        connection.execute(delete(invitations).where(invitations.c.author == name))
 
 
 def user_of(row: Row[tuple[str, str, bool, bool, float]]) -> User:

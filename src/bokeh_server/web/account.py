@@ -15,7 +15,7 @@ import msgspec
 from bokeh_server.accounts.logins import LONGEST
 from bokeh_server.accounts.passwords import ensure_good
 from bokeh_server.accounts.tokens import Token
-from bokeh_server.accounts.users import User
+from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import Scope
 from bokeh_server.errors import Forbidden, NotFound
 from bokeh_server.web import headers
@@ -119,9 +119,9 @@ async def log_in(site: Site, request: Request) -> Response:
 async def register(site: Site, request: Request) -> Response:
     """Make an account, and log this browser in: it gets a cookie."""
     given: Registration = await body(site, request, Registration)
-    user = await new_user(site, request, given)
+    proof = await new_user(site, request, given)
     before = request.cookies.get(site.cookie(request))
-    key = await site.accounts.open(user, request.agent, before)
+    key = await site.accounts.open(proof, request.agent, before)
     return with_cookie(site, request, Response(201, headers=headers.data()), key)
 
 
@@ -139,12 +139,17 @@ async def log_out_everywhere(site: Site, request: Request) -> Response:
 
 
 async def open_link(site: Site, request: Request) -> Response:
-    """Open a link to a document: this browser gets a cookie, and the place to go."""
+    """Open a link to a document: this browser gets a cookie, and the place to go.
+
+    Who has the token of a server without accounts keeps his cookie: he may see everything.
+    """
     given: OpenLink = parse_json(await request.read(BODY), OpenLink)
     link, document = await site.accounts.sharing.open_link(given.key)
+    found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
+    if site.shared_token is not None and request.actor.name:
+        return found
     here = request.cookies.get(site.cookie(request))
     key = await site.accounts.logins.open_link(here, link, request.agent)
-    found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
     return found if key is None else with_cookie(site, request, found, key)
 
 
@@ -160,18 +165,18 @@ def with_cookie(site: Site, request: Request, response: Response, key: str | Non
 async def token_by_login(site: Site, request: Request) -> Response:
     """Log a program in: it gets a token."""
     given: Credentials = await body(site, request, Credentials)
-    user = await site.accounts.users.log_in(given.username, given.password, address=request.client)
-    return answer({"username": user.name, "token": await site.accounts.token_for(user, request.agent)})
+    proof = await site.accounts.users.log_in(given.username, given.password, address=request.client)
+    return answer({"username": proof.user.name, "token": await site.accounts.token_for(proof, request.agent)})
 
 
 async def token_by_registration(site: Site, request: Request) -> Response:
     """Make an account, and log a program in: it gets a token."""
-    user = await new_user(site, request, await body(site, request, Registration))
-    return answer({"username": user.name, "token": await site.accounts.token_for(user, request.agent)}, 201)
+    proof = await new_user(site, request, await body(site, request, Registration))
+    return answer({"username": proof.user.name, "token": await site.accounts.token_for(proof, request.agent)}, 201)
 
 
-async def new_user(site: Site, request: Request, given: Registration) -> User:
-    """The account that was asked for."""
+async def new_user(site: Site, request: Request, given: Registration) -> Proof:
+    """Make the account that is asked for."""
     return await site.accounts.users.register(
         given.username, given.password, invitation=given.invitation, address=request.client
     )

@@ -8,6 +8,8 @@ whether he may. What he may not see does not exist: the answer is the same, word
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -24,6 +26,8 @@ from bokeh_server.web.site import Site
 
 log = structlog.get_logger("bokeh_server.web")
 WITH_ACCOUNTS = frozenset({Action.ACCOUNT, Action.ADMINISTER})
+AT_ONCE = 0.5
+"""Seconds in which a body comes. A slower one could outlive the rights that it came with: it may come byte by byte."""
 
 
 class Guard:
@@ -43,6 +47,7 @@ class Guard:
             check_origin(route, request, origin)
             request.actor = await self._actor(route, request)
             await self._authorise(route, request)
+            request.read = self._reader(route, request)
             return await route.handler(self.site, request)
         except BokehServerError as error:
             if isinstance(error, ServerFault):
@@ -92,7 +97,8 @@ class Guard:
         cookie = request.cookies.get(self.site.cookie(request))
         if not cookie:
             return ANONYMOUS
-        return shared.by_cookie(cookie) if shared else await accounts.logins.actor(cookie)
+        actor = shared.by_cookie(cookie) if shared else ANONYMOUS
+        return actor if actor.name else await accounts.logins.actor(cookie)  # also of whoever has opened a link
 
     async def _authorise(self, route: Route, request: Request) -> None:
         if route.action in WITH_ACCOUNTS:
@@ -102,6 +108,20 @@ class Guard:
         verdict = may(request.actor, route.action, request.access)
         if not isinstance(verdict, Allowed):
             raise Forbidden(verdict.reason) if request.actor.name else Unauthorized(verdict.reason)
+
+    def _reader(self, route: Route, request: Request) -> Callable[[int], Awaitable[bytes]]:
+        """How the handler reads the body: one that took its time shows anew who it is from, and that he still may."""
+        read = request.read
+
+        async def whole(most: int) -> bytes:
+            began = time.monotonic()
+            body = await read(most)
+            if time.monotonic() - began > AT_ONCE:
+                request.actor = await self._actor(route, request)
+                await self._authorise(route, request)
+            return body
+
+        return whole
 
     async def _find(self, route: Route, request: Request) -> None:
         """The document that the route is about, and who is what to it; ``NotFound`` also where it must not be seen."""

@@ -108,6 +108,14 @@ PARAMETERS = {
 }
 
 
+PUBLIC = {
+    "name": "public",
+    "in": "query",
+    "schema": {"type": "string", "enum": ["true"]},
+    "description": "As everybody sees it: there where it is published",
+}
+
+
 def ref(name: str) -> dict[str, str]:
     """A reference to one of ``SCHEMAS``."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -205,6 +213,8 @@ def description(version: str, prefix: str = "") -> dict[str, Any]:
         if route.kind == "api":
             found = operation(route.handler.__name__, route.path, route.summary)
             found["security"] = SECURITY.get(route.action, SHOWN)
+            if route.action is Action.VIEW:
+                found["parameters"].append(PUBLIC)
             paths.setdefault(route.path, {})[route.method.lower()] = found
     return {
         "openapi": "3.1.0",

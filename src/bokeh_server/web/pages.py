@@ -105,8 +105,10 @@ def supervised(request: Request) -> bool:
 
 
 def is_trusted(request: Request) -> bool:
-    """Whether the document's scripts may run: an administrator who looks what it is must ask for that."""
-    return not supervised(request) or request.query.get("scripts") == "true"
+    """Whether the document's scripts may run: an administrator who looks what it is must ask for that, on our own page
+    (a link that asks for him does not)."""
+    asked = request.query.get("scripts") == "true" and request.headers.get("sec-fetch-site") == "same-origin"
+    return asked or not supervised(request)
 
 
 async def frame(site: Site, request: Request) -> Response:
