@@ -21,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.limits import LIMITS
@@ -247,7 +248,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def ping(self) -> None:
         """Send a ping; cut off who has been silent since the last one, unless we would not have heard it."""
-        if self.close_sent or self.transport.is_closing() or self.held:
+        if self.close_sent or self.transport.is_closing() or self.held or self.conn.state is not State.OPEN:
             return
         if not self.heard:
             self.transport.abort()
@@ -333,9 +334,9 @@ class Pinger:
         min(self._slices, key=len).add(protocol)
 
     def _step(self) -> None:
-        self._next = (self._next + 1) % self.SLICES
-        for protocol in list(self._slices[self._next]):
-            protocol.ping()
         loop = self._loop()
         if loop is not None and not loop.is_closed():
             loop.call_later(LIMITS.ping / self.SLICES, self._step)
+        self._next = (self._next + 1) % self.SLICES
+        for protocol in list(self._slices[self._next]):
+            protocol.ping()
