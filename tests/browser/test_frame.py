@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, CustomJS, OpenURL, TapTool
+from bokeh.models import ColumnDataSource, CustomJS, Dialog, OpenDialog, OpenURL, TapTool
 from bokeh.models.annotations import Title
 from bokeh.models.widgets import Button, Div, Slider, TextInput
 from bokeh.plotting import figure
@@ -339,6 +339,42 @@ def test_one_model_of_a_document_has_a_link_of_its_own(
     produce(example.id).patch({"kind": "RootAdded", "model": model})
     expect(gone.frame_locator("#frame").get_by_text("Here I am")).to_be_visible()
     expect(gone.get_by_text("This plot is not in the document")).to_be_hidden()
+
+
+def test_a_page_of_one_plot_shows_it_as_long_as_it_is_in_the_document(
+    example: Example, server: Server, open_page: OpenPage, produce: Produce
+) -> None:
+    page = open_page(f"{server.link(example.id)}/{example.plot.id}")
+    program = produce(example.id)
+    plot = page.frame_locator("#frame").locator(".bk-Figure")
+    expect(plot).to_be_visible()
+    div = {"type": "object", "name": "Div", "id": "other", "attributes": {"text": "Something else"}}
+    program.patch({"kind": "RootAdded", "model": div})
+    program.patch({"kind": "RootRemoved", "model": {"id": "other"}})
+    page.wait_for_timeout(800)
+    expect(plot).to_be_visible()
+    root = server.request("GET", f"/api/v1/documents/{example.id}")["roots"][0]
+    for _ in range(2):
+        program.patch({"kind": "RootRemoved", "model": {"id": example.root.id}})
+        expect(page.get_by_text("This plot is not in the document")).to_be_visible()
+        expect(plot).to_have_count(0)
+        program.patch({"kind": "RootAdded", "model": root})
+        expect(plot).to_be_visible()
+        expect(page.get_by_text("This plot is not in the document")).to_be_hidden()
+
+
+def test_an_open_dialog_stays_open_when_a_root_comes(server: Server, watch: Watch, produce: Produce) -> None:
+    opener = Button(label="Open")
+    opener.js_on_event("button_click", OpenDialog(dialog=Dialog(title="Details", content="All of them")))
+    document = server.put("dialog", opener)
+    screen, program = watch(document), produce(document)
+    frame = screen.page.frame_locator("#frame")
+    frame.get_by_role("button", name="Open").click()
+    expect(frame.get_by_text("All of them")).to_be_visible()
+    program.patch({"kind": "RootAdded", "model": {"type": "object", "name": "Div", "id": "d", "attributes": {"text": "New"}}})
+    expect(frame.get_by_text("New")).to_be_visible()
+    screen.page.wait_for_timeout(300)
+    expect(frame.get_by_text("All of them")).to_be_visible()
 
 
 def test_mathematical_text_is_drawn_and_its_library_loaded_only_then(

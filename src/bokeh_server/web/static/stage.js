@@ -42,6 +42,7 @@ export class Stage {
     this.#element.append(scene.layer);
     try {
       await this.#build(scene);
+      document.on_change((event) => this.#follow(scene, event));
     } finally {
       void this.#swap(scene, old);
     }
@@ -52,32 +53,27 @@ export class Stage {
     if (this.#scene !== null) this.#look(this.#scene);
   }
 
+  /* Build the views; where the one model to draw is not in the document (yet), wait for it. */
   async #build(scene) {
     const { document, layer } = scene;
     const model = this.#model === null ? null : find(document, this.#model);
-    if (this.#model !== null && model === null) {
-      this.#await(scene);
+    scene.waits = this.#model !== null && model === null;
+    if (scene.waits) {
+      this.#shell.content("missing");
       return;
     }
     scene.model = model;
     this.#look(scene);
     scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
-    document.on_change((event) => {
-      if (event instanceof RootAddedEvent || event instanceof RootRemovedEvent) void this.#tidy(scene);
-    });
     this.#measure();
   }
 
-  /* The one model to draw is not in the document (yet). */
-  #await(scene) {
-    this.#shell.content("missing");
-    const { document } = scene;
-    const look = () => {
-      if (find(document, this.#model) === null || this.#scene !== scene) return;
-      document.remove_on_change(look);
-      void this.#build(scene);
-    };
-    document.on_change(look);
+  #follow(scene, event) {
+    if (scene.waits) {
+      if (find(scene.document, this.#model) !== null) void this.#build(scene);
+    } else if (event instanceof RootAddedEvent || event instanceof RootRemovedEvent) {
+      void this.#tidy(scene);
+    }
   }
 
   async #swap(scene, old) {
@@ -90,14 +86,23 @@ export class Stage {
     this.#measure();
   }
 
-  /* Views are built one after the other: what came and went meanwhile is taken away, and the order of roots kept. */
+  /* Views are built one after the other: what came and went meanwhile is taken away, and the order of roots kept. A
+     dialog that is open has a view, but is no root. */
   async #tidy(scene) {
     const { document, layer, views } = scene;
+    if (views === null) return;
     await Promise.all(views.roots.map((view) => view.ready));
     await new Promise((resolve) => setTimeout(resolve));
-    const shown = [...document.all_roots, document.config.notifications];
+    if (scene !== this.#scene || scene.views !== views) return;
+    if (this.#model !== null && find(document, this.#model) !== scene.model) {
+      scene.clear();
+      await this.#build(scene);
+      return;
+    }
+    const roots = scene.model === null ? document.all_roots : [scene.model];
+    const shown = [...roots, document.config.notifications];
     for (const view of views.roots) {
-      if (!shown.includes(view.model)) view.remove();
+      if (!shown.includes(view.model) && view.el?.parentNode === layer) view.remove();
     }
     const elements = shown.map((root) => views.get(root)?.el).filter((el) => el?.parentNode === layer);
     const now = [...layer.children].filter((el) => elements.includes(el));
@@ -131,6 +136,7 @@ export class Stage {
 class Scene {
   model = null;
   views = null;
+  waits = false; // for the model to come
 
   constructor(document, layer) {
     this.document = document;
@@ -154,8 +160,13 @@ class Scene {
     return [...this.document.all_models].some((model) => WIDE.has(model.sizing_mode) || model.width_policy === "max");
   }
 
-  discard() {
+  clear() {
     for (const view of this.#roots) view.remove();
+    this.document.views_manager = this.views = this.model = null;
+  }
+
+  discard() {
+    this.clear();
     this.layer.remove();
     const at = documents.indexOf(this.document);
     if (at >= 0) documents.splice(at, 1);
@@ -163,8 +174,12 @@ class Scene {
   }
 }
 
+/* The model with this id, or else name. What was removed may still be among the models of a document; it is below no
+   root. */
 function find(document, name) {
-  return document.get_model_by_id(name) ?? [...document.all_models].find((model) => model.name === name) ?? null;
+  const models = [...document.all_models];
+  const called = [...models.filter(({ id }) => id === name), ...models.filter((model) => model.name === name)];
+  return called.find((model) => document.roots().some((root) => root.references().has(model))) ?? null;
 }
 
 /* The document as BokehJS' embedding sees it, with `model` as its only root. */
