@@ -334,9 +334,16 @@ def test_one_model_of_a_document_has_a_link_of_its_own(
     expect(frame.locator(".bk-Figure")).to_have_count(1)
     expect(frame.locator(".noUi-handle")).to_have_count(0)
     gone = open_page(f"{server.link(example.id)}/there-is-none")
+    program = produce(example.id)
     expect(gone.get_by_text("This plot is not in the document")).to_be_visible()
-    model = {"type": "object", "name": "Div", "id": "there-is-none", "attributes": {"text": "Here I am"}}
-    produce(example.id).patch({"kind": "RootAdded", "model": model})
+    other, model = (
+        {"type": "object", "name": "Div", "id": name, "attributes": {"text": "Here I am"}}
+        for name in ("other", "there-is-none")
+    )
+    program.patch({"kind": "RootAdded", "model": other})
+    gone.wait_for_timeout(500)
+    expect(gone.get_by_text("This plot is not in the document")).to_be_visible()
+    program.patch({"kind": "RootAdded", "model": model})
     expect(gone.frame_locator("#frame").get_by_text("Here I am")).to_be_visible()
     expect(gone.get_by_text("This plot is not in the document")).to_be_hidden()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from bokeh.layouts import column
-from bokeh.models import CustomJS
+from bokeh.models import CustomJS, LinearScale
 from bokeh.models.widgets import Button, Div, Slider
 from bokeh.plotting import figure
 from playwright.sync_api import Dialog, Page, expect
@@ -134,6 +134,27 @@ def test_a_document_that_can_not_be_drawn_says_why_until_it_can(
     expect(notice).to_be_hidden()
     server.put_json("strange", {"version": "3.9.2", "title": "", "roots": [root]})
     expect(notice).to_be_visible()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_document_that_fails_while_it_is_drawn_is_shown_as_soon_as_a_program_puts_that_right(
+    whole: bool, server: Server, open_page: OpenPage, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += ["is incompatible", "pulling the document again: it could not be drawn"]
+    plot = figure(width=400, height=300, x_range=["a", "b"])
+    plot.x_scale = LinearScale()
+    broken = server.put("broken", plot)
+    root = server.request("GET", f"/api/v1/documents/{broken}")["roots"][0]
+    document = broken if whole else server.put("late", Div(text="Wait"))
+    page, program = open_page(server.link(document) + ("" if whole else f"/{plot.id}")), produce(document)
+    if not whole:
+        expect(page.locator('.notice[data-for="missing"]')).to_be_visible()
+        program.patch({"kind": "RootAdded", "model": root})
+    notice = page.locator('.notice[data-for="broken"]')
+    expect(notice).to_contain_text("is incompatible")
+    program.set(plot.id, "x_scale", {"type": "object", "name": "CategoricalScale", "id": "scale"})
+    expect(page.frame_locator("#frame").locator(".bk-Figure")).to_be_visible()
+    expect(notice).to_be_hidden()
 
 
 def test_copy_link_puts_the_link_into_the_clipboard(document: str, server: Server, watch: Watch) -> None:

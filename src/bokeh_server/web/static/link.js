@@ -306,12 +306,7 @@ export class Link extends ClientConnection {
   }
 
   async #show(document, options) {
-    try {
-      await this.#stage.show(document, options);
-    } catch (error) {
-      logger.error(error);
-      this.#shell.content("broken", error.message);
-    }
+    await this.#stage.show(document, options);
     if (this.session.document !== document) return;
     const queue = this.#queue;
     this.#queue = null;
@@ -331,6 +326,10 @@ export class Link extends ClientConnection {
   }
 
   #apply(message) {
+    if (this.#stage.broken) {
+      if (!this.#stale) this.#repull("it could not be drawn");
+      return;
+    }
     const { document } = this.session;
     const known = new Set(document._new_models);
     try {

@@ -4,7 +4,7 @@
    pan and zoom. With `model` given only that model is drawn. Tells the shell how much room the content wants, and
    whether anybody has to answer its widgets. */
 
-const { require, documents } = globalThis.Bokeh;
+const { require, documents, logger } = globalThis.Bokeh;
 const { add_document_standalone } = require("embed/standalone");
 const { RootAddedEvent, RootRemovedEvent } = require("document");
 const { LayoutDOM } = require("models/layouts/layout_dom");
@@ -40,17 +40,19 @@ export class Stage {
     if (old !== null && keep) keep_views(old.document, document);
     scene.layer.className = old === null ? "layer" : "layer coming";
     this.#element.append(scene.layer);
-    try {
-      await this.#build(scene);
-      document.on_change((event) => this.#follow(scene, event));
-    } finally {
-      void this.#swap(scene, old);
-    }
+    await this.#build(scene);
+    document.on_change((event) => this.#follow(scene, event));
+    void this.#swap(scene, old);
   }
 
   /* A patch has brought new models. */
   news() {
-    if (this.#scene !== null) this.#look(this.#scene);
+    this.#look(this.#scene);
+  }
+
+  /* Whether BokehJS could not draw the document: only a fresh copy can put that right. */
+  get broken() {
+    return this.#scene?.broken === true;
   }
 
   /* Build the views; where the one model to draw is not in the document (yet), wait for it. */
@@ -63,9 +65,15 @@ export class Stage {
       return;
     }
     scene.model = model;
-    this.#look(scene);
-    scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
+    try {
+      scene.views = await add_document_standalone(model === null ? document : part(document, model), layer);
+    } catch (error) {
+      logger.error(error);
+      scene.broken = true;
+      this.#shell.content("broken", error.message);
+    }
     this.#measure();
+    this.#look(scene);
   }
 
   #follow(scene, event) {
@@ -112,7 +120,9 @@ export class Stage {
   }
 
   /* Tell what there is to see, and to answer. BokehJS puts an element of its own into a document that has nothing. */
-  #look({ document, layer, model }) {
+  #look(scene) {
+    const { document, layer, model, views } = scene;
+    if (scene !== this.#scene || views === null) return;
     const empty = document.roots().length === 0;
     layer.classList.toggle("bare", empty);
     this.#shell.content(empty ? "empty" : "there");
@@ -137,6 +147,7 @@ class Scene {
   model = null;
   views = null;
   waits = false; // for the model to come
+  broken = false;
 
   constructor(document, layer) {
     this.document = document;
@@ -161,7 +172,7 @@ class Scene {
   }
 
   clear() {
-    for (const view of this.#roots) view.remove();
+    this.document.views_manager?.clear(); // also where it could not be drawn as a whole
     this.document.views_manager = this.views = this.model = null;
   }
 
