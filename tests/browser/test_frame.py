@@ -221,6 +221,28 @@ def test_a_click_and_an_edit_made_while_cut_off_arrive_when_the_page_is_back(
     assert screen.ask("Bokeh.documents.length") == 1
 
 
+def test_a_click_made_in_a_long_outage_is_let_go_and_an_edit_is_not(
+    example: Example, server: Server, open_page: OpenPage, produce: Produce, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(example.id))
+    screen, program = Screen(page), produce(example.id, answers=True)
+    with screen.cut_off():
+        expect(page.locator("#status")).to_have_text("Reconnecting")
+        page.frame_locator("#frame").get_by_role("button", name="Go").click()
+        screen.set(example.slider.id, "value", 9)
+        page.clock.fast_forward(11_000)
+        page.wait_for_timeout(300)
+    page.clock.fast_forward(15_000)
+    heard: list[str] = []
+    while "value" not in heard:
+        _, content = program.receive(seconds=20)
+        heard += [e.get("attr", e["kind"]) for e in content.get("events", ())]
+    assert heard == ["value"]
+
+
 def test_a_fresh_copy_takes_the_place_of_the_old_one_without_a_flash(
     example: Example, server: Server, watch: Watch
 ) -> None:

@@ -178,7 +178,6 @@ export class Link extends ClientConnection {
     this._pending_replies.clear();
     for (const keys of this.#requests.values()) keys?.forEach((key) => this.#doubts.add(key));
     this.#requests.clear();
-    this.#pending.cut(Date.now());
     this.#closed();
   }
 
@@ -209,6 +208,7 @@ export class Link extends ClientConnection {
   #resumed({ epoch, seq, number, fresh, writer }) {
     const again = this.session !== null;
     const unheard = this.#pending.acknowledged(number);
+    this.#pending.cut(Date.now());
     const missed = seq !== this.#seq;
     const promoted = !this.#writer && writer;
     this.#live = true;

@@ -96,7 +96,7 @@ export class Pending {
     return this.#keep(() => false);
   }
 
-  /* The socket is gone: nothing is on its way. Clicks that have waited too long are let go. */
+  /* There is a new socket: nothing is on its way. Clicks that have waited too long are let go. */
   cut(now) {
     for (const patch of this.#patches) patch.sent = false;
     this.#keep((patch) => patch.number !== null || patch.touches.length > 0 || now - patch.now < STALE);
