@@ -27,6 +27,7 @@ class Machine:
         self.range = Range1d(start=0, end=10)
         plot = figure(width=400, height=300, x_range=self.range, tools="tap,wheel_zoom,pan", active_scroll="wheel_zoom")
         plot.scatter("x", "y", source=self.source, size=20)
+        self.follows = plot.y_range  # a DataRange1d
         self.slider = Slider(start=0, end=10, value=3, title="Speed")
         self.button = Button(label="Go")
         self.root = column(plot, self.slider, self.button)
@@ -108,6 +109,25 @@ def test_what_the_owner_streams_and_sets_goes_on_arriving(machine: Machine, team
         assert guest.get(machine.slider.id, "value") == 8, "what the visitor has set is his"
         assert machine.stored(machine.slider.id, "value") == 1
     expect(guest.page.locator("#status")).to_have_text("Live")
+
+
+def test_a_range_that_nobody_has_moved_is_still_the_programs_to_set(
+    machine: Machine, team: Team, visit: Visit
+) -> None:
+    guest = visit("bob")
+    until(lambda: guest.get(machine.follows.id, "end"), lambda end: end is not None and end > 4)  # BokehJS set it
+    with team.feed("ann", machine.id) as program:
+        program.set(machine.follows.id, "end", 50)
+        guest.shows(machine.follows.id, "end", 50)
+        box = guest.page.frame_locator("#frame").locator(".bk-Figure").bounding_box()
+        assert box is not None
+        guest.page.mouse.move(box["x"] + 150, box["y"] + 150)
+        guest.page.mouse.wheel(0, -300)
+        until(lambda: guest.get(machine.follows.id, "end"), lambda end: end != 50)
+        program.set(machine.follows.id, "end", 60)
+        program.set(machine.button.id, "label", "Moved")
+        guest.shows(machine.button.id, "label", "Moved")
+    assert guest.get(machine.follows.id, "end") != 60, "what the visitor has moved is his"
 
 
 def test_a_visitors_view_and_values_outlive_a_kill_of_the_server(machine: Machine, team: Team, visit: Visit) -> None:

@@ -28,6 +28,7 @@ const SETTLE = 200; // between the last acknowledgement and a look-up
 
 const SIZES = new Set(["inner_width", "inner_height", "outer_width", "outer_height"]);
 const RANGES = new Set(["Range1d", "DataRange1d", "FactorRange"]);
+const ENDS = new Set(["start", "end"]);
 
 /* BokehJS' session, with its patches given to the link instead of sent and forgotten. */
 class Session extends ClientSession {
@@ -434,15 +435,20 @@ function backoff(failures) {
   return Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1)) * (0.6 + 0.4 * Math.random());
 }
 
-/* What stays of a visitor's change: it is never sent, but put on every fresh copy, and holds against what others do. */
-function is_kept_by_visitor({ kind, attr }) {
-  return kind !== "MessageSent" && !SIZES.has(attr);
+/* What stays of a visitor's change: it is never sent, but put on every fresh copy, and holds against what others do. A
+   range that follows its data is none: BokehJS sets it whenever it draws. */
+function is_kept_by_visitor({ kind, model, attr }) {
+  return kind !== "MessageSent" && !SIZES.has(attr) && !(ENDS.has(attr) && follows_data(model));
+}
+
+function follows_data({ type, have_updated_interactively }) {
+  return type === "DataRange1d" && !have_updated_interactively;
 }
 
 /* Whether others would see this change: pan, zoom and sizes are this window's own, and a click is no state. */
 function is_edit({ kind, model, attr }) {
   if (kind === "MessageSent") return false;
-  const range = kind === "ModelChanged" && RANGES.has(model.type) && (attr === "start" || attr === "end");
+  const range = kind === "ModelChanged" && RANGES.has(model.type) && ENDS.has(attr);
   return !range && !SIZES.has(attr);
 }
 
