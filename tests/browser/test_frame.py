@@ -264,6 +264,20 @@ def test_a_fresh_copy_takes_the_place_of_the_old_one_without_a_flash(
     assert screen.ask("lowest") > 300
 
 
+def test_a_page_that_the_browser_does_not_paint_keeps_no_old_copies(
+    example: Example, server: Server, watch: Watch
+) -> None:
+    screen = watch(example.id)
+    screen.do("globalThis.requestAnimationFrame = () => 0")  # as in a tab in the background
+    for value in (5, 6):
+        example.slider.value = value
+        server.put("example", example.root)
+        screen.shows(example.slider.id, "value", value)
+    until(
+        lambda: screen.ask("[Bokeh.documents.length, document.querySelectorAll('.layer').length]"), partial(eq, [1, 1])
+    )
+
+
 def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) -> None:
     here, there = watch(example.id), watch(example.id)
     here.do(
@@ -400,7 +414,9 @@ def test_an_open_dialog_stays_open_when_a_root_comes(server: Server, watch: Watc
     frame = screen.page.frame_locator("#frame")
     frame.get_by_role("button", name="Open").click()
     expect(frame.get_by_text("All of them")).to_be_visible()
-    program.patch({"kind": "RootAdded", "model": {"type": "object", "name": "Div", "id": "d", "attributes": {"text": "New"}}})
+    program.patch(
+        {"kind": "RootAdded", "model": {"type": "object", "name": "Div", "id": "d", "attributes": {"text": "New"}}}
+    )
     expect(frame.get_by_text("New")).to_be_visible()
     screen.page.wait_for_timeout(300)
     expect(frame.get_by_text("All of them")).to_be_visible()

@@ -111,9 +111,7 @@ def test_what_the_owner_streams_and_sets_goes_on_arriving(machine: Machine, team
     expect(guest.page.locator("#status")).to_have_text("Live")
 
 
-def test_a_range_that_nobody_has_moved_is_still_the_programs_to_set(
-    machine: Machine, team: Team, visit: Visit
-) -> None:
+def test_a_range_that_nobody_has_moved_is_still_the_programs_to_set(machine: Machine, team: Team, visit: Visit) -> None:
     guest = visit("bob")
     until(lambda: guest.get(machine.follows.id, "end"), lambda end: end is not None and end > 4)  # BokehJS set it
     with team.feed("ann", machine.id) as program:

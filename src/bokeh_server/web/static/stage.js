@@ -87,7 +87,7 @@ export class Stage {
   async #swap(scene, old) {
     const until = performance.now() + PAINTED;
     if (old !== null) {
-      while (!scene.painted && performance.now() < until) await new Promise(requestAnimationFrame);
+      while (!scene.painted && performance.now() < until) await next_frame();
       scene.layer.classList.remove("coming");
       old.discard();
     }
@@ -183,6 +183,14 @@ class Scene {
     if (at >= 0) documents.splice(at, 1);
     this.document._cancel_recompute_all_models?.();
   }
+}
+
+/* The browser is about to paint, or does not: it paints no tab in the background. */
+function next_frame() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(resolve);
+    setTimeout(resolve, PAINTED);
+  });
 }
 
 /* The model with this id, or else name. What was removed may still be among the models of a document; it is below no
