@@ -92,6 +92,31 @@ def test_a_document_is_published_and_taken_back(team: Team, document: str, open_
     assert open_page(public).locator("body").inner_text() == before
 
 
+def test_what_could_not_be_changed_is_told_in_the_dialog_and_shown_as_it_is(
+    team: Team, document: str, open_page: OpenPage
+) -> None:
+    team.share(document, "bob")
+    team.call("ann", "PUT", f"/api/v1/documents/{document}/published")
+    page = visit(team, open_page, "ann", document).page
+    dialog = share(page)
+    switch, role = dialog.get_by_role("switch"), dialog.get_by_label("What bob may do")
+    expect(switch).to_be_checked()
+    expect(role).to_have_value("viewer")
+    page.route(f"**/documents/{document}/**", lambda route: route.abort())
+    switch.click()
+    expect(dialog.get_by_text("The server can't be reached").first).to_be_in_viewport(ratio=1)
+    expect(switch).to_be_checked()
+    role.select_option("may change")
+    expect(role).to_have_value("viewer")
+    page.unroute(f"**/documents/{document}/**")
+    role.select_option("may change")
+    page.wait_for_timeout(500)
+    expect(role).to_have_value("editor")
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#toasts p").last).to_be_in_viewport(ratio=1)
+
+
 def test_what_is_not_published_looks_as_if_it_were_not_there(team: Team, document: str, open_page: OpenPage) -> None:
     missing = "a" * 26
     for user in ("", "eve"):

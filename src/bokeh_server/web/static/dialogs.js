@@ -32,8 +32,11 @@ export function ask({ title, text, action, danger = false, value }) {
   });
 }
 
-/* Show a short message for a while; errors stay longer and are read out at once. */
+/* Show a short message for a while; errors stay longer and are read out at once. What is not in an open dialog is
+   behind it, and nobody's to read. */
 export function toast(level, text) {
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  if (toasts.parentElement !== place) place.append(toasts);
   const message = document.createElement("p");
   message.className = level;
   message.textContent = text;

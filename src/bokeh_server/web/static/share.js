@@ -18,14 +18,13 @@ async function open() {
   await attempt(() => Promise.all([show_published(), show_grants(), show_links()]));
 }
 
-/* Do it; where that is refused, say why and show how it is. */
-async function attempt(act, show = () => {}) {
-  try {
-    await act();
-  } catch (problem) {
+/* Do it; where that is refused, `undo` what the control says and say why. Then show how it is. */
+async function attempt(act, show = async () => {}, undo = () => {}) {
+  await act().catch((problem) => {
+    undo();
     tell(problem);
-  }
-  await show();
+  });
+  await show().catch(tell);
 }
 
 /* Everybody */
@@ -46,7 +45,9 @@ async function show_published() {
 }
 
 function publish() {
-  return attempt(() => call(published.checked ? "PUT" : "DELETE", `${url}/published`), show_published);
+  const on = published.checked;
+  const undo = () => { published.checked = !on; };
+  return attempt(() => call(on ? "PUT" : "DELETE", `${url}/published`), show_published, undo);
 }
 
 /* People */
@@ -62,7 +63,8 @@ function grant_entry({ user, role }) {
   entry.role.value = role;
   entry.role.setAttribute("aria-label", `What ${user} may do`);
   entry.role.addEventListener("change", () => {
-    void attempt(() => call("PUT", place, { role: entry.role.value }), show_grants);
+    const undo = () => { entry.role.value = role; };
+    void attempt(() => call("PUT", place, { role: entry.role.value }), show_grants, undo);
   });
   entry.remove.setAttribute("aria-label", `Share with ${user} no longer`);
   entry.remove.addEventListener("click", () => void attempt(() => call("DELETE", place), show_grants));
