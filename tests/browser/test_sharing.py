@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bokeh.models import CustomJS
 from bokeh.models.widgets import Button, Slider
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import LOST, OpenPage, Screen, until
 from tests.browser.team import Team
@@ -263,6 +263,30 @@ def test_a_link_that_was_opened_stays_open_for_who_then_logs_in(team: Team, docu
     page.get_by_role("button", name="Log in").click()
     live(page)
     expect(page.locator(".who")).to_have_text("bob")
+
+
+def test_a_proxy_that_finds_no_server_behind_it_ends_nothing(team: Team, document: str, open_page: OpenPage) -> None:
+    team.call("ann", "PUT", f"/api/v1/documents/{document}/published")
+    screen = visit(team, open_page, "", document)
+    page = screen.page
+
+    def answer(route: Route) -> None:
+        route.fulfill(status=404, content_type="text/html", body="<h1>404 page not found</h1>")
+
+    page.route("**/ticket*", answer)
+    screen.frame.evaluate("sockets.at(-1).close()")
+    expect(page.locator("#status")).to_have_text("Reconnecting")
+    page.wait_for_timeout(1_500)
+    page.unroute("**/ticket*")
+    expect(page.locator("#status")).to_have_text("Live")
+    link = str(team.call("ann", "POST", f"/api/v1/documents/{document}/links", {"role": "viewer"})["url"])
+    guest = open_page()
+    guest.route("**/bokeh/link", lambda route: answer(route) if route.request.method == "POST" else route.continue_())
+    guest.goto(link)
+    expect(guest.get_by_role("heading", level=1)).to_have_text("This did not work")
+    guest.unroute("**/bokeh/link")
+    guest.get_by_role("button").click()
+    live(guest)
 
 
 def test_the_board_shows_mine_what_is_shared_with_me_and_what_is_published(

@@ -1,10 +1,10 @@
 /* Calls to the server's own interface. What it refuses is thrown as a Problem, in words for people. */
 
+/* `status` 0: our server has said nothing; a proxy in front of it may have. */
 export class Problem extends Error {
-  constructor(message, { status = 0, code = "offline" } = {}) {
+  constructor(message, status = 0) {
     super(message);
     this.status = status;
-    this.code = code;
   }
 }
 
@@ -28,9 +28,9 @@ export async function call(method, url, body) {
 
 async function problem(response) {
   const { status } = response;
-  const type = response.headers.get("Content-Type") ?? "";
-  const { detail, title, code } = type.includes("json") ? await response.json().catch(() => ({})) : {};
-  return new Problem(`${detail ?? title ?? `The server answered ${status}.`}`, { status, code: code ?? "unknown" });
+  const ours = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  const { detail } = ours ? await response.json().catch(() => ({})) : {};
+  return new Problem(detail ?? `The server answered ${status}.`, detail === undefined ? 0 : status);
 }
 
 /* The documents of one server, below `prefix`. */
