@@ -495,6 +495,30 @@ def test_no_link_ends_a_document(server: Server, open_page: OpenPage) -> None:
     expect(page.locator("#toasts")).not_to_contain_text("tried to leave")
 
 
+def test_links_of_any_kind_are_asked_about(server: Server, watch: Watch) -> None:
+    text = """
+        <svg width="300" height="20">
+          <a href="https://example.org/svg"><text y="15">drawn</text></a>
+          <a xlink:href="https://example.net/old"><text x="90" y="15">before</text></a>
+        </svg>
+        <img usemap="#map" width="40" height="40" alt="map" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
+        <map name="map"><area shape="rect" coords="0,0,40,40" href="https://example.com/area" alt="area"></map>
+        <p class="deaf"><a href="https://example.edu/deaf">unheard</a></p>
+    """
+    screen = watch(server.put("links", Div(text=text)))
+    page, frame = screen.page, screen.page.frame_locator("#frame")
+    frame.locator(".deaf").evaluate("(deaf) => deaf.addEventListener('click', (event) => event.stopPropagation())")
+    for place, host in (
+        (frame.get_by_text("drawn"), "example.org"),
+        (frame.get_by_text("before"), "example.net"),
+        (frame.get_by_alt_text("map"), "example.com"),
+        (frame.get_by_text("unheard"), "example.edu"),
+    ):
+        place.click(force=True)
+        expect(page.get_by_role("dialog").get_by_role("heading")).to_have_text(f"Open {host}?")
+        page.keyboard.press("Escape")
+
+
 def test_hundreds_of_patches_a_second_reach_a_page_in_order(example: Example, watch: Watch, produce: Produce) -> None:
     screen, program = watch(example.id), produce(example.id)
     for i in range(500):

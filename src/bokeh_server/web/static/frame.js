@@ -13,6 +13,7 @@ import { Stage } from "./stage.js";
 const { require } = globalThis.Bokeh;
 
 const OPENED = /^(https?|mailto):$/;
+const XLINK = "http://www.w3.org/1999/xlink";
 
 async function start({ socket, document: name, model, mathjax, scripts }) {
   if (!scripts) make_inert();
@@ -30,20 +31,29 @@ function lead_links_to_shell(shell) {
   };
   window.open = open;
   require("models/callbacks/open_url").OpenURL.prototype.navigate = open;
+  // Before the document hears of it: a link is followed also where the click on it is stopped on its way.
   addEventListener("click", (event) => {
-    const link = event.composedPath().find((target) => target instanceof HTMLAnchorElement);
-    if (link === undefined || !link.hasAttribute("href") || stays(link)) return;
+    const link = event.composedPath().find((target) => address(target) !== null);
+    if (link === undefined || !URL.canParse(address(link), document.baseURI)) return;
+    const { protocol, href } = new URL(address(link), document.baseURI);
+    if (stays(link, protocol)) return;
     event.preventDefault();
-    if (OPENED.test(link.protocol)) open(link.href);
-    else shell.toast("error", `A document can't open links that begin with “${link.protocol}”.`);
-  });
+    if (OPENED.test(protocol)) open(href);
+    else shell.toast("error", `A document can't open links that begin with “${protocol}”.`);
+  }, { capture: true });
+}
+
+/* Where a link of HTML or SVG leads, or null for anything else. */
+function address(target) {
+  const link = target instanceof Element && target.matches("a, area");
+  return link ? target.getAttribute("href") ?? target.getAttributeNS(XLINK, "href") : null;
 }
 
 /* Whether following a link leaves the document where it is: a place in it, a file that is made here, or a script, which
    the frame's policy does not run. */
-function stays(link) {
-  if (link.hasAttribute("download")) return ["blob:", "data:"].includes(link.protocol);
-  return link.getAttribute("href").startsWith("#") || link.protocol === "javascript:";
+function stays(link, protocol) {
+  if (link.hasAttribute("download")) return ["blob:", "data:"].includes(protocol);
+  return address(link).startsWith("#") || protocol === "javascript:";
 }
 
 void start(JSON.parse(document.getElementById("parameters").textContent));
