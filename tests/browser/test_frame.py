@@ -278,6 +278,16 @@ def test_a_page_that_the_browser_does_not_paint_keeps_no_old_copies(
     )
 
 
+def test_nothing_can_be_done_in_a_copy_that_is_being_replaced(example: Example, server: Server, watch: Watch) -> None:
+    screen = watch(example.id)
+    layers = "[...document.querySelectorAll('.layer')].map((layer) => layer.inert)"
+    screen.do("globalThis.requestAnimationFrame = () => 0")  # so that it takes a while
+    example.slider.value = 5
+    server.put("example", example.root)
+    until(lambda: screen.ask(layers), partial(eq, [True, False]))
+    until(lambda: screen.ask(layers), partial(eq, [False]))
+
+
 def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) -> None:
     here, there = watch(example.id), watch(example.id)
     here.do(

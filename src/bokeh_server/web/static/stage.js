@@ -37,6 +37,7 @@ export class Stage {
     const old = this.#scene;
     const scene = new Scene(document, window.document.createElement("div"));
     this.#scene = scene;
+    if (old !== null) old.layer.inert = true; // nobody would hear of what is done there
     if (old !== null && keep) keep_views(old.document, document);
     scene.layer.className = old === null ? "layer" : "layer coming";
     this.#element.append(scene.layer);
