@@ -81,6 +81,21 @@ def test_old_clicks_are_let_go_and_old_edits_are_not(ask: Ask) -> None:
     assert got == [1, 1, True]
 
 
+def test_what_a_visitor_changes_over_and_over_does_not_pile_up(ask: Ask) -> None:
+    got = ask(
+        PENDING + "const stay = (event, buffers = []) => pending.add("
+        "  { content: JSON.stringify({ events: [event] }), buffers }, { edit: false, now: 0, stays: true });"
+        "stay(set('a', 'value', 7)); const sizes = [];"
+        "for (let i = 0; i < 50; i++) { stay(stream('s')); stay(set('s', 'data', i), [['0', new ArrayBuffer(8)]]); }"
+        "sizes.push(pending.size);"
+        "stay(set('b', 'child', { type: 'object', name: 'Div', id: 'n' })); stay(set('b', 'child', { id: 'n' }));"
+        "sizes.push(pending.size);"
+        "for (let i = 0; i < 3000; i++) stay(stream('t'));"
+        "return [sizes, pending.size, ['a.value', 'columns s', 'columns t'].map((key) => pending.touches(key))];"
+    )
+    assert got == [[2, 4], 1000, [True, False, True]]
+
+
 @pytest.mark.parametrize(
     ("own", "remote", "applied", "doubts"),
     [

@@ -102,7 +102,8 @@ export class Link extends ClientConnection {
     const kept = this.#writer ? events : events.filter(is_kept_by_visitor);
     if (document !== this.session?.document || kept.length === 0) return;
     const patch = pack(document.create_json_patch(kept), Buffer);
-    this.#pending.add(patch, { edit: this.#writer && kept.some(is_edit), now: Date.now() });
+    const edit = this.#writer && kept.some(is_edit);
+    this.#pending.add(patch, { edit, now: Date.now(), stays: !this.#writer });
     this.#flush();
   }
 

@@ -6,6 +6,10 @@
 
 const WINDOW = 64;
 
+/* A visitor's patches stay for as long as his page is open. Of those that add up, such as rows streamed by a script, the
+   newest are kept. */
+const MOST = 1_000;
+
 /* A click that could not be sent for this long (ms) is let go: nobody expects an answer to it any more. */
 const STALE = 10_000;
 
@@ -53,17 +57,21 @@ export class Pending {
     return this.#touched.has(key);
   }
 
-  /* Take in a packed patch that was made at `now` (ms); `edit` says whether it changes what others see. */
-  add({ content, buffers }, { edit, now }) {
+  /* Take in a packed patch that was made at `now` (ms); `edit` says whether it changes what others see, `stays` whether
+     it is never sent. */
+  add({ content, buffers }, { edit, now, stays = false }) {
     const { events } = JSON.parse(content);
-    const plain = buffers.length === 0 && !content.includes('"type":"object"')
-      && events.every((event) => event.kind === "ModelChanged");
+    const defines = content.includes('"type":"object"');
+    const sets = events.every((event) => event.kind === "ModelChanged");
+    const plain = sets && buffers.length === 0 && !defines;
     const touches = events.flatMap(touched);
-    const patch = { number: null, sent: false, plain, edit, now, content, buffers, events, touches };
+    const patch = { number: null, sent: false, plain, defines, edit, now, content, buffers, events, touches };
+    if (stays && sets) this.#keep((old) => old.defines || old.touches.some((key) => !touches.includes(key)));
     const last = this.#patches.at(-1);
     if (plain && last?.plain && last.number === null) merge(last, patch);
     else this.#patches.push(patch);
     for (const key of touches) this.#touched.add(key);
+    if (stays && this.#patches.length > MOST) this.drop(this.#patches.find((old) => !old.plain));
   }
 
   /* The next patch to send, with its number, or null where there is none or enough are on their way. */
