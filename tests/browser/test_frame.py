@@ -304,6 +304,45 @@ def test_a_refused_patch_is_told_and_taken_back(example: Example, watch: Watch) 
     )
 
 
+def test_a_change_that_is_too_large_for_the_server_is_told_and_taken_back(
+    example: Example, server: Server, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.add_init_script("""
+        const { parse } = JSON;
+        JSON.parse = (...all) => { const value = parse(...all); if (value?.most) value.most = 1e5; return value; };
+    """)
+    page.goto(server.link(example.id))
+    screen = Screen(page)
+    screen.do("doc.get_model_by_id(arg).data = {x: new Float64Array(20_000), y: new Float64Array(20_000)}", example.source.id)
+    expect(page.get_by_role("alert")).to_contain_text("too large")
+    until(lambda: len(screen.column(example.source.id, "x")), partial(eq, 20))
+    screen.set(example.slider.id, "value", 8)
+    path = f"/api/v1/documents/{example.id}/models/{example.slider.id}/value"
+    until(lambda: server.request("GET", path), partial(eq, 8))
+    assert screen.ask("sockets.length") == 1
+
+
+def test_a_connection_over_which_a_large_patch_leaves_is_not_taken_for_dead(
+    example: Example, server: Server, open_page: OpenPage
+) -> None:
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(example.id))
+    screen = Screen(page)
+    expect(page.locator("#status")).to_have_text("Live")
+    screen.do("""
+        Object.assign(globalThis, { unsent: 1e9, pace: 1e3 });
+        sockets.at(-1).send = () => {};
+        Object.defineProperty(sockets.at(-1), "bufferedAmount", { get: () => (unsent -= pace) });
+    """)
+    page.clock.run_for(60_000)
+    assert screen.ask("sockets.length") == 1
+    screen.do("globalThis.pace = 0")
+    page.clock.run_for(40_000)
+    until(lambda: screen.ask("sockets.length"), partial(eq, 2))
+
+
 def test_a_patch_that_a_page_can_not_apply_makes_it_pull_the_document_again(
     example: Example, watch: Watch, produce: Produce, expected_errors: list[str]
 ) -> None:

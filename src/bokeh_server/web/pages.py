@@ -122,6 +122,7 @@ async def frame(site: Site, request: Request) -> Response:
         document=info.id,
         model=request.query.get("model"),
         socket_url=socket,
+        most=site.limits.message,
         scripts=scripts,
     )
     policy = headers.frame(

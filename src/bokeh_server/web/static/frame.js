@@ -15,13 +15,13 @@ const { require } = globalThis.Bokeh;
 const OPENED = /^(https?|mailto):$/;
 const XLINK = "http://www.w3.org/1999/xlink";
 
-async function start({ socket, document: name, model, mathjax, scripts }) {
+async function start({ socket, document: name, model, mathjax, most, scripts }) {
   if (!scripts) make_inert();
   for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection"]) delete globalThis[name];
   const shell = await Shell.greet();
   lead_links_to_shell(shell);
   const stage = new Stage(document.getElementById("stage"), { model, shell, inert: scripts ? () => false : has_scripts });
-  await new Link({ url: socket, document: name, shell, stage, math: new MathText(mathjax) }).run();
+  await new Link({ url: socket, document: name, shell, stage, math: new MathText(mathjax), most }).run();
 }
 
 function lead_links_to_shell(shell) {

@@ -5,7 +5,7 @@
    place of the old one, so nothing of the old one is left over and nothing is announced back. One rule keeps all copies
    equal: see reconcile.js. A visitor's own patches are pending for ever, and never sent. */
 
-import { pack, Pending, touched } from "./pending.js";
+import { pack, Pending, touched, weight } from "./pending.js";
 import { definitions, reconcile } from "./reconcile.js";
 
 const { require, logger } = globalThis.Bokeh;
@@ -44,6 +44,7 @@ export class Link extends ClientConnection {
   #shell;
   #stage;
   #math;
+  #most;
   #client = random_id();
   #epoch = null;
   #seq = null;
@@ -56,19 +57,22 @@ export class Link extends ClientConnection {
   #live = false;
   #failures = 0;
   #heard = 0;
+  #unsent = 0;
   #deadline = Infinity;
   #repulls = { count: 0, last: -Infinity };
   #keep = false;
   #closed = () => {};
   #wake = () => {};
 
-  /* `url` of the socket, the document's id, the shell (port.js), the stage (stage.js), mathematical text (math.js). */
-  constructor({ url, document, shell, stage, math }) {
+  /* `url` of the socket, the document's id, the shell (port.js), the stage (stage.js), mathematical text (math.js), and
+     the `most` bytes that the server takes at once. */
+  constructor({ url, document, shell, stage, math, most }) {
     super(url, token(document, ""), null);
     this.#name = document;
     this.#shell = shell;
     this.#stage = stage;
     this.#math = math;
+    this.#most = most;
     shell.on_wake(() => this.#look());
     addEventListener("online", () => this.#look());
     window.document.addEventListener("visibilitychange", () => {
@@ -102,6 +106,11 @@ export class Link extends ClientConnection {
     const kept = this.#writer ? events : events.filter(is_kept_by_visitor);
     if (document !== this.session?.document || kept.length === 0) return;
     const patch = pack(document.create_json_patch(kept), Buffer);
+    if (this.#writer && weight(patch) > this.#most) {
+      this.#shell.toast("error", "This change is too large for the server, and is taken back.");
+      this.#pull();
+      return;
+    }
     const edit = this.#writer && kept.some(is_edit);
     this.#pending.add(patch, { edit, now: Date.now(), stays: !this.#writer });
     this.#flush();
@@ -145,6 +154,9 @@ export class Link extends ClientConnection {
   }
 
   #watch() {
+    const unsent = this.socket?.bufferedAmount ?? 0;
+    if (unsent < this.#unsent) this.#hear(); // a large patch is on its way, and our question behind it
+    this.#unsent = unsent;
     const now = performance.now();
     if (now > this.#deadline) this.#hang_up();
     else if (now - this.#heard > SILENCE && this.#deadline === Infinity) this.#ask();

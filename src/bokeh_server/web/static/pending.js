@@ -25,6 +25,11 @@ export function pack(patch, Buffer) {
   return { content, buffers };
 }
 
+/* Bytes that the server counts for a packed patch, or a few more: with the header, and that of each buffer. */
+export function weight({ content, buffers }) {
+  return buffers.reduce((sum, [, { byteLength }]) => sum + 100 + byteLength, 1_000 + new Blob([content]).size);
+}
+
 /* What an event changes: an attribute, the columns of a source, the list of roots, the title. */
 export function touched({ kind, model, attr }) {
   switch (kind) {
