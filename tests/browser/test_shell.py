@@ -279,6 +279,26 @@ def test_a_document_whose_script_leads_away_is_brought_back(
     expect(page.get_by_text("leaves its page again and again")).to_be_visible()
 
 
+def test_a_document_that_asks_without_end_to_open_a_link_is_heard_no_more(server: Server, open_page: OpenPage) -> None:
+    pester = Button(label="Pester")
+    code = "let n = 0; const t = setInterval(() => n++ < 40 ? open('https://example.org/') : clearInterval(t), 50)"
+    pester.js_on_event("button_click", CustomJS(code=code))
+    document = server.put("pest", pester, Div(text='<a href="https://example.net/">a link</a>'))
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(document))
+    frame, dialog = page.frame_locator("#frame"), page.get_by_role("dialog")
+    frame.get_by_role("button", name="Pester").click()
+    expect(dialog).to_be_visible()
+    page.wait_for_timeout(500)
+    dialog.get_by_role("button", name="Cancel").click()
+    page.wait_for_timeout(2_000)
+    expect(dialog).to_be_hidden()
+    page.clock.fast_forward(6_000)
+    frame.get_by_text("a link").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Open example.net?")
+
+
 def test_what_a_frame_says_is_checked_and_shown_as_text_only(document: str, watch: Watch) -> None:
     screen = watch(document)
     page = screen.page

@@ -23,6 +23,8 @@ const TOASTS = 1_000;
 const REFRESH = 15_000; // ms between two looks at the document's name
 const TALLEST = 50_000; // px
 const SETTLED = 1_000; // ms in which a frame that has loaded says hello
+const CLICKED = 6_000; // ms; no browser lets a click count for longer
+const REFUSALS = 5; // in a row; what is asked while a question is open is refused, too
 const RETURNS = 3; // times that a frame which went elsewhere is brought back
 
 const view = { state: "connecting", pending: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false };
@@ -147,16 +149,24 @@ function resize({ height }) {
   frame.style.height = height > 0 ? `${Math.min(height, TALLEST)}px` : "";
 }
 
+/* The click that refuses lets a document ask again, like any other. After a few in a row it has to wait until that click
+   counts no more, so that it takes a real one on the document. */
+let refusals = 0;
+let refused = -Infinity;
+
 async function open_link({ url: link }) {
   const target = URL.canParse(link) ? new URL(link) : null;
   if (target === null || !["http:", "https:", "mailto:"].includes(target.protocol)) return;
   if (!navigator.userActivation.isActive) return; // nobody clicked: the document only claims so
+  if (refusals >= REFUSALS && performance.now() - refused < CLICKED) return;
   const mail = target.protocol === "mailto:";
   const agreed = await ask({
     title: mail ? "Write a mail?" : `Open ${target.host}?`,
     text: `This document wants to open ${target.href}`,
     action: mail ? "Open in your mail program" : "Open in a new tab",
   });
+  refusals = agreed ? 0 : refusals + 1;
+  refused = performance.now();
   if (agreed) window.open(target.href, "_blank", "noopener,noreferrer");
 }
 
