@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, CustomJS, Dialog, OpenDialog, OpenURL, TapTool
+from bokeh.models import ColumnDataSource, CustomJS, OpenDialog, OpenURL, TapTool
 from bokeh.models.annotations import Title
+from bokeh.models.ui.dialogs import Dialog
 from bokeh.models.widgets import Button, Div, Slider, TextInput
 from bokeh.plotting import figure
 from playwright.sync_api import Request, expect
@@ -314,7 +315,9 @@ def test_a_change_that_is_too_large_for_the_server_is_told_and_taken_back(
     """)
     page.goto(server.link(example.id))
     screen = Screen(page)
-    screen.do("doc.get_model_by_id(arg).data = {x: new Float64Array(20_000), y: new Float64Array(20_000)}", example.source.id)
+    screen.do(
+        "doc.get_model_by_id(arg).data = {x: new Float64Array(20_000), y: new Float64Array(20_000)}", example.source.id
+    )
     expect(page.get_by_role("alert")).to_contain_text("too large")
     until(lambda: len(screen.column(example.source.id, "x")), partial(eq, 20))
     screen.set(example.slider.id, "value", 8)
