@@ -164,6 +164,26 @@ def test_a_connection_that_died_without_a_word_is_noticed_when_the_device_wakes_
     watch(example.id).shows(example.slider.id, "value", 9)
 
 
+def test_a_copy_may_take_its_time_to_come(
+    example: Example, server: Server, open_page: OpenPage, expected_errors: list[str]
+) -> None:
+    expected_errors.append("pulling the document again")
+    page = open_page()
+    page.clock.install()
+    page.goto(server.link(example.id))
+    screen = Screen(page)
+    os.kill(server.pid, signal.SIGSTOP)  # as slow as can be
+    event = {"kind": "ModelChanged", "model": {"id": "nobody"}, "attr": "value", "new": 1}
+    wrong = ['{"msgid": "x", "msgtype": "PATCH-DOC"}', "{}", json.dumps({"events": [event]})]
+    screen.do("doc.old = true; arg.forEach((data) => sockets.at(-1).onmessage({data}))", wrong)
+    for seconds in (1, 30, 15, 15):
+        page.clock.fast_forward(1000 * seconds)
+        page.wait_for_timeout(200)
+    os.kill(server.pid, signal.SIGCONT)
+    until(lambda: screen.ask("Bokeh.documents.every((doc) => !doc.old)"))
+    assert screen.ask("sockets.length") == 1
+
+
 def test_a_page_that_was_cut_off_gets_only_what_it_missed(
     example: Example, watch: Watch, produce: Produce, expected_errors: list[str]
 ) -> None:

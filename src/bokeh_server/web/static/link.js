@@ -24,6 +24,7 @@ const LONGEST_DELAY = 15_000;
 const STEADY = 5_000; // a connection that lasted this long was a good one
 const SILENCE = 25_000; // after this much silence the server is asked whether it is there
 const PATIENCE = 10_000; // and has this long to answer
+const LOADING = 120_000; // or this long while a copy is on its way: nothing shows of a fragment until it is whole
 const SETTLE = 200; // between the last acknowledgement and a look-up
 
 const SIZES = new Set(["inner_width", "inner_height", "outer_width", "outer_height"]);
@@ -163,7 +164,7 @@ export class Link extends ClientConnection {
   }
 
   #ask() {
-    this.#deadline = performance.now() + PATIENCE;
+    this.#deadline = performance.now() + (this.#requests.size > 0 ? LOADING : PATIENCE);
     if (this.#open) this.send(Message.create("SERVER-INFO-REQ", {}, {}));
   }
 
@@ -179,6 +180,11 @@ export class Link extends ClientConnection {
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
     socket.close();
     this._on_close();
+  }
+
+  _on_message(event) {
+    this.#hear();
+    super._on_message(event);
   }
 
   _on_error() {
@@ -206,7 +212,6 @@ export class Link extends ClientConnection {
   }
 
   _steady_state_handler(message) {
-    this.#hear();
     switch (message.msgtype()) {
       case "RESUMED": return this.#resumed(message.content);
       case "PULL-DOC-REPLY": return this.#pulled(message);
