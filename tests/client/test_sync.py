@@ -363,9 +363,13 @@ class Halting(list[int]):
         assert self.go_on.wait(10)
 
 
-def test_a_copy_that_comes_while_rows_are_appended_does_not_lose_them_to_a_push() -> None:
+@pytest.mark.parametrize("assigned", [False, True])
+def test_a_copy_that_comes_while_rows_are_appended_does_not_lose_them_to_a_push(*, assigned: bool) -> None:
     source, slow = ColumnDataSource({"x": [1, 2]}), Halting([1, 2])
     rig, one, other = pair(source)
+    if assigned:  # then the columns are another object
+        source.data = {"x": [1, 2]}
+        rig.settle()
     dict.__setitem__(source.data, "x", slow)
     one.connection.pull()
     one.send()

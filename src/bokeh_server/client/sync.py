@@ -157,7 +157,7 @@ class Replica:
         if self._applying == threading.get_ident() and self._deferred is not None:
             self._deferred.append(partial(trigger, event))
             return
-        if isinstance(event, ModelChangedEvent) and event.attr == "data":
+        if isinstance(event, ModelChangedEvent | ColumnDataChangedEvent) and event.attr == "data":
             self._guard(event.model)
         setter: object = event.setter
         if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
