@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -348,76 +347,6 @@ def test_two_threads_that_set_one_value_leave_the_same_everywhere() -> None:
         thread.join()
     agree(rig, one, other)
     assert there(other, slider).value == slider.value
-
-
-class Halting(list[int]):
-    """A column whose rows are appended, while the thread that did it gets no further until ``go_on``."""
-
-    def __init__(self, rows: list[int]) -> None:
-        super().__init__(rows)
-        self.grown, self.go_on = threading.Event(), threading.Event()
-
-    def extend(self, rows: Iterable[int]) -> None:
-        super().extend(rows)
-        self.grown.set()
-        assert self.go_on.wait(10)
-
-
-@pytest.mark.parametrize("assigned", [False, True])
-def test_a_copy_that_comes_while_rows_are_appended_does_not_lose_them_to_a_push(*, assigned: bool) -> None:
-    source, slow = ColumnDataSource({"x": [1, 2]}), Halting([1, 2])
-    rig, one, other = pair(source)
-    if assigned:  # then the columns are another object
-        source.data = {"x": [1, 2]}
-        rig.settle()
-    dict.__setitem__(source.data, "x", slow)
-    one.connection.pull()
-    one.send()
-    one.read()
-    threads = [threading.Thread(target=source.stream, args=({"x": [3]},)), threading.Thread(target=one.jobs.work)]
-    threads[0].start()
-    assert slow.grown.wait(10)
-    threads[1].start()
-    threads[1].join(0.1)
-    slow.go_on.set()
-    for thread in threads:
-        thread.join(10)
-    one.connection.replica.push()  # takes the place of the row that waits
-    agree(rig, one, other)
-    assert there(other, source).data == {"x": [1, 2, 3]}
-
-
-def test_callbacks_of_rows_that_are_appended_here_may_wait_for_what_comes_from_the_server() -> None:
-    source, seen = ColumnDataSource({"x": [1], "y": [1]}), list[tuple[str, bool]]()
-    rig, one, other = pair(source)
-
-    def free() -> bool:
-        got: list[bool] = []
-
-        def take() -> None:
-            got.append(one.connection.replica.lock.acquire(timeout=5))
-            if got[0]:
-                one.connection.replica.lock.release()
-
-        thread = threading.Thread(target=take)
-        thread.start()
-        thread.join()
-        return got[0]
-
-    def follow(attr: str, old: Any, new: Any) -> None:
-        seen.append((attr, free()))
-        if len(seen) == 1:
-            source.patch({"x": [(0, 7)]})
-
-    source.on_change("data", follow)
-    source.stream({"x": [2], "y": [2]})
-    agree(rig, one, other)
-    assert seen == [("data", True), ("data", True)]
-    assert there(other, source).data == {"x": [7, 2], "y": [1, 2]}
-    source.data = {"x": [5]}
-    source.stream({"x": [6]})
-    assert seen[2:] == [("data", True), ("data", True)]
-    agree(rig, one, other)
 
 
 def test_in_place_changes_of_a_source_go_with_store() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 from bokeh.core.has_props import HasProps
+from bokeh.core.property.wrappers import PropertyValueContainer
 from bokeh.core.serialization import (
     Buffer,
     DeserializationError,
@@ -179,7 +180,7 @@ def set_attribute(instance: Model, name: str, value: Any, setter: Any) -> None:
     try:
         if name == "data" and isinstance(instance, ColumnDataSource) and isinstance(value, dict):
             set_columns(instance, value, setter)
-        else:
+        elif not set_in_place(instance, name, value, setter):
             instance.set_from_json(name, value, setter=setter)
     except (ValueError, TypeError, RuntimeError) as error:
         log.warning("%s.%s was not taken over: %s", type(instance).__name__, name, error)
@@ -198,6 +199,34 @@ def set_columns(source: ColumnDataSource, data: dict[str, Any], setter: Any) -> 
     dict.update(columns, data)
     hint = ColumnDataChangedEvent(source.document, source, "data", dict(data), list(data), setter)  # type: ignore[arg-type]
     columns._notify_owners(old, hint=hint)
+
+
+def set_in_place(instance: Model, name: str, value: Any, setter: Any) -> bool:
+    """Put ``value`` into the list, set or dict that an attribute of a live model is; False where it is none.
+
+    The program may have it in hand already, about to append to it; what it adds to one that nobody has is lost.
+    """
+    here = instance._property_values.get(name, instance._unstable_default_values.get(name))
+    if instance.document is None or not isinstance(here, PropertyValueContainer) or len(here._owners) > 1:
+        return False
+    descriptor = instance.lookup(name)
+    new = descriptor.property.prepare_value(instance, name, value)
+    if type(new) is not type(here):
+        return False
+    old = here._saved_copy()
+    fill(here, new)
+    descriptor._set(instance, old, here, setter=setter)
+    return True
+
+
+def fill(here: Any, new: Any) -> None:
+    """Put ``new`` in the place of what is in a list, set or dict of bokeh's, without telling anybody."""
+    if isinstance(here, list):
+        list.__setitem__(here, slice(None), new)  # at once: nobody who reads it finds it empty
+        return
+    kind: Any = dict if isinstance(here, dict) else set
+    kind.clear(here)
+    kind.update(here, new)
 
 
 def canonical(value: Any) -> Any:

@@ -81,7 +81,6 @@ def _update(replica: Replica, model: Model, attributes: dict[str, Any], ours: se
             if key in ours:
                 value = _with_ours(replica, key, value, pending)
             if _differs(model, name, value):
-                replica.touched(key)
                 set_attribute(model, name, value, replica)
         elif key not in ours and _differs(model, name, value):
             set_attribute(model, name, value, replica)

@@ -1,9 +1,9 @@
 """One bokeh document of this program, kept equal to the server's: what changes here goes out, what comes is applied.
 
 A ``Replica`` sees each change of its document in the thread that makes it, before any callback runs, and turns it into
-the JSON of a patch at once, as the value is then. What comes from the server is applied with the replica as setter, so
-that it does not go back. User callbacks never run while the document is being changed: they are handed back to the
-caller, who runs them when the whole patch is in.
+the JSON of a patch at once, as the value is then; nothing from the server comes in between (``steps``). What comes is
+applied with the replica as setter, so that it does not go back. User callbacks never run while the document is being
+changed: they are handed back to the caller, who runs them when the whole patch is in.
 
 Two rules keep all replicas equal (one order, at the server): a remote change of an attribute is skipped while a change
 of ours to the same is on its way, since ours comes later; and where order can't be told here (columns, roots), the
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -43,6 +42,7 @@ from bokeh.models import ColumnDataSource
 
 from bokeh_server.client.encode import Reader, Writer, dumps, set_attribute
 from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, EnvelopeType, Key
+from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
 from bokeh_server.errors import Conflict
@@ -52,11 +52,6 @@ log = logging.getLogger("bokeh_server.client")
 Callback = Callable[[], object]
 Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], int]
 """Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
-
-SWITCH = 0.01
-"""Seconds within which a thread that has set something nearly always comes to tell (twice the interpreter's switch)."""
-CHANGES = ("_stream", "_patch", "update")
-"""The methods of bokeh's columns by which ``stream``, ``patch`` and ``data[name] = …`` change them."""
 
 
 class Replica:
@@ -69,7 +64,7 @@ class Replica:
     def __init__(self, document: Document, put: Put, on_doubt: Callable[[int], None]) -> None:
         self.document = document
         self.lock = threading.RLock()
-        """Held while the document is changed from outside, and while a change of ours is written down."""
+        """Held while the document is changed: from outside, or here and until that is written down."""
         self.known: set[str] = set()
         """Ids of the models of this document that the server has as well."""
         self.own: dict[Key, int] = {}
@@ -81,9 +76,6 @@ class Replica:
         self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
         self._deferred: list[Callback] | None = None
         self._applying: int | None = None
-        self._touched: dict[Key, float] = {}
-        self._steps: dict[int, list[Callback]] = {}
-        """By threads that change columns just now: whom to tell when they have."""
 
     # What changes here
 
@@ -100,8 +92,6 @@ class Replica:
 
         def remember() -> None:
             self._seen.update({model.id: model for model in models})
-            for model in models:
-                self._guard(model)
 
         def recompute_under_lock() -> None:
             with self.lock:
@@ -112,6 +102,7 @@ class Replica:
         remember()
         vars(callbacks)["trigger_on_change"] = trigger_on_change
         vars(models)["recompute"] = recompute_under_lock
+        vars(self.document)[MARK] = Step(self.lock)
 
     def detach(self) -> None:
         """Let go of the document, where it is ours."""
@@ -120,45 +111,12 @@ class Replica:
         self._attached = False
         vars(self.document.callbacks).pop("trigger_on_change", None)
         vars(self.document.models).pop("recompute", None)
-        for columns in (model.data for model in self.document.models if isinstance(model, ColumnDataSource)):
-            for name in CHANGES:
-                vars(columns).pop(name, None)
-
-    def _guard(self, model: Model) -> None:
-        """Make a change of a source's columns and the note of it one step, in which nothing comes from the server.
-
-        Otherwise a copy from the server could take the place of the columns in between, without the rows that were just
-        appended; and what is here is the truth where the whole document is sent (``push``).
-        """
-        columns = model.data if isinstance(model, ColumnDataSource) else None
-        if columns is not None and CHANGES[0] not in vars(columns):
-            vars(columns).update({name: self._in_one_step(getattr(columns, name)) for name in CHANGES})
-
-    def _in_one_step(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*args: Any, **more: Any) -> Any:
-            with self.lock:
-                thread = threading.get_ident()
-                outer, told = self._steps.get(thread), list[Callback]()
-                self._steps[thread] = told
-                try:
-                    result = change(*args, **more)
-                finally:
-                    del self._steps[thread]
-                    if outer is not None:
-                        self._steps[thread] = outer
-                        outer += told
-            for tell in told if outer is None else ():
-                tell()
-            return result
-
-        return step
+        vars(self.document).pop(MARK, None)
 
     def _triggered(self, event: DocumentChangedEvent, trigger: Callable[[DocumentChangedEvent], None]) -> None:
         if self._applying == threading.get_ident() and self._deferred is not None:
             self._deferred.append(partial(trigger, event))
             return
-        if isinstance(event, ModelChangedEvent | ColumnDataChangedEvent) and event.attr == "data":
-            self._guard(event.model)
         setter: object = event.setter
         if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
             try:
@@ -166,22 +124,16 @@ class Replica:
             except Exception:  # it can't be sent: the program is told, and what is here becomes the server's again
                 self.on_doubt(0)
                 raise
-        told = self._steps.get(threading.get_ident())
-        if told is None:
-            trigger(event)
-        else:
-            told.append(partial(trigger, event))  # callbacks may wait for the server: not while the lock is held
+        afterwards(partial(trigger, event))
 
     def _changed(self, event: DocumentPatchedEvent) -> None:
-        began = time.monotonic() - SWITCH
         with self.lock:
             written = self._write(event)
             if written is None:
                 return
             rep, key, writer = written
             number = self._send([rep], writer, {key} if key else set())
-            alone = threading.get_ident() in self._steps
-            if (key and not alone and self._touched.get(key, 0.0) > began) or is_odd(event):
+            if is_odd(event):
                 self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
@@ -272,12 +224,6 @@ class Replica:
         """Forget which changes of ours the server had up to a number: every patch from before it has been applied."""
         with self.lock:
             self.own = {key: number for key, number in self.own.items() if number > acknowledged}
-            recent = time.monotonic() - 1
-            self._touched = {key: when for key, when in self._touched.items() if when > recent}
-
-    def touched(self, key: Key) -> None:
-        """Something was changed from outside just now."""
-        self._touched[key] = time.monotonic()
 
     def apply(self, message: Message, acknowledged: int) -> list[Callback]:
         """Apply a patch of another client; what to run afterwards (callbacks of the user).
@@ -341,7 +287,6 @@ class Replica:
             self.document.set_title(decoded["title"], setter=self)  # type: ignore[arg-type]
         else:
             assert key is not None
-            self.touched(key)
             change(decoded["model"], decoded, self)
 
     def _receive(self, msg_type: str, data: Any) -> None:
