@@ -65,6 +65,8 @@ class Connection:
         """How many copies of the document have come."""
         self.unmerged: Exception | None = None
         """Why the last of them is not what is here."""
+        self._stored = True
+        """Whether the server had everything at the end."""
         self._away_since: float | None = time.monotonic()
         self._complained = False
         self._refused: dict[int, BokehServerError] = {}
@@ -121,12 +123,11 @@ class Connection:
 
     def close(self, timeout: float) -> bool:
         """Wait until the server has everything, at most ``timeout`` seconds, then let go; whether it has."""
-        if self.over is not None:
-            return True
-        done = self.outbox.wait(self.outbox.last, timeout)
-        self._end(NotFound("This session is closed."))
-        self.transport.stop(1.0)
-        return done
+        if self.over is None:
+            self.outbox.wait(self.outbox.last, timeout)
+            self._end(NotFound("This session is closed."))
+            self.transport.stop(1.0)
+        return self._stored
 
     def abandon(self) -> None:
         """Let go at once: this is a forked process, and the threads are in the other one."""
@@ -232,6 +233,9 @@ class Connection:
         self._end(NotFound(f"{self.name} can't be reached any more ({reason})."), stop=False)
 
     def _end(self, why: BokehServerError, *, stop: bool = True) -> None:
+        if self.over is not None:
+            return
+        self._stored = self.outbox.acknowledged == self.outbox.last
         self.over = why
         self._detach()
         self.outbox.clear()
