@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 
+from tests.client.rig import Program, Rig
 from tests.client.test_sync import pair
 
 
@@ -29,3 +31,27 @@ def test_what_is_thrown_away_while_somebody_waits_for_it_was_not_stored() -> Non
     timer.start()
     assert not one.connection.close(10)
     timer.join()
+
+
+def test_a_program_that_waits_for_a_copy_gets_one_though_a_whole_document_of_its_own_was_on_its_way() -> None:
+    rig, one, _ = pair(ColumnDataSource({"x": [1]}))
+    one.connection.replica.push()
+    one.connection.pull()
+    rig.settle()
+    assert one.connection.merged == 1
+    one.connection.pull()
+    one.send()
+    one.connection.replica.push()  # before the copy has come
+    rig.settle()
+    assert one.connection.merged == 2
+
+
+def test_a_program_that_stores_a_document_while_it_loads_one_does_not_wait_for_ever() -> None:
+    rig = Rig()
+    document = Document()
+    program = Program(rig, document)
+    program.connection.start(push=False)
+    program.connection.replica.push()
+    program.open()
+    rig.settle()
+    assert program.connection.merged == 1

@@ -81,6 +81,8 @@ class Connection:
         self.replica.attach()
         self.clock.attach()
         number = self.replica.push() if push else 0
+        if not push:
+            self.dialogue.pull(asked=True)
         self.transport.start()
         return number
 
@@ -103,7 +105,7 @@ class Connection:
 
     def pull(self) -> None:
         """Have the document copied anew from the server."""
-        self.dialogue.pull()
+        self.dialogue.pull(asked=True)
         self.transport.wake()
 
     def pulled(self, count: int) -> None:

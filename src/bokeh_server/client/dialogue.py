@@ -102,6 +102,7 @@ class Dialogue:
         self._ahead: set[int] = set()
         self._requests: deque[Outgoing] = deque()
         self._wanted = False
+        self._asked = False
         self._under_way = False
 
     def opened(self) -> None:
@@ -114,8 +115,13 @@ class Dialogue:
         self._requests.clear()
         self._outbox.interrupt()
 
-    def pull(self) -> None:
-        """Ask for a copy of the document as soon as may be (any thread)."""
+    def pull(self, *, asked: bool = False) -> None:
+        """Ask for a copy of the document as soon as may be (any thread).
+
+        One that the program has ``asked`` for comes in any case; any other one is not needed any more when a whole
+        document of ours has taken the place of what was in doubt.
+        """
+        self._asked = self._asked or asked
         self._wanted = True
 
     @property
@@ -209,7 +215,9 @@ class Dialogue:
         self._under_way = False
         if self._outbox.replaces:
             self._outbox.release()
+            self._wanted = self._wanted or self._asked
             return None
+        self._asked = False
         self.epoch, self.seq = message.header.epoch, message.header.seq
         self._ahead.clear()
         return Pulled(message, self._outbox.acknowledged)
@@ -222,7 +230,7 @@ class Dialogue:
         if any(entry.msgtype == "PUSH-DOC" for entry in settled):
             self.epoch, self.seq = self._epoch, seq
             self._ahead.clear()
-            self._wanted = False
+            self._wanted = self._asked
         elif seq is not None and self.seq is not None and seq > self.seq:
             self._ahead.add(seq)
             self._advance(self.seq)
