@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -16,6 +17,9 @@ from bokeh.models.widgets.sliders import Slider
 
 from bokeh_server.client import connection
 from bokeh_server.client.session import Session
+from bokeh_server.errors import StoreFull
+from bokeh_server.store.memory import MemoryStore
+from tests.adapters import hosting
 from tests.client.pages import until
 from tests.client.test_convergence import differences
 from tests.model.canonical import wire_flat
@@ -105,6 +109,37 @@ def test_a_long_outage_costs_no_more_than_the_document(server: RunningServer, mo
         server.start()
         assert session.flush(30)
         assert stored(server, session) == list(range(1950, 2000))
+
+
+def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full, loads = threading.Event(), list[str]()
+
+    def admit(records: object) -> None:
+        if full.is_set():
+            raise StoreFull
+
+    class Store(MemoryStore):
+        async def load(self, docid: str) -> Any:
+            loads.append(docid)
+            return await super().load(docid)
+
+    monkeypatch.setattr(hosting, "MemoryStore", partial(Store, admit=admit))
+    source, document = ColumnDataSource({"x": [1]}), Document()
+    document.add_root(source)
+    with hosting.hosted() as port, Session(root_url=f"http://localhost:{port}") as session:
+        session.use_doc("full")
+        session.store_document(document)
+        full.set()
+        loads.clear()
+        source.stream({"x": [2]})
+        time.sleep(3)
+        assert 2 <= len(loads) <= 6
+        full.clear()
+        assert session.flush(10)
+        until(lambda: "in touch" in caplog.text)
+    assert caplog.text.count("no touch") == caplog.text.count("in touch") == 1
 
 
 def test_what_waits_at_the_end_of_a_session_is_said(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:

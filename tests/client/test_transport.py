@@ -35,7 +35,7 @@ class Talk:
         self.messages: list[Message] = []
         self.codes: list[int | None] = []
         self.out: deque[Outgoing] = deque()
-        self.live = False
+        self.proven = False
         self.error: Exception | None = None
 
     def opened(self) -> None:

@@ -39,6 +39,8 @@ REMEMBERED = 10_000
 """Changes of ours that are looked up when a patch comes; past it the settled ones are forgotten."""
 AGAIN, SELDOM = 0.2, 5.0
 """Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
+LASTING = 10.0
+"""Seconds after which a connection is a good one, though nothing of ours was acknowledged on it."""
 BLAME = {1002, 1003, 1007, 1009}
 """Close codes that are about what we sent."""
 TRIES = 3
@@ -69,6 +71,7 @@ class Connection:
         """Whether the server had everything at the end."""
         self._away_since: float | None = time.monotonic()
         self._complained = False
+        self._opened = (0.0, 0)
         self._refused: dict[int, BokehServerError] = {}
         self._doubt: int | None = None
         self._pulls = (0.0, AGAIN)
@@ -167,8 +170,15 @@ class Connection:
         """Whether there is touch with the room."""
         return self.dialogue.live
 
+    @property
+    def proven(self) -> bool:
+        """Whether this connection is a good one. A server whose disk is full closes it with each change of ours."""
+        since, number = self._opened
+        return self.live and (self.outbox.acknowledged > number or time.monotonic() - since > LASTING)
+
     def opened(self) -> None:
         """The socket is open."""
+        self._opened = (time.monotonic(), self.outbox.acknowledged)
         self.dialogue.opened()
         self.dialogue.answer(self.replica.answers)
 
@@ -196,9 +206,11 @@ class Connection:
                 self.presence = presence
             case _:
                 pass
+        self._relieve()
 
     def tick(self) -> None:
         """A second has passed."""
+        self._relieve()
         self.dialogue.answer(self.replica.answers)
         if len(self.replica.own) > REMEMBERED:
             self.callbacks.put(partial(self.replica.forget, self.outbox.acknowledged))
@@ -247,11 +259,15 @@ class Connection:
 
     def _found(self, writer: bool) -> None:
         self._away_since = None
-        if self._complained:
-            self._complained = False
-            log.warning("%s: in touch with the server again", self.name)
         if not writer:
             log.warning("%s: you may see this document, not change it", self.name)
+
+    def _relieve(self) -> None:
+        """Say that all is well again, where that was in question and nothing of ours is any more."""
+        idle = self.live and self.outbox.acknowledged == self.outbox.last
+        if self._complained and (idle or self.proven):
+            self._complained = False
+            log.warning("%s: in touch with the server again", self.name)
 
     def _resolve_doubt(self) -> None:
         """Pull the document where its state is in doubt and all of ours that was under way then has arrived."""

@@ -1,8 +1,9 @@
 """One websocket that comes back by itself, in one daemon thread: fragments out, messages in, nothing about documents.
 
 The protocol is the sans-IO ``ClientProtocol`` of ``websockets``; the socket is ours, so that one thread reads, writes,
-pings and waits for a wake-up from other threads. After a cut it tries again for ever, 0.2 to 5 s apart with jitter,
-until the server says that it never will (401, 403, 404). Nothing here blocks the threads of the program.
+pings and waits for a wake-up from other threads. After a cut it tries again for ever, 0.2 to 5 s apart with jitter
+(the pause grows until a connection has proven to be a good one), until the server says that it never will (401, 403,
+404). Nothing here blocks the threads of the program.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Talk(Protocol):
     def gone(self, reason: str) -> None: ...
 
     @property
-    def live(self) -> bool: ...
+    def proven(self) -> bool: ...
 
 
 class Transport:
@@ -125,7 +126,7 @@ class Transport:
                     self._talk.gone(str(error))
                     return
                 except (Cut, OSError, WebSocketException, BadMessage) as error:
-                    pause = FIRST if self._talk.live else pause
+                    pause = FIRST if self._talk.proven else pause
                     self._talk.lost(str(error) or type(error).__name__, getattr(error, "code", None))
                 except Exception as error:  # what the server sent makes no sense: say so, and start afresh
                     log.exception("Error in the talk with the server")
