@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
+import pytest
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 
+from bokeh_server.client import connection
+from bokeh_server.limits import LIMITS
 from tests.client.rig import Program, Rig
-from tests.client.test_sync import pair
+from tests.client.test_sync import agree, pair, there
+
+
+class Recorder:
+    """Counts the calls of a function."""
+
+    def __init__(self, function: Callable[[], int]) -> None:
+        self.function = function
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.function()
 
 
 def test_what_was_thrown_away_when_the_document_went_was_not_stored() -> None:
@@ -31,6 +48,25 @@ def test_what_is_thrown_away_while_somebody_waits_for_it_was_not_stored() -> Non
     timer.start()
     assert not one.connection.close(10)
     timer.join()
+
+
+def test_a_document_that_is_too_large_to_be_sent_whole_waits_as_its_changes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = ColumnDataSource({"x": [0.5] * 200})
+    rig, one, other = pair(source)
+    monkeypatch.setattr(connection, "LIMITS", replace(LIMITS, message=5_000))
+    monkeypatch.setattr(connection, "KEPT", 10_000)
+    push = Recorder(one.connection.replica.push)
+    monkeypatch.setattr(one.connection.replica, "push", push)
+    for _ in range(2):
+        one.cut()
+        for _ in range(60):
+            source.stream({"x": [0.123456789] * 50})
+        one.open()
+        agree(rig, one, other)
+    assert len(there(other, source).data["x"]) == 200 + 120 * 50
+    assert push.calls == caplog.text.count("much waits for the server") == 2
 
 
 def test_a_program_that_waits_for_a_copy_gets_one_though_a_whole_document_of_its_own_was_on_its_way() -> None:

@@ -22,7 +22,8 @@ from bokeh.models.widgets.markups import Div
 from bokeh_server.client import transport
 from bokeh_server.client.session import Session
 from bokeh_server.client.transport import Transport
-from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.core.wire import Assembler, Message, Outgoing, outgoing
+from bokeh_server.limits import Limits
 from tests.client.pages import until
 from tests.running import environment
 
@@ -262,6 +263,23 @@ def test_a_large_message_passes_whatever_the_network_takes_at_once(talk: Talk, c
     talk.out.extend([large, large])
     connect(serve)
     until(lambda: len(received) > 2 * 256 * 40_000, timeout=40)
+
+
+def test_a_document_may_have_grown_past_what_a_program_may_send(
+    talk: Talk, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Limits(message=1000, buffers=2)
+    monkeypatch.setattr(transport, "LIMITS", small)
+    monkeypatch.setattr(Assembler.__init__, "__defaults__", (small,))
+    grown = outgoing("X", b"{}", msgid="1", buffers=tuple((str(at), bytes(2000)) for at in range(3)))
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection, frames(grown))
+        connection.recv(1)
+
+    connect(serve)
+    until(lambda: talk.messages)
+    assert len(talk.messages[0].buffers) == 3
 
 
 def test_a_silent_server_is_asked_and_then_given_up(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from bokeh.core.serialization import SerializationError
 from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.io.doc import _PATCHED_CURDOCS
@@ -72,6 +73,8 @@ class Connection:
         self._away_since: float | None = time.monotonic()
         self._complained = False
         self._opened = (0.0, 0)
+        self._unfit = 0
+        """Up to this number the whole document can't wait in the place of its changes."""
         self._refused: dict[int, BokehServerError] = {}
         self._doubt: int | None = None
         self._pulls = (0.0, AGAIN)
@@ -156,10 +159,21 @@ class Connection:
         if len(buffers) > LIMITS.buffers:
             raise TooLarge(f"These are {len(buffers):,} arrays; a server takes {LIMITS.buffers:,} at once.")
         number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models)
-        if msgtype == "PATCH-DOC" and self.outbox.memory > KEPT:
-            number = self.replica.push()
+        if msgtype == "PATCH-DOC" and self.outbox.memory > KEPT and self.outbox.acknowledged >= self._unfit:
+            number = self._replace(number)
         self.transport.wake()
         return number
+
+    def _replace(self, number: int) -> int:
+        """Let the whole document wait in the place of its changes up to ``number``; the number of what waits then."""
+        try:
+            return self.replica.push()
+        except (TooLarge, BadMessage, SerializationError) as error:  # it is no fault of the change that came last
+            log.warning(
+                "%s: much waits for the server, and the whole document can not take its place: %s", self.name, error
+            )
+            self._unfit = number
+            return number
 
     def _doubted(self, number: int) -> None:
         self._doubt = max(self._doubt or 0, number)

@@ -188,9 +188,10 @@ class Replica:
         with self.lock:
             serialized = self.document.to_json()
             buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in serialized.buffers)
-            self.known = {model.id for model in self.document.models}
+            known = frozenset(model.id for model in self.document.models)
             content = dumps({"doc": serialized.content})
-            self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), frozenset(self.known))
+            self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), known)
+            self.known = set(known)
             return self._pushed
 
     def store(self, models: Iterable[Model]) -> None:

@@ -13,9 +13,11 @@ import random
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Protocol
 
 from websockets.client import ClientProtocol
@@ -142,7 +144,7 @@ class Transport:
                 bell.close()
 
     def _connected(self, link: Link) -> None:
-        assembler = Assembler()
+        assembler = Assembler(replace(LIMITS, message=sys.maxsize, buffers=sys.maxsize))  # a document grows past them
         tick = time.monotonic()
         self._talk.opened()
         with link:
@@ -190,7 +192,7 @@ class Link:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if uri.secure:
                 sock = ssl.create_default_context().wrap_socket(sock, server_hostname=uri.host)
-            protocol = ClientProtocol(uri, subprotocols=[Subprotocol("bokeh")], max_size=LIMITS.message, logger=frames)
+            protocol = ClientProtocol(uri, subprotocols=[Subprotocol("bokeh")], max_size=None, logger=frames)
             shake_hands(sock, protocol, headers)
             sock.setblocking(False)
             return cls(sock, protocol, ear)
