@@ -16,6 +16,7 @@ from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import Slider
 
 from bokeh_server.client import connection
+from bokeh_server.client import session as client_session
 from bokeh_server.client.session import Session
 from bokeh_server.errors import StoreFull
 from bokeh_server.store.memory import MemoryStore
@@ -33,11 +34,11 @@ def stored(server: RunningServer, session: Session) -> list[float]:
     return list(dict(entries)["x"])
 
 
-def program(server: RunningServer, source: ColumnDataSource) -> Session:
+def program(url: str, source: ColumnDataSource) -> Session:
     """A program that has stored a source."""
     document = Document()
     document.add_root(source)
-    session = Session(root_url=server.url)
+    session = Session(root_url=url)
     session.use_doc("outage")
     session.store_document(document)
     return session
@@ -47,7 +48,7 @@ def test_a_server_that_is_killed_while_points_stream_in_has_each_of_them_once(
     server: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ColumnDataSource({"x": []}, name="points")
-    with program(server, source) as session:
+    with program(server.url, source) as session:
         ended = threading.Event()
 
         def stream() -> None:
@@ -100,7 +101,7 @@ def test_callbacks_and_a_second_program_go_on_after_an_outage(server: RunningSer
 def test_a_long_outage_costs_no_more_than_the_document(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "KEPT", 10_000)
     source = ColumnDataSource({"x": []}, name="points")
-    with program(server, source) as session:
+    with program(server.url, source) as session:
         server.kill()
         for number in range(2000):
             source.stream({"x": [number]}, rollover=50)
@@ -144,11 +145,33 @@ def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
 
 def test_what_waits_at_the_end_of_a_session_is_said(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
     source = ColumnDataSource({"x": []}, name="points")
-    session = program(server, source)
+    session = program(server.url, source)
     server.kill()
     source.stream({"x": [1]})
     assert not session.close(0.3)
     assert "changes were not stored" in caplog.text
+
+
+def test_at_the_end_of_a_program_a_server_that_is_away_takes_no_time_from_the_others(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = [ColumnDataSource({"x": []}, name="points") for _ in range(2)]
+    with hosting.hosted() as port:
+        sessions = [program(f"http://localhost:{port}", sources[0])]
+    sessions.append(program(server.url, sources[1]))
+    sessions[1].autopush = False
+    for source in sources:
+        source.stream({"x": [1]})
+    monkeypatch.setattr(client_session, "AT_EXIT", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(client_session, "OPEN", [session._connection for session in sessions])
+        began = time.monotonic()
+        client_session.end()
+        assert time.monotonic() - began < 2.5
+    assert stored(server, sessions[1]) == [1]
+    assert caplog.text.count("changes were not stored") == 1
+    for session in sessions:
+        session.close()
 
 
 def test_two_programs_at_work_end_equal_though_the_server_was_killed(server: RunningServer) -> None:

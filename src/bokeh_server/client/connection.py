@@ -42,6 +42,8 @@ AGAIN, SELDOM = 0.2, 5.0
 """Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
 LASTING = 10.0
 """Seconds after which a connection is a good one, though nothing of ours was acknowledged on it."""
+GOODBYE = 1.0
+"""Seconds that a socket has to close."""
 BLAME = {1002, 1003, 1007, 1009}
 """Close codes that are about what we sent."""
 TRIES = 3
@@ -129,12 +131,21 @@ class Connection:
         if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
             raise away(self.name, "no answer")
 
-    def close(self, timeout: float) -> bool:
-        """Wait until the server has everything, at most ``timeout`` seconds, then let go; whether it has."""
+    def hasten(self) -> None:
+        """Send all that waits, now."""
+        self.outbox.until = None
+        self.transport.hurry()
+        self.transport.wake()
+
+    def close(self, timeout: float, *, goodbye: float = GOODBYE) -> bool:
+        """Wait until the server has everything, at most ``timeout`` seconds, then let go; whether it has.
+
+        The socket has ``goodbye`` seconds to close.
+        """
         if self.over is None:
             self.outbox.wait(self.outbox.last, timeout)
             self._end(NotFound("This session is closed."))
-            self.transport.stop(1.0)
+            self.transport.stop(goodbye)
         return self._stored
 
     def abandon(self) -> None:

@@ -23,7 +23,7 @@ from bokeh.document.document import DEFAULT_TITLE
 from bokeh.model import Model
 
 from bokeh_server.client import keys
-from bokeh_server.client.connection import Connection
+from bokeh_server.client.connection import GOODBYE, Connection
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.rest import Rest
 from bokeh_server.errors import BadSetting, ClientError, NotFound, Unauthorized
@@ -328,8 +328,7 @@ class Session:
         return self._let_go(self._connection, timeout) if self._connection is not None else True
 
     def _let_go(self, connection: Connection, timeout: float) -> bool:
-        connection.outbox.until = None
-        connection.transport.wake()
+        connection.hasten()
         done = connection.close(timeout)
         if connection is self._connection:
             self._connection = None
@@ -404,11 +403,19 @@ def models_of(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def end() -> None:
-    """The program ends: give what is on its way a few seconds, then let go."""
+    """The program ends: give what is on its way a few seconds, all sessions at the same time, then let go."""
+    connections = list(OPEN)
+    OPEN.clear()
+    for connection in connections:
+        connection.hasten()
     deadline = time.monotonic() + AT_EXIT
-    for connection in list(OPEN):
-        connection.outbox.until = None
-        if not connection.close(max(0.0, deadline - time.monotonic())):
+    for connection in connections:
+        connection.outbox.wait(connection.outbox.last, max(0.0, deadline - time.monotonic()))
+    for connection in connections:
+        connection.transport.stop(0.0)
+    deadline = time.monotonic() + GOODBYE
+    for connection in connections:
+        if not connection.close(0.0, goodbye=max(0.0, deadline - time.monotonic())):
             log.warning("%s: some changes were not stored: no touch with the server", connection.name)
 
 
