@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 
 from bokeh_server.client import connection
+from bokeh_server.client.dialogue import Pulled
 from bokeh_server.limits import LIMITS
 from tests.client.rig import Program, Rig
 from tests.client.test_sync import agree, pair, there
@@ -26,6 +28,12 @@ class Recorder:
     def __call__(self) -> int:
         self.calls += 1
         return self.function()
+
+
+def copies_in_memory() -> int:
+    """How many copies of documents there are, in whatever connection."""
+    gc.collect()
+    return sum(isinstance(thing, Pulled) for thing in gc.get_objects())
 
 
 def test_what_was_thrown_away_when_the_document_went_was_not_stored() -> None:
@@ -67,6 +75,42 @@ def test_a_document_that_is_too_large_to_be_sent_whole_waits_as_its_changes(
         agree(rig, one, other)
     assert len(there(other, source).data["x"]) == 200 + 120 * 50
     assert push.calls == caplog.text.count("much waits for the server") == 2
+
+
+def test_behind_a_callback_that_runs_long_no_more_than_one_copy_waits() -> None:
+    source = ColumnDataSource({"x": [1]})
+    rig, one, other = pair(source)
+    before = copies_in_memory()
+    for number in range(5):
+        source.stream({"x": [number]})
+        one.connection.pull()
+        one.send()
+        one.read()
+    assert copies_in_memory() - before == 1
+    assert len(one.connection.outbox.after(0)) == 1
+    source.stream({"x": [5]})
+    there(other, source).stream({"x": [6]})
+    agree(rig, one, other)
+    assert one.connection.merged == 1
+    assert sorted(source.data["x"]) == [0, 1, 1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_kept_for_a_copy_behind_a_callback_that_runs_long_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "KEPT", 20_000)
+    source = ColumnDataSource({"x": [1]})
+    rig, one, other = pair(source)
+    one.connection.pull()
+    one.send()
+    one.read()
+    for number in range(100):
+        source.stream({"x": [number]}, rollover=10)
+        one.send()
+        one.read()
+        assert one.connection.outbox.kept <= 21_000
+    assert one.connection.outbox.after(0) == []
+    assert one.connection.merged == 0
+    agree(rig, one, other)
+    assert one.connection.merged == 1
 
 
 def test_a_program_that_waits_for_a_copy_gets_one_though_a_whole_document_of_its_own_was_on_its_way() -> None:

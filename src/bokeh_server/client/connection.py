@@ -19,8 +19,9 @@ from bokeh.io.doc import _PATCHED_CURDOCS
 
 from bokeh_server.client.callbacks import Callbacks, run
 from bokeh_server.client.clock import Clock
+from bokeh_server.client.copies import Copies
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
-from bokeh_server.client.outbox import EnvelopeType, Key, Outbox
+from bokeh_server.client.outbox import Entry, EnvelopeType, Key, Outbox
 from bokeh_server.client.reconcile import reconcile
 from bokeh_server.client.rest import away, error_of
 from bokeh_server.client.sync import Callback, Replica
@@ -33,7 +34,8 @@ from bokeh_server.limits import LIMITS, MIB
 log = logging.getLogger("bokeh_server.client")
 
 KEPT = 64 * MIB
-"""Bytes of memory for patches that wait for a server that is away; past it the whole document waits in their place."""
+"""Bytes of memory for patches that wait for a server that is away; past it the whole document waits in their place.
+As many for those that must be put on top of a copy; past it another one is pulled."""
 PATIENCE = 10.0
 """Seconds without touch after which somebody who waits is told that the server is away."""
 REMEMBERED = 10_000
@@ -61,6 +63,7 @@ class Connection:
         self.replica = Replica(document, self._put, self._doubted)
         self.callbacks = Callbacks(self.pull)
         self.clock = Clock(document, self.callbacks.put_later, partial(run_in_curdoc, document))
+        self.copies = Copies(self.outbox)
         self.transport = Transport(url, self, headers)
         self.over: BokehServerError | None = None
         """Why nothing is sent any more."""
@@ -219,8 +222,8 @@ class Connection:
                 self._found(writer)
             case Patched(patch, acknowledged):
                 self.callbacks.put(partial(self._apply, patch, acknowledged), patch.size)
-            case Pulled(copy, acknowledged):
-                self.callbacks.put(partial(self._merge, copy, acknowledged))
+            case Pulled() as copy:
+                self.callbacks.put(partial(self._merge, self.copies.put(copy)))
             case Refused(entry, code, text):
                 if entry.msgtype == "PUSH-DOC":
                     self._refused[entry.number] = error_of(code, text)
@@ -232,6 +235,8 @@ class Connection:
             case _:
                 pass
         self._relieve()
+        if self.outbox.kept > KEPT and self.copies.drop():
+            self.callbacks.put(self.pull)  # when its turn comes: what runs before it may run for long
 
     def tick(self) -> None:
         """A second has passed."""
@@ -312,14 +317,15 @@ class Connection:
         if self.over is None:
             self._run(self.replica.apply(message, acknowledged))
 
-    def _merge(self, message: Message, acknowledged: int) -> None:
+    def _merge(self, number: int) -> None:
+        copy = self.copies.take(number)
+        if copy is None:
+            return
         callbacks: list[Callback] = []
         self.unmerged = None
         try:
             if self.over is None:
-                callbacks = reconcile(
-                    self.replica, message, lambda: None if self.outbox.replaces else self.outbox.after(acknowledged)
-                )
+                callbacks = reconcile(self.replica, copy.message, partial(self._under_way, copy.acknowledged))
         except Exception as error:  # bokeh raises anything on a document that it can't build: the program goes on
             log.exception("%s: the server's copy of the document can't be taken over", self.name)
             self.unmerged = error
@@ -328,6 +334,9 @@ class Connection:
             self.merged += 1
             self.callbacks.notify()
         self._run(callbacks)
+
+    def _under_way(self, acknowledged: int) -> list[Entry] | None:
+        return None if self.outbox.replaces else self.outbox.after(acknowledged)
 
     def _run(self, callbacks: list[Callback]) -> None:
         for callback in callbacks:

@@ -55,6 +55,11 @@ class Entry:
         """Bytes that a whole document would save: those of a patch."""
         return self.size if self.msgtype == "PATCH-DOC" else 0
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.size + EACH
+
     def message(self) -> Outgoing:
         """The message that carries it."""
         return outgoing(self.msgtype, self.content, msgid=str(self.number), buffers=self.buffers, number=self.number)
@@ -69,6 +74,8 @@ class Outbox:
         self._flying: deque[Entry] = deque()
         self._kept: deque[Entry] = deque()
         self._keeping = 0
+        self.kept = 0
+        """Bytes of memory of the acknowledged entries that are kept."""
         self._bytes = 0
         self._documents = 0
         self.last = 0
@@ -147,12 +154,12 @@ class Outbox:
         with self._changed:
             self._keeping += 1
 
-    def release(self) -> None:
-        """Forget the acknowledged entries that were kept, where nobody else needs them."""
+    def release(self, number: int = 0) -> None:
+        """Forget the acknowledged entries that were kept, those up to ``number`` or, where nobody needs them, all."""
         with self._changed:
             self._keeping -= 1
-            if not self._keeping:
-                self._kept.clear()
+            while self._kept and (not self._keeping or self._kept[0].number <= number):
+                self.kept -= self._kept.popleft().memory
 
     def after(self, number: int) -> list[Entry]:
         """All entries past ``number`` that are here, the kept ones included, in order."""
@@ -203,13 +210,14 @@ class Outbox:
             self._waiting.clear()
             self._flying.clear()
             self._kept.clear()
-            self._bytes = self._documents = 0
+            self._bytes = self._documents = self.kept = 0
             self._advance()
 
     def _settle(self, entries: list[Entry]) -> None:
         self._documents -= sum(entry.msgtype == "PUSH-DOC" for entry in entries)
         if self._keeping:
             self._kept.extend(entries)
+            self.kept += sum(entry.memory for entry in entries)
         self._advance()
 
     def _advance(self) -> None:
