@@ -49,7 +49,7 @@ class Editor(Author):
         self.rng.choice(self.sources).data = {name: self._like(np.array([]), size) for name in "xy"}
 
 
-def play(seed: int, *, programs: int, steps: int, cuts: bool = True) -> tuple[Rig, list[Program]]:
+def play(seed: int, *, programs: int, steps: int, cuts: bool = True, holds: bool = False) -> tuple[Rig, list[Program]]:
     """One random history of some ``programs``, until everything has arrived."""
     rng = random.Random(seed)
     rig = Rig()
@@ -61,7 +61,8 @@ def play(seed: int, *, programs: int, steps: int, cuts: bool = True) -> tuple[Ri
     for _ in range(steps):
         who = rng.randrange(programs)
         program = there[who]
-        match rng.choices(["edit", "send", "read", "work", "cut", "restart"], [40, 20, 15, 15, 5 * cuts, 2 * cuts])[0]:
+        acts, weights = ["edit", "send", "read", "work", "cut", "restart"], [40, 20, 15, 15, 5 * cuts, 2 * cuts]
+        match rng.choices([*acts, "hold"], [*weights, 8 * holds])[0]:
             case "edit":
                 editors[who].edit()
             case "send":
@@ -76,7 +77,12 @@ def play(seed: int, *, programs: int, steps: int, cuts: bool = True) -> tuple[Ri
                 program.cut()
             case "restart":
                 rig.restart()
+            case "hold" if program.document.callbacks.hold_value:
+                program.document.unhold()
+            case "hold":
+                program.document.hold(rng.choice(["combine", "collect"]))
     for program in there:
+        program.document.unhold()
         if program.key is None:
             program.open()
     rig.settle()
@@ -153,3 +159,8 @@ def test_two_programs_become_equal_through_cuts_and_restarts(seed: int, caplog: 
 @pytest.mark.parametrize("seed", range(10))
 def test_three_programs_become_equal_through_cuts_and_restarts(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     check(seed, caplog, programs=3, steps=100)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_programs_that_hold_changes_back_become_equal(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    check(seed, caplog, programs=2, steps=60, holds=True)

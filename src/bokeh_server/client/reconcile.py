@@ -46,11 +46,12 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
     doc["defs"] = []
     copy = reader.read(doc)
     with replica.applying() as deferred:
-        pending = under_way()
-        if pending is None:
+        sent = under_way()
+        if sent is None:
             return []
+        pending = [*sent, *replica.held()]
         ours = {key for entry in pending for key in entry.keys}
-        defined = {name: entry.number for entry in pending for name in entry.models}
+        defined = {name: entry.number for entry in sent for name in entry.models}
         models = replica.document.models
         models._push_freeze()
         try:
@@ -67,10 +68,10 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
         replica.document._config = copy.get("config", replica.document.config)
         _take_callbacks(replica, copy)
         known = {model.id for model in reader.defined}.union(defined)
-        if pending and replica.known & models._models.keys() - known:  # ours brings back what the server has dropped
-            replica.on_doubt(pending[-1].number)
+        if sent and replica.known & models._models.keys() - known:  # ours brings back what the server has dropped
+            replica.on_doubt(sent[-1].number)
         replica.known = known & models._models.keys()
-        replica.settle(reader, pending[0].number - 1 if pending else 2**63)
+        replica.settle(reader, sent[0].number - 1 if sent else 2**63)
     return deferred
 
 

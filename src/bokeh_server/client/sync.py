@@ -17,11 +17,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import orjson
-from bokeh.core.serialization import UnknownReferenceError
+from bokeh.core.serialization import SerializationError, UnknownReferenceError
 from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.document.events import (
@@ -41,11 +41,11 @@ from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
 from bokeh_server.client.encode import Reader, Writer, dumps, set_attribute
-from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, EnvelopeType, Key
+from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, Entry, EnvelopeType, Key
 from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
-from bokeh_server.errors import Conflict
+from bokeh_server.errors import BadMessage, Conflict
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -74,6 +74,8 @@ class Replica:
         self._attached = False
         self.on_doubt = on_doubt
         self._seen: weakref.WeakValueDictionary[str, Model] = weakref.WeakValueDictionary()
+        self._step = Step(self.lock)
+        self._released: list[DocumentPatchedEvent] = []
         self._deferred: list[Callback] | None = None
         self._applying: int | None = None
 
@@ -84,7 +86,7 @@ class Replica:
         callbacks, models = self.document.callbacks, self.document.models
         if "trigger_on_change" in vars(callbacks):
             raise Conflict("This document is live in another session already; close that session first.")
-        trigger, recompute = callbacks.trigger_on_change, models.recompute
+        trigger, recompute, unhold = callbacks.trigger_on_change, models.recompute, callbacks.unhold
         self._attached = True
 
         def trigger_on_change(event: DocumentChangedEvent) -> None:
@@ -99,17 +101,26 @@ class Replica:
                 self.known &= models._models.keys()
                 remember()
 
+        def unhold_in_one_step() -> None:
+            with self._step:
+                self._released = self._held
+                try:
+                    unhold()
+                finally:
+                    self._released = []
+
         remember()
-        vars(callbacks)["trigger_on_change"] = trigger_on_change
+        vars(callbacks).update(trigger_on_change=trigger_on_change, unhold=unhold_in_one_step)
         vars(models)["recompute"] = recompute_under_lock
-        vars(self.document)[MARK] = Step(self.lock)
+        vars(self.document)[MARK] = self._step
 
     def detach(self) -> None:
         """Let go of the document, where it is ours."""
         if not self._attached:
             return
         self._attached = False
-        vars(self.document.callbacks).pop("trigger_on_change", None)
+        for name in ("trigger_on_change", "unhold"):
+            vars(self.document.callbacks).pop(name, None)
         vars(self.document.models).pop("recompute", None)
         vars(self.document).pop(MARK, None)
 
@@ -117,24 +128,31 @@ class Replica:
         if self._applying == threading.get_ident() and self._deferred is not None:
             self._deferred.append(partial(trigger, event))
             return
+        with self._step:
+            if self.document.callbacks.hold_value:
+                trigger(event)  # which only keeps it
+                return
+            if self._is_ours(event):
+                try:
+                    self._changed(event)
+                except Exception:  # it can't be sent: the program is told, and what is here becomes the server's again
+                    self.on_doubt(0)
+                    raise
+            afterwards(partial(trigger, event))
+
+    def _is_ours(self, event: DocumentChangedEvent) -> TypeGuard[DocumentPatchedEvent]:
+        """Whether the server must hear of it."""
         setter: object = event.setter
-        if isinstance(event, DocumentPatchedEvent) and setter is not self and not self.document.callbacks.hold_value:
-            try:
-                self._changed(event)
-            except Exception:  # it can't be sent: the program is told, and what is here becomes the server's again
-                self.on_doubt(0)
-                raise
-        afterwards(partial(trigger, event))
+        return isinstance(event, DocumentPatchedEvent) and setter is not self
 
     def _changed(self, event: DocumentPatchedEvent) -> None:
-        with self.lock:
-            written = self._write(event)
-            if written is None:
-                return
-            rep, key, writer = written
-            number = self._send([rep], writer, {key} if key else set())
-            if is_odd(event):
-                self.on_doubt(number)
+        written = self._write(event)
+        if written is None:
+            return
+        rep, key, writer = written
+        number = self._send([rep], writer, {key} if key else set())
+        if is_odd(event):
+            self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
         content = dumps({"events": events})
@@ -142,27 +160,46 @@ class Replica:
         self.known.update(writer.written)
         self.own.update(dict.fromkeys(keys, number))
         self.own.update(((name, WHOLE), number) for name in writer.written)
+        self._told(lambda key: key[0] in writer.written)
         return number
+
+    @property
+    def _held(self) -> list[DocumentPatchedEvent]:
+        """Our changes that ``document.hold()`` keeps back, or that ``unhold()`` is about to let go."""
+        return [event for event in (*self.document.callbacks._held_events, *self._released) if self._is_ours(event)]
+
+    def held(self) -> list[Entry]:
+        """Our changes that ``document.hold()`` keeps back, as they would be sent now, without numbers."""
+        entries = []
+        for event in self._held:
+            try:
+                written = self._write(event)
+                if written is not None and written[1] is not None:
+                    content, buffers = dumps({"events": [written[0]]}), written[2].payloads()
+                    entries.append(Entry(0, "PATCH-DOC", content, buffers, frozenset({written[1]})))
+            except (SerializationError, BadMessage):
+                continue  # unhold() raises it, where the program sees it
+        return entries
+
+    def _told(self, what: Callable[[Key], bool]) -> None:
+        """The server has been told of ``what`` as it is now: what is held back of it need not be sent any more."""
+        for event in self._held:
+            key = about(event)
+            if key is not None and what(key):
+                event.setter = self  # type: ignore[assignment]
 
     def _write(self, event: DocumentPatchedEvent) -> tuple[Any, Key | None, Writer] | None:
         """The JSON of an event and what it is about; None where the server need not hear of it."""
         writer = Writer(self.known)
         match event:
-            case RootAddedEvent():
-                return event.to_serializable(writer), ROOTS, writer
-            case TitleChangedEvent():
-                return event.to_serializable(writer), TITLE, writer
-            case MessageSentEvent():
-                return event.to_serializable(writer), None, writer
-            case RootRemovedEvent():
-                return event.to_serializable(writer), ROOTS, writer
+            case RootAddedEvent() | RootRemovedEvent() | TitleChangedEvent() | MessageSentEvent():
+                return event.to_serializable(writer), about(event), writer
             case ModelChangedEvent() | ColumnDataChangedEvent() | ColumnsStreamedEvent() | ColumnsPatchedEvent():
                 if event.model.id not in self.known:
                     return self._write_owner(event.model, writer)
-                key = (event.model.id, event.attr)
                 if isinstance(event, ModelChangedEvent):
-                    return self._write_attribute(event.model, event.attr, writer), key, writer
-                return event.to_serializable(writer), key, writer
+                    return self._write_attribute(event.model, event.attr, writer), about(event), writer
+                return event.to_serializable(writer), about(event), writer
         return None
 
     def _write_attribute(self, model: Model, name: str, writer: Writer) -> Any:
@@ -192,6 +229,7 @@ class Replica:
             content = dumps({"doc": serialized.content})
             self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), known)
             self.known = set(known)
+            self._told(lambda key: True)
             return self._pushed
 
     def store(self, models: Iterable[Model]) -> None:
@@ -200,8 +238,10 @@ class Replica:
             writer = Writer(self.known)
             sources = [m for m in models if isinstance(m, ColumnDataSource) and m.id in self.known]
             events = [ColumnDataChangedEvent(self.document, s, "data").to_serializable(writer) for s in sources]
+            keys: set[Key] = {(source.id, "data") for source in sources}
             if events:
-                self._send(events, writer, {(source.id, "data") for source in sources})
+                self._send(events, writer, keys)
+                self._told(keys.__contains__)
 
     # What comes from the server
 
@@ -234,10 +274,11 @@ class Replica:
         """
         with self.applying() as deferred:
             reader = Reader(self.find, self.reuse, message.buffers, setter=self)
+            held = {about(event) for event in self._held}
             replaced = self._pushed > acknowledged  # by a whole document of ours, which comes later in the one order
             for event in orjson.loads(message.content)["events"]:
                 if not replaced or event["kind"] == "MessageSent":
-                    self._apply(reader, event, acknowledged)
+                    self._apply(reader, event, acknowledged, held)
             self.settle(reader, acknowledged)
         return deferred
 
@@ -256,9 +297,9 @@ class Replica:
         """Hold the lock and keep callbacks back: ``with replica.applying() as callbacks``."""
         return _Applying(self)
 
-    def _apply(self, reader: Reader, event: dict[str, Any], acknowledged: int) -> None:
+    def _apply(self, reader: Reader, event: dict[str, Any], acknowledged: int, held: set[Key | None]) -> None:
         try:
-            self._apply_event(reader, event, acknowledged)
+            self._apply_event(reader, event, acknowledged, held)
         except UnknownReferenceError as error:
             log.debug("A patch names model %s, which is not here", error.id)
             self.on_doubt(0)
@@ -266,16 +307,16 @@ class Replica:
             log.debug("A patch does not fit what is here (%s): %s", event.get("kind"), error)
             self.on_doubt(0)
 
-    def _apply_event(self, reader: Reader, event: dict[str, Any], acknowledged: int) -> None:
+    def _apply_event(self, reader: Reader, event: dict[str, Any], acknowledged: int, held: set[Key | None]) -> None:
         kind = event["kind"]
         key = key_of(event)
         if key is not None and (defined := self.own.get((key[0], WHOLE), 0)) > acknowledged:
             self.on_doubt(defined)
             return
-        if key is not None and self.own.get(key, 0) > acknowledged:
+        if key is not None and (key in held or self.own.get(key, 0) > acknowledged):
             if key == TITLE or (kind == "ModelChanged" and key[1] != "data"):
                 return
-            self.on_doubt(self.own[key])
+            self.on_doubt(self.own.get(key, 0))
         decoded = reader.read(event)
         if kind == "MessageSent":
             assert self._deferred is not None
@@ -316,6 +357,18 @@ class _Applying:
         self._replica._deferred = None
         self._replica._applying = None
         self._replica.lock.release()
+
+
+def about(event: DocumentPatchedEvent) -> Key | None:
+    """What an event is about."""
+    match event:
+        case RootAddedEvent() | RootRemovedEvent():
+            return ROOTS
+        case TitleChangedEvent():
+            return TITLE
+        case ModelChangedEvent() | ColumnDataChangedEvent() | ColumnsStreamedEvent() | ColumnsPatchedEvent():
+            return (event.model.id, event.attr)
+    return None
 
 
 def key_of(event: dict[str, Any]) -> Key | None:
