@@ -323,6 +323,28 @@ def test_it_says_goodbye(talk: Talk) -> None:
     listener.close()
 
 
+class Ending(Transport):
+    """Its thread ends just when somebody is about to wake it."""
+
+    @property
+    def _woken(self) -> bool:
+        return False
+
+    @_woken.setter
+    def _woken(self, woken: bool) -> None:
+        if woken:
+            self._bell = None
+
+
+def test_it_may_be_woken_while_it_ends(talk: Talk) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        ending = Ending("ws://localhost/", talk)
+        ending._bell = here
+        ending.wake()
+        assert there.recv(1) == b"!"
+
+
 def test_it_speaks_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     subprocess.run(

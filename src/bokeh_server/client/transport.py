@@ -98,10 +98,11 @@ class Transport:
 
     def wake(self) -> None:
         """There is something to send (any thread)."""
-        if not self._woken and self._bell is not None:
+        bell = self._bell  # the thread may end meanwhile
+        if not self._woken and bell is not None:
             self._woken = True
             try:
-                self._bell.send(b"!")
+                bell.send(b"!")
             except OSError:
                 pass  # the bell is full of rings, or the transport has stopped: nothing to wake
 
