@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -75,6 +76,27 @@ def test_a_document_that_is_too_large_to_be_sent_whole_waits_as_its_changes(
         agree(rig, one, other)
     assert len(there(other, source).data["x"]) == 200 + 120 * 50
     assert push.calls == caplog.text.count("much waits for the server") == 2
+
+
+def test_a_doubt_that_comes_while_another_is_resolved_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, one, _ = pair(ColumnDataSource({"x": [1]}))
+    newer = threading.Thread(target=one.connection._doubted, args=(0,))
+
+    class Time:
+        """Time passes while a doubt is resolved."""
+
+        def monotonic(self) -> float:
+            if not newer.ident:
+                newer.start()
+                newer.join(0.1)
+            return time.monotonic()
+
+    one.connection._doubted(0)
+    monkeypatch.setattr(connection, "time", Time())
+    one.send()
+    newer.join(10)
+    assert one.connection.dialogue.pulling
+    assert one.connection._doubt == 0
 
 
 def test_behind_a_callback_that_runs_long_no_more_than_one_copy_waits() -> None:

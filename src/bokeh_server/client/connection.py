@@ -8,6 +8,7 @@ asked to wait (``settled``, ``merged``). After ``over`` nothing is sent any more
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -81,6 +82,7 @@ class Connection:
         self._unfit = 0
         """Up to this number the whole document can't wait in the place of its changes."""
         self._refused: dict[int, BokehServerError] = {}
+        self._doubting = threading.Lock()
         self._doubt: int | None = None
         self._pulls = (0.0, AGAIN)
         self._suspected: tuple[int | None, int] = (None, 0)
@@ -190,7 +192,8 @@ class Connection:
             return number
 
     def _doubted(self, number: int) -> None:
-        self._doubt = max(self._doubt or 0, number)
+        with self._doubting:
+            self._doubt = max(self._doubt or 0, number)
         self.transport.wake()
 
     @property
@@ -301,15 +304,16 @@ class Connection:
 
     def _resolve_doubt(self) -> None:
         """Pull the document where its state is in doubt and all of ours that was under way then has arrived."""
-        if self._doubt is None or self.outbox.acknowledged < self._doubt or self.dialogue.pulling:
-            return
-        last, pause = self._pulls
-        now = time.monotonic()
-        if now - last < pause:
-            return
-        self._pulls = (now, min(2 * pause, SELDOM) if now - last < 4 * pause else AGAIN)
-        self._doubt = None
-        self.dialogue.pull()
+        with self._doubting:
+            if self._doubt is None or self.outbox.acknowledged < self._doubt or self.dialogue.pulling:
+                return
+            last, pause = self._pulls
+            now = time.monotonic()
+            if now - last < pause:
+                return
+            self._pulls = (now, min(2 * pause, SELDOM) if now - last < 4 * pause else AGAIN)
+            self._doubt = None
+            self.dialogue.pull()
 
     # In the callback thread
 
