@@ -301,6 +301,24 @@ def test_a_silent_server_is_asked_and_then_given_up(
     assert "no sign of life" in talk.happened[-1]
 
 
+def test_a_slow_upload_is_a_sign_of_life(talk: Talk, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TICK", 0.05), ("PING", 0.1), ("SILENCE", 0.6)):
+        monkeypatch.setattr(transport, name, value)
+    large = outgoing("PATCH-DOC", b'"' + b"x" * 20_000_000 + b'"', msgid="1")
+    read: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        while sum(read) < large.size and (data := connection.recv(262_144)):
+            read.append(len(data))
+            time.sleep(0.03)
+
+    talk.out.append(large)
+    connect(serve)
+    until(lambda: sum(read) >= large.size or talk.codes, timeout=30)
+    assert sum(read) >= large.size, talk.happened[-1]
+
+
 def test_it_says_goodbye(talk: Talk) -> None:
     received = bytearray()
 

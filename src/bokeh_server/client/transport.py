@@ -180,6 +180,8 @@ class Link:
         """Bytes that wait for the network."""
         self._parts: list[bytes] = []
         self._text = False
+        self._full = False
+        """Whether the network took no more when we last wrote."""
         self._heard = self._asked = time.monotonic()
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, selectors.EVENT_READ)
@@ -267,7 +269,10 @@ class Link:
             try:
                 sent = self._socket.send(self._out[0])
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                self._full = True
                 return
+            if self._full:  # and no more: the server reads, though our question may still be far behind
+                self._full, self._heard = False, time.monotonic()
             self.buffered -= sent
             if sent == len(self._out[0]):
                 self._out.popleft()
