@@ -39,6 +39,8 @@ CONNECT = 5.0
 """Seconds for one attempt to connect."""
 FIRST, LONGEST = 0.2, 5.0
 """Seconds between two attempts: the first pause, doubled up to the longest."""
+SEND_BUFFER = 256 * 1024
+"""Bytes in the kernel: a slow network has them in less than ``SILENCE``."""
 PING, SILENCE = 20.0, 45.0
 """Seconds of silence after which the server is asked for a sign of life, and given up."""
 BUFFERED = 1024 * 1024
@@ -193,6 +195,7 @@ class Link:
         sock = socket.create_connection((uri.host, uri.port), CONNECT)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             if uri.secure:
                 sock = ssl.create_default_context().wrap_socket(sock, server_hostname=uri.host)
             protocol = ClientProtocol(uri, subprotocols=[Subprotocol("bokeh")], max_size=None, logger=frames)
