@@ -136,7 +136,7 @@ def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
         loads.clear()
         source.stream({"x": [2]})
         time.sleep(3)
-        assert 2 <= len(loads) <= 6
+        assert 1 <= len(loads) <= 6
         full.clear()
         assert session.flush(10)
         until(lambda: "in touch" in caplog.text)
@@ -162,12 +162,12 @@ def test_at_the_end_of_a_program_a_server_that_is_away_takes_no_time_from_the_ot
     sessions[1].autopush = False
     for source in sources:
         source.stream({"x": [1]})
-    monkeypatch.setattr(client_session, "AT_EXIT", 1.0)
+    monkeypatch.setattr(client_session, "AT_EXIT", 3.0)
     with monkeypatch.context() as patch:
         patch.setattr(client_session, "OPEN", [session._connection for session in sessions])
         began = time.monotonic()
         client_session.end()
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 5
     assert stored(server, sessions[1]) == [1]
     assert caplog.text.count("changes were not stored") == 1
     for session in sessions:

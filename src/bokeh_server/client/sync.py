@@ -6,8 +6,8 @@ applied with the replica as setter, so that it does not go back. User callbacks 
 changed: they are handed back to the caller, who runs them when the whole patch is in.
 
 Two rules keep all replicas equal (one order, at the server): a remote change of an attribute is skipped while a change
-of ours to the same is on its way, since ours comes later; and where order can't be told here (columns, roots), the
-document is pulled again once ours has arrived (``on_doubt``).
+of ours to the same is on its way or held back, since ours comes later; and where order can't be told here (columns,
+roots), the document is pulled again once ours has arrived (``on_doubt``).
 """
 
 from __future__ import annotations
