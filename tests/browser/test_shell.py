@@ -141,7 +141,7 @@ def test_a_document_that_fails_while_it_is_drawn_is_shown_as_soon_as_a_program_p
     whole: bool, server: Server, open_page: OpenPage, produce: Produce, expected_errors: list[str]
 ) -> None:
     expected_errors += ["is incompatible", "pulling the document again: it could not be drawn"]
-    plot = figure(width=400, height=300, x_range=FactorRange("a", "b"))
+    plot = figure(width=400, height=300, x_range=FactorRange(factors=["a", "b"]))
     plot.x_scale = LinearScale()
     broken = server.put("broken", plot)
     root = server.request("GET", f"/api/v1/documents/{broken}")["roots"][0]

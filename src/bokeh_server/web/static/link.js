@@ -328,12 +328,13 @@ export class Link extends ClientConnection {
     await this.#stage.show(document, options);
     if (this.session.document !== document) return;
     const queue = this.#queue;
+    const stale = this.#stale; // what fails below is pulled in its own time
     this.#queue = null;
     for (const message of queue) {
       if (message.msgtype() === "OK") this.#settle(message.header.number);
       else this.#apply(message);
     }
-    if (this.#stale) this.#pull();
+    if (stale) this.#pull();
     this.#check();
   }
 

@@ -78,6 +78,7 @@ export class Stage {
   }
 
   #follow(scene, event) {
+    if (scene !== this.#scene) return;
     if (scene.waits) {
       if (find(scene.document, this.#model) !== null) void this.#build(scene);
     } else if (event instanceof RootAddedEvent || event instanceof RootRemovedEvent) {
