@@ -12,7 +12,7 @@ demo: .venv/demo.done ## start a server with live documents made from real data,
 	.venv/bin/bokeh-server demo
 
 test: $(TESTED) ## the whole suite, Chromium included
-	CHROMIUM=$$(scripts/chromium) && export CHROMIUM && \
+	CHROMIUM_SHELL=$$(scripts/chromium shell) && CHROMIUM=$$(scripts/chromium) && export CHROMIUM_SHELL CHROMIUM && \
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(TESTED) ## ruff

@@ -39,6 +39,12 @@ def chromium_path() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def shell_path(chromium_path: str) -> str:
+    """Chromium's headless shell, for tests that are not about the browser itself; where there is none, Chromium."""
+    return os.environ.get("CHROMIUM_SHELL") or shutil.which("chromium-headless-shell") or chromium_path
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
     """A real server of this test's own."""

@@ -1,4 +1,4 @@
-"""Browser tests: the real server in a process of its own, and Debian's or Chromium's own browser driven by Playwright.
+"""Browser tests: the real server in a process of its own, and Chromium (its headless shell) driven by Playwright.
 
 A page fails its test when the browser's console shows an error, a script throws, or the page could not go on and pulled
 its document again, unless the test said beforehand which errors it means to cause (``expected_errors``).
@@ -45,10 +45,10 @@ expect.set_options(timeout=20_000)  # a busy machine is no error
 
 
 @pytest.fixture(scope="module")
-def browser(chromium_path: str) -> Iterator[Browser]:
+def browser(shell_path: str) -> Iterator[Browser]:
     """One Chromium for the tests of a module: Playwright's event loop would be in the way of other modules' tests."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=shell_path, args=FLAGS)
         yield chromium
         chromium.close()
 

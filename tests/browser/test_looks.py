@@ -68,6 +68,14 @@ CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, selec
     const label = element.getAttribute("aria-label") ?? element.labels?.[0]?.textContent ?? element.textContent;
     return [element.outerHTML.slice(0, 80), label.trim(), Math.round(width), Math.round(height)];
   })"""
+BEGIN = """() => {
+  globalThis.reached = new Set();
+  const top = document.createElement("span"); // a document may keep the focus, once it is there: begin in front of all
+  top.tabIndex = -1;
+  document.body.prepend(top);
+  top.focus();
+  top.remove();
+}"""
 FOCUS = """() => {
   const element = document.activeElement;
   const style = (part) => getComputedStyle(element, part).outlineStyle;
@@ -310,7 +318,7 @@ def test_the_keyboard_reaches_every_control_of_accounts(show_team: Callable[...,
 
 def check_keyboard(page: Page) -> None:
     """Tab leads through all controls, and each shows that it has the focus."""
-    page.evaluate("globalThis.reached = new Set()")
+    page.evaluate(BEGIN)
     for _ in range(400):  # rounds enough: a document has controls of its own, and answers when it can
         page.keyboard.press("Tab")
         here, shown, missing = page.evaluate(FOCUS)

@@ -54,11 +54,11 @@ PLAY = """([document, patches]) => {
 
 
 @pytest.mark.timeout(60 + 4 * DOCUMENTS)
-def test_bokehjs_itself_shows_what_the_server_has(chromium_path: str) -> None:
+def test_bokehjs_itself_shows_what_the_server_has(shell_path: str) -> None:
     outcomes: Counter[str] = Counter()
     with sync_playwright() as playwright, warnings.catch_warnings(), documents.counted_ids():
         warnings.simplefilter("ignore")
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=shell_path, args=FLAGS)
         page = chromium.new_page()
         page.set_content("<html></html>")
         for name in ("bokeh", "bokeh-widgets", "bokeh-tables"):
