@@ -88,7 +88,7 @@ def produce(server: Server) -> Iterator[Callable[..., Producer]]:
     with ExitStack() as open_sockets:
 
         def join(document: str, *, answers: bool = False) -> Producer:
-            socket = connect(server.socket(document), max_size=None, compression=None)
+            socket = connect(server.socket(document), max_size=None, compression=None, close_timeout=1)
             return Producer(open_sockets.enter_context(socket), answers=answers)
 
         yield join

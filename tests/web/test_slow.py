@@ -84,7 +84,7 @@ def test_who_may_only_look_can_not_fill_the_memory(world: World) -> None:
     for user, close in (("ben", 1009), ("eva", None)):
         ticket = ask(world.port, "POST", place, [bearer(world.keys[user])]).json["ticket"]
         protocols = [Subprotocol("bokeh"), Subprotocol(token(document, ticket))]
-        with connect(url, origin=Origin("null"), subprotocols=protocols, proxy=None) as page:
+        with connect(url, origin=Origin("null"), subprotocols=protocols, proxy=None, close_timeout=0.1) as page:
             page.recv(10)
             before = own.memory_info().rss
             raw = page.socket
