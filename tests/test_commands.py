@@ -122,9 +122,9 @@ def test_documents(logged_in: Run, town: Town) -> None:
         assert logged_in("doc", "unshare", "a b", name, fails=True)
     assert logged_in("doc", "unshare", "a b", "eva") == "It is no longer shared with eva."
     assert logged_in("doc", "rename", "a b", "c/d") == "It is called c/d now."
-    assert [found["title"] for found in as_json(logged_in, "doc", "list")] == ["c/d"]
-    document = as_json(logged_in, "doc", "list")[0]["id"]
-    assert logged_in("doc", "delete", document, "--yes") == "Deleted."
+    documents = {found["title"]: found["id"] for found in as_json(logged_in, "doc", "list")}
+    assert "a b" not in documents
+    assert logged_in("doc", "delete", documents["c/d"], "--yes") == "Deleted."
     assert "There is no document" in logged_in("doc", "rename", "a b", "c", fails=True)
 
 
