@@ -28,8 +28,9 @@ from bokeh_server.limits import LIMITS
 from bokeh_server.web.http import Endpoint
 
 EXTENSION = "bokeh.frames"
-SEND_BUFFER = 64 * 1024
-"""Bytes in the kernel for one viewer: a slow one is then a second behind, not half a minute."""
+UNSENT = 64 * 1024
+"""Bytes in the kernel for one viewer that are not on their way: a slow one is then a second behind, not half a minute.
+How many are on their way is TCP's business, so that a viewer far away gets what its network carries."""
 LARGE = 256 * 1024
 """Bytes from which a message goes to the transport in pieces, instead of being copied into one."""
 HIGH_WATER = 64 * 1024
@@ -67,7 +68,10 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         self.waiting = deque()
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+            else:  # Windows
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT)
         cast(Transport, transport).set_write_buffer_limits(high=HIGH_WATER)
 
     async def run_asgi(self) -> None:
