@@ -40,7 +40,6 @@ from bokeh.document.events import DocumentPatchedEvent
 from bokeh.model import Model
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.column import fits
 
 
 class Reader(Deserializer):
@@ -128,7 +127,7 @@ class Oracle:
                 dict.__setitem__(model.data, name, retyped(np.asarray(model.data[name]), streamed[name], dtype))
         for name, column in model.data.items() if kind == "ColumnsStreamed" else ():
             if isinstance(column, np.ndarray) and column.dtype == np.int64:
-                small = not column.size or fits(column, np.dtype(np.int32))
+                small = not column.size or survives(column, np.dtype(np.int32))
                 dict.__setitem__(model.data, name, column.astype(np.int32 if small else np.float64))
 
 
@@ -182,13 +181,21 @@ def without_known_roots(events: list[dict[str, Any]], roots: set[str]) -> Iterat
         yield event
 
 
+def survives(values: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers are the same as ``dtype``. Floats may lose digits, fractions and truth values stay."""
+    if dtype.kind == "f" or values.dtype == dtype:
+        return True
+    whole = values.dtype.kind in "iu" and dtype.kind in "iu"
+    return bool(whole and values.astype(dtype).tolist() == values.tolist())
+
+
 def retyped(column: Any, new: Any, dtype: Any) -> Any:
     """A column that was of ``dtype`` before ``new`` was streamed (correction 4)."""
-    if not new.size or fits(new, np.dtype(dtype)):
+    if not new.size or survives(new, np.dtype(dtype)):
         return column.astype(dtype)
     column = column.astype(new.dtype) if not column.size else column
     column = column.astype(np.result_type(column.dtype, dtype))
-    if column.dtype == np.int64 and column.size and not fits(column, np.dtype(np.int32)):
+    if column.dtype == np.int64 and column.size and not survives(column, np.dtype(np.int32)):
         return column.astype(np.float64)
     return column
 

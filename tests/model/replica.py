@@ -60,6 +60,11 @@ class Replica:
         """Whether it waits for an answer or a timer."""
         raise NotImplementedError
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has a document, and nothing of its own that the log may not have."""
+        return not self.busy
+
     def forgive(self) -> None:
         """A backup was restored: what was acknowledged may be gone."""
 
@@ -195,6 +200,10 @@ class Page(Replica):
     @property
     def busy(self) -> bool:
         return bool(self.pending or self._requests or self._queue is not None or self._repull or self._settle)
+
+    @property
+    def settled(self) -> bool:
+        return not (self.busy or self.stale or self._doubts)
 
     def against(self, truth: Flat) -> list[str]:
         return ["it has no document"] if self.browser is None else compare(truth, self.browser.flat())
@@ -333,6 +342,7 @@ class Page(Replica):
             del self._requests[header.reqid]
             return False
         self.pending = [patch for patch in self.pending if patch.number is None or patch.number != header.number]
+        self.stale = True
         return True
 
     def _flush(self) -> None:
@@ -416,6 +426,10 @@ class StockPage(Replica):
     @property
     def busy(self) -> bool:
         return self._waiting
+
+    @property
+    def settled(self) -> bool:
+        return self.browser is not None
 
     def against(self, truth: Flat) -> list[str]:
         return ["it has no document"] if self.browser is None else compare(truth, self.browser.flat())

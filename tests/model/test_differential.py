@@ -6,6 +6,7 @@ prints a seed: ``FUZZ_SEED=<seed>`` runs that document alone.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -35,19 +36,20 @@ SEED = os.environ.get("FUZZ_SEED")
 Event = dict[str, Any]
 
 
-def sessions(seeds: Iterable[int]) -> Counter[str]:
-    """Run the sessions of these seeds; how many events of each kind there were."""
+def sessions(seeds: Iterable[int], patches: int = 10**9) -> Counter[str]:
+    """Run the sessions of these seeds until there were so many patches; how many events of each kind there were."""
     count: Counter[str] = Counter()
     for seed in seeds:
         session(seed, STEPS, count)
+        if count["patches"] >= patches:
+            break
     return count
 
 
 @pytest.mark.timeout(60 + PATCHES // PARTS)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_random_patches_give_what_bokeh_gives_and_what_a_browser_shows(part: int) -> None:
-    size = -(-PATCHES // (STEPS * PARTS))
-    count = sessions([int(SEED)] if SEED else range(part * size, (part + 1) * size))
+    count = sessions([int(SEED)] if SEED else itertools.count(part, PARTS), -(-PATCHES // PARTS))
     kinds = {"ModelChanged", "ColumnDataChanged", "ColumnsStreamed", "ColumnsPatched", "RootAdded", "RootRemoved"}
     assert kinds | {"TitleChanged", "MessageSent"} <= count.keys() or SEED
 

@@ -136,6 +136,12 @@ def test_a_program_whose_pushed_document_was_replaced_while_its_socket_was_full_
     play([("rest", 0, 0), ("edit", 1, 35), ("pause", 1, 0), ("everything", 0, 0), ("submit", 0, 21)])
 
 
+def test_a_page_that_is_cut_off_after_its_change_was_refused_does_not_keep_it() -> None:
+    offline = [("rest", 0, 0), ("cut", 2, 0), ("edit", 2, 1), ("edit", 2, 11), ("connect", 2, 0)]
+    resumed = [("listen", 2, 0), ("talk", 2, 0), ("listen", 2, 0), ("talk", 2, 0)]
+    play([*offline, *resumed, ("listen", 2, 0), ("cut", 2, 0)])
+
+
 # Mutants: what the machine must notice
 
 
@@ -246,7 +252,7 @@ def without_rule(name: str) -> Page:
         (
             Forgetful,
             [("rest", 0, 0), ("edit", 0, 4), ("everything", 0, 0), ("commit", 0, 0), ("cut", 0, 0)],
-            "in the log twice",
+            "in the log twice|differs from the log",
         ),
         (
             ForgetfulSnapshots,

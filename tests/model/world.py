@@ -4,8 +4,9 @@ The room is the real one; what the hub does with its effects is done here, one s
 happen: messages wait in both directions of each socket, records wait for the store, sockets fill up and drain, break
 at one end only, the server dies before or after the store has a batch. Checked at every step: nothing leaves the room
 that the log does not hold yet, every client gets its patches in the log's order without a gap or a repeat, a copy of
-the document is the document of its seq. Checked ``at rest``: every copy everywhere equals the replay of the log, and
-what was acknowledged is in the log exactly once.
+the document is the document of its seq, and what a client has after each message, with nothing of its own under way,
+is the replay of the log up to its seq. Checked ``at rest``: every copy everywhere equals the replay of the whole log,
+and what was acknowledged is in the log exactly once.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ class World:
         self.clients: list[Replica] = []
         self.answers: dict[int, Any] = {}
         self.next_key = 0
+        self.compared = 0
+        """How often the copy of a client was compared with the log while others were at work."""
         self.submit("replace", base)
         self.commit(1)
 
@@ -281,6 +284,8 @@ class World:
                 if not client.received(message):
                     self._cut(socket)
                     self.notice()
+                if message.header.seq is not None:
+                    self._check_copy(socket)
 
     def _check_order(self, socket: Socket, message: Message) -> None:
         """Every patch once, in order; what is missing in between are the client's own."""
@@ -303,6 +308,15 @@ class World:
                 for missing in self._unknown_to(socket, head.seq):
                     raise Broken(f"{socket.client.name} gets patch {head.seq}, but never {missing}")
                 socket.seen = head.seq
+
+    def _check_copy(self, socket: Socket) -> None:
+        """What a client shows is the replay of the log up to where it is, unless something of its own is under way."""
+        client = socket.client
+        if socket.alive and socket.seen is not None and client.settled:
+            self.compared += 1
+            seq = socket.seen if client.seq is None else client.seq
+            if differences := client.against(self.truth[seq]):
+                raise Broken(f"{client.name} differs from the log at {seq}: {differences[0]}")
 
     def _unknown_to(self, socket: Socket, head: int) -> list[int]:
         """The patches before ``head`` that a client never got: its own it has, and what it replaced it need not."""

@@ -384,6 +384,7 @@ export class Link extends ClientConnection {
       return;
     }
     this.#pending.refused(header.number);
+    this.#stale = true; // what was refused is in this copy; RESYNC follows, or a cut, after which RESUME tells
     this.#shell.toast("error", content.text);
     this.#report({ state: "live" });
   }
