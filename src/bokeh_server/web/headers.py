@@ -16,9 +16,24 @@ COMMON: Headers = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
-FEATURES = (
-    "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), "
-    "gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), screen-wake-lock=(), serial=(), usb=()"
+FEATURES = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        *("accelerometer", "autoplay", "browsing-topics", "camera", "clipboard-read", "compute-pressure"),
+        *(
+            "display-capture",
+            "encrypted-media",
+            "gamepad",
+            "geolocation",
+            "gyroscope",
+            "hid",
+            "identity-credentials-get",
+        ),
+        *("idle-detection", "keyboard-map", "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials"),
+        *("payment", "picture-in-picture", "publickey-credentials-create", "publickey-credentials-get"),
+        *("screen-wake-lock", "serial", "storage-access", "usb", "window-management"),
+        "xr-spatial-tracking",
+    )
 )
 NO_STORE = ("Cache-Control", "no-store")
 IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
