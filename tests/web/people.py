@@ -15,6 +15,7 @@ from tests.web.asking import ask, content
 from tests.web.town import API, DOCUMENTS, Person, Town
 
 USERS = {"owner": "anna", "viewer": "ben", "editor": "eva", "stranger": "sam", "administrator": "root"}
+ALL = ("read", "stream", "write", "manage")
 JSON = ("Content-Type", "application/json")
 
 
@@ -25,6 +26,8 @@ class World:
     town: Town
     keys: dict[str, str] = field(default_factory=dict)
     static: dict[str, tuple[str, str]] = field(default_factory=dict)
+    documents: dict[bool, str] = field(default_factory=dict)
+    actors: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def server(self) -> RunningServer:
@@ -43,7 +46,7 @@ class World:
 
     def new_token(self, user: str, *scopes: str, seconds: float | None = 600) -> tuple[str, str]:
         """Text and id of a token."""
-        wanted = scopes or ("read", "stream", "write", "manage")
+        wanted = scopes or ALL
         made = self.call(user, "POST", f"{API}/account/tokens", {"name": "t", "scopes": wanted, "seconds": seconds})
         return made["token"], made["id"]
 
@@ -54,13 +57,27 @@ class World:
             self.call("anna", "PUT", f"{DOCUMENTS}/{document}/grants/{user}", {"role": role})
         return document
 
+    def shown(self, *, published: bool) -> str:
+        """A document of anna's that nobody changes, shared with ben and eva, and ``published`` or not."""
+        if published not in self.documents:
+            document = self.documents[published] = self.new_document()
+            if published:
+                self.call("anna", "PUT", f"{DOCUMENTS}/{document}/published")
+        return self.documents[published]
+
     def new_link(self, document: str) -> tuple[str, str]:
         """Key and id of a link."""
         made = self.call("anna", "POST", f"{DOCUMENTS}/{document}/links", {})
         return made["url"].partition("#")[2], made["id"]
 
+    def known(self, actor: str) -> list[tuple[str, str]]:
+        """What an actor shows, the same each time: for requests that don't change it."""
+        if actor not in self.actors:
+            self.actors[actor] = self.headers(actor)
+        return list(self.actors[actor])
+
     def headers(self, actor: str) -> list[tuple[str, str]]:
-        """What an actor shows."""
+        """What an actor shows, made for this request."""
         match actor:
             case "anonymous":
                 return []
@@ -70,6 +87,9 @@ class World:
                 text, id = self.new_token("anna")
                 self.call("anna", "DELETE", f"{API}/account/tokens/{id}")
                 return [bearer(text)]
+            case "elsewhere":
+                limited = {"name": "t", "scopes": ALL, "document": self.new_document()}
+                return [bearer(self.call("anna", "POST", f"{API}/account/tokens", limited)["token"])]
             case "other":
                 key, _ = self.new_link(self.new_document())
                 return [*self.town.visitor(key).headers]

@@ -10,6 +10,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
+from bokeh_server.web.routes import ROUTES
 from tests.web.asking import MARKUP, Answer, content, handshake, token
 from tests.web.conftest import Shared
 from tests.web.test_account import told
@@ -78,32 +79,28 @@ def bare(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     return answer.status, {name: each for name, each in answer.headers.items() if name != "date"}, answer.body
 
 
+PARTS = {"source": "readings", "user": "root", "link": "x"}
+BODIES: dict[str, Any] = {
+    "": {"title": "x"},
+    "/models/{model}/{property}": 1,
+    "/sources/{source}/rows": ROWS,
+    "/grants/{user}": {"role": "viewer"},
+    "/links": {},
+    "/links/{link}": {"enabled": True},
+}
+
+
 def asked_of(person: Person, name: str) -> list[tuple[int, dict[str, str], bytes]]:
     """Every answer about a document of this name or id, in which the name stands as NAME."""
-    asked: list[tuple[str, str, Any]] = [
-        ("GET", f"{DOCUMENTS}/{name}", None),
-        ("HEAD", f"{DOCUMENTS}/{name}", None),
-        ("GET", f"{DOCUMENTS}/{name}/info", None),
-        ("PATCH", f"{DOCUMENTS}/{name}", {"title": "x"}),
-        ("DELETE", f"{DOCUMENTS}/{name}", None),
-        ("GET", f"{DOCUMENTS}/{name}/models/speed/value", None),
-        ("PUT", f"{DOCUMENTS}/{name}/models/speed/value", 1),
-        ("POST", f"{DOCUMENTS}/{name}/sources/readings/rows", ROWS),
-        ("PUT", f"{DOCUMENTS}/{name}/published", None),
-        ("DELETE", f"{DOCUMENTS}/{name}/published", None),
-        ("GET", f"{DOCUMENTS}/{name}/grants", None),
-        ("PUT", f"{DOCUMENTS}/{name}/grants/root", {"role": "viewer"}),
-        ("DELETE", f"{DOCUMENTS}/{name}/grants/root", None),
-        ("GET", f"{DOCUMENTS}/{name}/links", None),
-        ("POST", f"{DOCUMENTS}/{name}/links", {}),
-        ("PATCH", f"{DOCUMENTS}/{name}/links/x", {"enabled": True}),
-        ("DELETE", f"{DOCUMENTS}/{name}/links/x", None),
-        ("POST", f"/bokeh/doc/{name}/ticket", None),
-        ("GET", f"/bokeh/doc/{name}", None),
-        ("GET", f"/bokeh/doc/{name}/s1", None),
-        ("GET", f"/bokeh/doc/{name}{PUBLIC}", None),
-        ("GET", f"{DOCUMENTS}/{name}{PUBLIC}", None),
+    asked = [
+        (method, route.path.format(document=name, name=name, model="speed", property="value", **PARTS), body)
+        for route in ROUTES
+        if ("{document}" in route.path or "{name}" in route.path) and route.origin in ("link", "here", "embed")
+        for method in (["GET", "HEAD"] if route.method == "GET" else [route.method])
+        for body in [BODIES.get(route.path.rpartition("{name}")[2]) if method in ("PATCH", "PUT", "POST") else None]
+        if (method, route.path) != ("PUT", f"{DOCUMENTS}/{{name}}")  # puts one of his own under this title
     ]
+    asked += [(method, path + PUBLIC, body) for method, path, body in asked]
     answers = [bare(person(method, path, body)) for method, path, body in asked]
     frame = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}
     answers.append(bare(person("GET", f"/bokeh/frame/{name}", None, **frame)))
