@@ -24,9 +24,9 @@ class RunningServer:
     program: tuple[str, ...] = ("-m", "bokeh_server")
     """What Python runs."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, port: int = 0) -> None:
         self.folder = folder
-        self.port = 0
+        self.port = port
         self.log = folder.with_suffix(".log")
         self.invitation = ""
         """The key to make the first administrator's account, where the server has printed one (``-m``)."""
@@ -58,9 +58,9 @@ class RunningServer:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        found = re.search(r"http://localhost:(\d+)", line)
+        found = re.search(r"at (?:http://localhost:(\d+)|https?://\S+)/ ", line)
         assert found, f"the server did not start: {line!r}; {self.log.read_text()[-2000:]}"
-        self.port = int(found[1])
+        self.port = int(found[1] or self.port)
         if "-m" in self._flags and not self.invitation:
             self.invitation = self._process.stdout.readline().strip().partition("/bokeh/register#")[2]
         if "--token" in self._flags:

@@ -165,7 +165,7 @@ def check_origin(route: Route, request: Request, ours: str) -> None:
         case "anywhere" | "link" | "embed":
             allowed = True
         case "here":
-            allowed = origin == ours if origin is not None else site in (None, "same-origin", "none")
+            allowed = origin in (None, ours) and site in (None, "same-origin", "none")
         case "frame":
             allowed = request.headers.get("sec-fetch-dest") == "iframe" and site == "same-origin"
         case "sandbox":
