@@ -514,11 +514,21 @@ NOT = "globalThis.ran === undefined"
 PRESSED = 'named("button").label'
 CELLS = '[...found(".slick-cell")].some((cell) => cell.textContent'
 TOOLTIP = '[...found(".bk-Tooltip")].some((tip) => tip.textContent'
+LOOKS: dict[Make, tuple[str | None, str]] = {
+    tooltips: ("hover", f"{TOOLTIP}.match(/x:.*name:/s))"),
+    tooltips_of_html: ("hover", '[...found("b")].length > 0'),
+    tooltips_of_models: ("hover", f"{TOOLTIP}.match(/name: .*!/s))"),
+    table: (None, f"{CELLS} === '1.00')"),
+    mathematical_text: (None, '[...found("mjx-container")].length > 0'),
+    webgl: (None, "glyphs().length === 2 && glyphs().every(({has_webgl}) => has_webgl)"),
+}
+"""What there is to see of a document without scripts, beyond its being drawn; after what the mouse does first."""
+LINKED = "named('slider').value > 1 && named('range').start === named('slider').value"
 SCRIPTED = [
     Scripted(clicked, f"{PRESSED} === 'pressed'", f"{PRESSED} === 'press me'", "press"),
     Scripted(clicked_module, f"{PRESSED} === 'pressed'", f"{PRESSED} === 'press me'", "press"),
     Scripted(slid, "named('shown').text !== '1'", "named('slider').value > 1 && named('shown').text === '1'", "slide"),
-    Scripted(linked, "named('range').start === named('slider').value", "named('slider').value > 1", "slide"),
+    Scripted(linked, LINKED, "named('slider').value > 1 && named('range').start !== named('slider').value", "slide"),
     Scripted(sized, "named('shown').text === 'sized'", "named('shown').text === ''"),
     *(
         Scripted(make, RAN, NOT)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.browser.conftest import until
 from tests.isolation.conftest import ALL
-from tests.isolation.gallery import PLAIN, SCRIPTED, Make, Scripted, tick_labels
+from tests.isolation.gallery import LOOKS, PLAIN, SCRIPTED, Make, Scripted, tick_labels
 from tests.isolation.stage import Stage
 
 READY = """globalThis.Bokeh?.documents[0]?.is_idle === true && Bokeh.documents[0].roots().length > 0"""
@@ -21,6 +21,7 @@ WORDS = """
   const found = (wanted, root = document) => [...root.querySelectorAll("*")].flatMap((element) => [
     ...(element.matches(wanted) ? [{textContent: text_of(element)}] : []),
     ...(element.shadowRoot ? found(wanted, element.shadowRoot) : [])]);
+  const glyphs = () => [...Bokeh.documents[0].views_manager.query(({model}) => model.type === "GlyphRenderer")];
   const text_of = (node) => [...(node.shadowRoot ?? node).childNodes, ...(node.shadowRoot ? node.childNodes : [])]
     .filter(({localName}) => localName !== "style").map((part) => part.data ?? text_of(part)).join("").trim();
 """
@@ -98,10 +99,23 @@ def label(of: Callable[..., object] | Scripted) -> str:
     return (of.make if isinstance(of, Scripted) else of).__name__
 
 
-@pytest.mark.parametrize("make", PLAIN if ALL else PLAIN[:20], ids=label)
+@pytest.mark.parametrize("make", PLAIN if ALL else [make for make in PLAIN[:15] if make not in LOOKS], ids=label)
 def test_an_ordinary_document_is_drawn_behind_the_wall(make: Make, stage: Stage) -> None:
     with shown(stage, make) as document:
         assert document.frame.evaluate(DRAWN)
+
+
+@pytest.mark.parametrize("make", LOOKS, ids=label)
+def test_what_an_ordinary_document_has_beyond_its_picture_is_there_too(make: Make, stage: Stage) -> None:
+    gesture, there = LOOKS[make]
+    with shown(stage, make) as document:
+        document.do(gesture)
+        document.until(there)
+
+
+def test_the_gallery_is_large_enough() -> None:
+    assert len(PLAIN) + len(SCRIPTED) >= 50
+    assert len({*PLAIN[:15], *LOOKS}) + len(SCRIPTED) >= 40, "in every run of the suite"
 
 
 @pytest.mark.parametrize("scripted", SCRIPTED, ids=label)
