@@ -36,7 +36,7 @@ def test_a_page_catches_up_with_a_server_that_was_away_for_an_hour(
         if request.url.endswith("/ticket"):
             tries.append(request.url)
 
-    def later(seconds: float) -> int:
+    def later(seconds: int) -> int:
         page.clock.fast_forward(1000 * seconds)
         page.wait_for_timeout(20)
         return len(tries)

@@ -112,6 +112,39 @@ def test_a_long_outage_costs_no_more_than_the_document(server: RunningServer, mo
         assert stored(server, session) == list(range(1950, 2000))
 
 
+class Naps(threading.Event):
+    """No pauses between the tries of a transport, but a count of their seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.longest = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.total += timeout
+        self.longest = max(self.longest, timeout)
+        return super().wait(0.0)
+
+
+def test_a_program_streams_on_after_an_hour_without_its_server(server: RunningServer) -> None:
+    source = ColumnDataSource({"x": []}, name="points")
+    with program(server.url, source) as session:
+        assert session._connection is not None
+        session._connection.transport._hurry = naps = Naps()
+        server.kill()
+        streamed = 0
+        while naps.total < 3600:
+            source.stream({"x": [streamed]}, rollover=300)
+            streamed += 1
+            time.sleep(0.01)
+        assert naps.longest <= 5
+        server.start()
+        until(lambda: session.connected)
+        source.stream({"x": [-1]}, rollover=300)
+        assert session.flush(30)
+        assert stored(server, session) == [*range(streamed)[-299:], -1]
+
+
 def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
