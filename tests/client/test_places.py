@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 import subprocess
 import sys
-import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bokeh.document import Document
-from bokeh.models.widgets.sliders import Slider
-from bokeh.plotting import figure
+import pytest
 
 from bokeh_server.client.session import Session
-from tests.client.pages import until
+from tests.client.pages import Page, until
 from tests.running import RunningServer, environment
 
 
@@ -107,44 +106,69 @@ def test_the_link_of_a_prefix_and_a_slash_in_a_title_work(tmp_path: Path) -> Non
         assert again.stdout == done.stdout
 
 
-def test_a_session_works_in_a_thread(live: RunningServer, title: str) -> None:
-    seen: list[bool] = []
+SLIDER = """
+import asyncio, threading, time
+from bokeh.models import Slider
+from bokeh_server.plotting import output_server, show
 
-    def work() -> None:
-        document = Document()
-        document.add_root(figure())
-        with Session(root_url=live.url) as session:
-            session.use_doc(title)
-            session.store_document(document)
-            document.title = "from a thread"
-            seen.append(session.flush())
+def answer(attr, old, new):
+    print("heard", new, flush=True)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(30)
-    assert seen == [True]
+def begin():
+    slider = Slider(start=0, end=100, value=0)
+    slider.on_change("value", answer)
+    output_server({title!r})
+    show(slider)
+
+async def main():
+    begin()
+    await asyncio.sleep(60)
+
+"""
+PLACES = {
+    "thread": "threading.Thread(target=begin).start()\ntime.sleep(60)\n",
+    "loop": "asyncio.run(main())\n",
+}
 
 
-def test_a_session_works_inside_a_running_asyncio_loop(live: RunningServer, title: str) -> None:
-    async def work() -> list[float]:
-        slider = Slider(start=0, end=100, value=0)
-        document, copy = Document(), Document()
-        document.add_root(slider)
-        with Session(root_url=live.url) as session, Session(root_url=live.url) as other:
-            session.use_doc(title)
-            session.store_document(document)
-            other.use_doc(title)
-            other.load_document(copy)
-            values: list[float] = []
-            slider.on_change("value", lambda attr, old, new: values.append(new))
-            copy.roots[0].value = 42  # type: ignore[attr-defined]
-            for _ in range(500):
-                if values:
-                    break
-                await asyncio.sleep(0.02)
-            return values
+@contextmanager
+def started(program: list[str], server: RunningServer, text: str = "") -> Iterator[Callable[[str], str]]:
+    """A program under way that reads ``text``: wait for what it prints that matches a pattern."""
+    variables = {**environment(), "BOKEH_SERVER_URL": server.url}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, env=variables, stdin=pipe, stdout=pipe, text=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(text)
+        running.stdin.flush()
+        lines = iter(running.stdout)
+        try:
+            yield lambda pattern: next(found[0] for line in lines if (found := re.search(pattern, line)))
+        finally:
+            running.kill()
 
-    assert asyncio.run(work()) == [42]
+
+def is_answered(live: RunningServer, printed: Callable[[str], str]) -> None:
+    """Somebody moves the slider, and the program hears of it."""
+    page = Page(live.port, printed("http.*/bokeh/doc/.*").rsplit("/", 1)[1])
+    slider = {"id": page.doc["roots"][0]["id"]}
+    page.send("PATCH-DOC", {"events": [{"kind": "ModelChanged", "model": slider, "attr": "value", "new": 42}]})
+    assert printed("heard .*") == "heard 42"
+    page.close()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_slider_is_answered_wherever_the_program_runs(
+    live: RunningServer, title: str, tmp_path: Path, place: str
+) -> None:
+    with started(script(tmp_path, SLIDER.format(title=title) + PLACES[place]), live) as printed:
+        is_answered(live, printed)
+
+
+def test_a_slider_is_answered_at_the_prompt_of_ipython(live: RunningServer, title: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "IPython", "--simple-prompt", "--colors=NoColor", f"--ipython-dir={tmp_path}"]
+    with started(command, live, SLIDER.format(title=title) + "begin()\n") as printed:
+        is_answered(live, printed)
 
 
 def ipython(folder: Path, code: str) -> list[str]:
