@@ -1,5 +1,6 @@
 """Every kind of button: this program prints what was pressed, and shows it in the page too."""
 
+from bokeh.events import ButtonClick, MenuItemClick
 from bokeh.models import (
     Button,
     CheckboxButtonGroup,
@@ -38,7 +39,8 @@ def say(text):
 
 button.on_click(lambda: say("button: pushed"))
 dropdown.on_click(lambda event: say(f"dropdown: {event.item}"))
-split.on_click(lambda event: say(f"split: {event.item}"))
+split.on_event(ButtonClick, lambda event: say("split: pushed"))
+split.on_event(MenuItemClick, lambda event: say(f"split: {event.item}"))
 for widget in (toggle, switch, checkboxes, radios, checkbox_buttons, radio_buttons):
     widget.on_change("active", lambda attr, old, new, name=widget.name: say(f"{name}: {new}"))
 

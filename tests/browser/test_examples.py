@@ -82,6 +82,8 @@ def test_every_kind_of_button_is_heard_by_the_program(stage: Stage) -> None:
             (["button:text-is('Toggle me')"], "toggle: True"),
             ([".bk-body"], "switch: True"),
             (["button:has-text('Choose a fruit')", "text=Pears >> visible=true"], "dropdown: pears"),
+            (["button:text-is('Fruit salad')"], "split: pushed"),
+            ([".bk-dropdown-toggle", "text=Plums >> visible=true"], "split: plums"),
             (["label:has-text('Two') >> nth=0"], "checkboxes: [0, 1]"),
             (["label:has-text('Three') >> nth=1"], "radios: 2"),
             (["button:text-is('Three') >> nth=0"], "checkbox_buttons: [0, 1, 2]"),
