@@ -22,6 +22,7 @@ from tests.browser.server import Server
 
 Watch = Callable[..., Screen]
 Produce = Callable[..., Producer]
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 JSON = {"Content-Type": "application/json"}
 EMPTY = {"version": "3.9.2", "title": "", "roots": []}
 
@@ -197,6 +198,44 @@ def test_everything_works_by_keyboard_alone(board: Page, server: Server) -> None
     expect(row(board, "one").get_by_role("link")).to_be_focused()
     keyboard.press("Enter")
     expect(board.get_by_role("heading", level=1)).to_have_text("one")
+
+
+def test_everything_works_by_touch_on_a_phone(server: Server, open_page: OpenPage, expected_errors: list[str]) -> None:
+    expected_errors.append("404")  # of the document that its own page deletes
+    long = "two, with a name that is longer than the screen of any phone has room for"
+    for title in ("one", long, "three"):
+        server.put(title, plot())
+    page = open_page(server.url, **PHONE)
+    question = page.get_by_role("dialog")
+
+    def tap(button: str, inside: Page | Locator = page) -> None:
+        inside.get_by_role("button", name=button).tap()
+        sizes = page.evaluate("[innerWidth, document.documentElement.scrollWidth, visualViewport.scale]")
+        assert sizes == [390, 390, 1], "nothing is wider than the screen"
+
+    row(page, "three").get_by_role("link").tap()
+    expect(page.locator("#status")).to_have_text("Live")
+    tap("Rename")
+    question.get_by_role("textbox").fill("third")
+    tap("Rename", question)
+    expect(page.get_by_role("heading", level=1)).to_have_text("third")
+    page.get_by_role("link", name="All documents").tap()
+    expect(row(page, "third")).to_be_visible()
+    tap(f"Rename “{long}”")
+    page.get_by_label("New name of").fill("zwei")
+    page.locator("#count").tap()  # whoever has no Enter goes on elsewhere
+    expect(row(page, "zwei")).to_be_visible()
+    tap("Delete “zwei”")
+    tap("Cancel", question)
+    tap("Delete “zwei”")
+    tap("Delete", question)
+    expect(page.locator(".row")).to_have_count(2)
+    row(page, "one").get_by_role("link").tap()
+    expect(page.locator("#status")).to_have_text("Live")
+    tap("Delete")
+    tap("Delete", question)
+    expect(page.locator(".row")).to_have_count(1)
+    assert [info["title"] for info in server.request("GET", "/api/v1/documents")] == ["third"]
 
 
 def test_updates_keep_what_is_typed_the_focus_and_the_places_of_rows(board: Page, server: Server) -> None:
