@@ -15,8 +15,8 @@ output_server("widgets")
 
 p = figure(width=500, height=400, x_axis_label="x", y_axis_label="y", y_range=(-5, 105))
 p.line("x", "y", source=source, color="#9ab0c4")
-p.scatter("x", "y", source=source, size=12, color="#3a5785")
-p.add_tools(HoverTool(tooltips=[("x", "@x"), ("y", "@y{0.0}")]))
+points = p.scatter("x", "y", source=source, size=12, color="#3a5785")
+p.add_tools(HoverTool(renderers=[points], tooltips=[("x", "@x"), ("y", "@y{0.0}")]))
 
 table = DataTable(
     source=source,

@@ -149,26 +149,40 @@ class Shown:
         """Click on a point of a plot."""
         self.page.mouse.click(*self.place(plot, x, y))
 
-    def drag(self, plot: str | int, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Drag the mouse from one point of a plot to another."""
+    def drag(self, plot: str | int, start: tuple[float, float], *ends: tuple[float, float]) -> None:
+        """Drag the mouse from one point of a plot to others, straight from each to the next."""
         self.page.mouse.move(*self.place(plot, *start))
         self.page.mouse.down()
-        self.page.mouse.move(*self.place(plot, *end), steps=6)
+        for end in ends:
+            self.page.mouse.move(*self.place(plot, *end), steps=6)
         self.page.mouse.up()
 
-    def edit(self, row: int, column: int, text: str) -> None:
-        """Write into a cell of the table: double click, type, Enter."""
-        cell = self.find(".slick-row").nth(row).locator(".slick-cell").nth(column)
-        editor = cell.locator("input")
+    def hover(self, plot: str | int, x: float, y: float, *values: str) -> None:
+        """Point at a point of a plot until its tooltip has these values."""
+        self.page.mouse.move(*self.place(plot, x, y), steps=2)
+        tooltip = self.find(".bk-tooltip-row-value >> visible=true")
+        self.until(lambda: tooltip.all_inner_texts() == list(values), f"a tooltip says {values}")
+
+    def cell(self, row: int, column: int) -> Locator:
+        """A cell of the table."""
+        return self.find(".slick-row").nth(row).locator(".slick-cell").nth(column)
+
+    def edit(self, row: int, column: int, text: str, *, editor: str = "input") -> None:
+        """Write into a cell of the table, or choose in it ("select"): double click, type, Enter."""
+        cell = self.cell(row, column)
+        field = cell.locator(editor)
 
         def opened() -> bool:
             cell.dblclick()
             self.page.wait_for_timeout(100)
-            return editor.count() > 0
+            return field.count() > 0
 
         self.until(opened, "the cell can be edited")
-        editor.fill(text)
-        editor.press("Enter")
+        if editor == "select":
+            field.select_option(text)
+        else:
+            field.fill(text)
+        field.press("Enter")
 
 
 class Stage:
