@@ -72,6 +72,12 @@ CARD = """
 @media (max-width: 600px) { :host { grid-column: span %(phone)d } }
 """
 
+LEGEND = """
+:host { background: color-mix(in srgb, var(--card) 85%, transparent) !important }
+.bk-label { color: var(--soft) !important }
+"""
+"""Grid lines go on behind its words, faintly."""
+
 HEAD = """
 .bk-clearfix { width: 100% }
 h2 { font-size: 14px; font-weight: 600; margin: 0 }
@@ -138,7 +144,7 @@ def legend(plot: figure) -> None:
     plot.legend.background_fill_alpha = 0
     plot.legend.border_line_color = None
     plot.legend.label_text_font_size = "12px"
-    plot.legend.stylesheets = [".bk-label { color: var(--soft) !important }"]
+    plot.legend.stylesheets = [LEGEND]
     plot.legend.glyph_width = 14
     plot.legend.spacing = 12
 
