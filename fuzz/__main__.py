@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from bokeh_server.core.authorise import Actor
+from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import Joined
 from bokeh_server.core.log import Stored
@@ -52,7 +52,7 @@ def spoiled_input(seed: int) -> None:
 def frames(seed: int) -> None:
     """One socket and a few spoiled messages."""
     rng, assembler = random.Random(seed), Assembler()
-    room = Room.restore("d", "owner", Stored(None, {}, []))
+    room = Room.restore(Access("d", "owner"), Stored(None, {}, []))
     room.receive(Joined(1, "viewer", Actor("user", "owner")))
     for fragment in test_bad_input.fragments(rng):
         test_bad_input.converse(room, assembler, fragment)
