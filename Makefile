@@ -4,6 +4,7 @@ PY := .venv/bin/python
 TESTED := .venv/test.done
 WORKERS ?= auto
 export CHROMIUM
+BROWSERS := CHROMIUM_SHELL=$$(scripts/chromium shell) && CHROMIUM=$$(scripts/chromium) && export CHROMIUM_SHELL CHROMIUM
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -12,8 +13,7 @@ demo: .venv/demo.done ## start a server with live documents made from real data,
 	.venv/bin/bokeh-server demo
 
 test: $(TESTED) ## the whole suite, Chromium included
-	CHROMIUM_SHELL=$$(scripts/chromium shell) && CHROMIUM=$$(scripts/chromium) && export CHROMIUM_SHELL CHROMIUM && \
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(BROWSERS) && $(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(TESTED) ## ruff
 	$(PY) -m ruff check .
@@ -34,15 +34,14 @@ docs: $(TESTED) ## the tests that hold the docs against the code
 	$(PY) -m pytest tests/test_docs.py
 
 fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0 -o faulthandler_timeout=0
+	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0 -o faulthandler_timeout=0
 
 crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and power cuts of its database
 	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
 isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones, in Chromium
-	CHROMIUM=$$(scripts/chromium) && export CHROMIUM && \
-	ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/isolation
+	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/isolation
 
 bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
 	$(PY) -m bench
