@@ -113,6 +113,14 @@ def test_an_administrator_may_look_at_documents_of_others_and_take_them_away() -
     assert allowed(ADMIN, None) == set()
 
 
+def test_what_was_stored_before_there_were_accounts_is_the_administrators_and_nobody_elses() -> None:
+    left_behind = Access("d", DEFAULT_USER.name)
+    assert allowed(ADMIN, left_behind) == ON_DOCUMENTS
+    assert role_of(replace(ADMIN, public=True), left_behind) is None
+    assert role_of(replace(ADMIN, document="e"), left_behind) is None
+    assert allowed(BEN, left_behind) == allowed(HOLDER, left_behind) == allowed(ANONYMOUS, left_behind) == set()
+
+
 @pytest.mark.parametrize(
     ("scopes", "good_for"),
     [

@@ -3,7 +3,8 @@
 Everything is refused unless granted. Two things must both allow an action on a document: the *role* that the actor
 has there (from owning it, a grant, a link, or because it is published), and the *scopes* of what the actor showed
 (a login has all of them, a token those that it was made with). In single-user mode the only actor besides nobody is
-``defaultuser``, who owns every document.
+``defaultuser``, who owns every document; those that he has left behind when there are accounts are the
+administrators'.
 """
 
 from __future__ import annotations
@@ -200,5 +201,6 @@ def role_of(actor: Actor, access: Access) -> Role | None:
         roles += [role for link in actor.links if (role := access.links.get(link)) is not None]
         if actor.name:
             roles += [role for role in (access.grants.get(actor.name),) if role is not None]
-            roles += [Role.OWNER] if actor.name == access.owner else []
+            left_behind = access.owner == DEFAULT_USER.name and actor.admin
+            roles += [Role.OWNER] if actor.name == access.owner or left_behind else []
     return max(roles, default=None)

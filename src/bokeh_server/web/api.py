@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from bokeh_server.core import Payload
-from bokeh_server.core.authorise import Access, Action, Actor, Allowed, Refused, Role, may, role_of
+from bokeh_server.core.authorise import DEFAULT_USER, Access, Action, Actor, Allowed, Refused, Role, may, role_of
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.core.wire import exact
@@ -81,7 +81,7 @@ def answer(value: Any, status: int = 200) -> Response:
 async def documents(site: Site, request: Request) -> Response:
     """The documents that the user may see, the last changed first; with ``?title=`` only his own of that title.
 
-    His own, those shared with him, and those that are published.
+    His own, those shared with him, those that are published; an administrator's also those from before accounts.
     """
     actor, title = request.actor, request.query.get("title")
     found = []
@@ -96,7 +96,8 @@ async def documents(site: Site, request: Request) -> Response:
 async def visible(site: Site, actor: Actor) -> list[Info]:
     """The documents that may be of interest to a user, the last changed first."""
     ids = set(await site.accounts.sharing.shared_with(actor.name)) | await site.accounts.sharing.published()
-    infos = {info.id: info for info in await site.hub.documents(actor.name)}
+    owners = [actor.name, *([DEFAULT_USER.name] if actor.admin else [])]
+    infos = {info.id: info for owner in owners for info in await site.hub.documents(owner)}
     others = [await site.hub.look("", id) for id in ids - infos.keys()]
     found = [*infos.values(), *(info for info, _ in others if info is not None)]
     return sorted(found, key=lambda info: (-info.changed, info.id))
