@@ -32,9 +32,10 @@ def frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bool = 
 
 
 def message(msgtype: str, content: Any = None, msgid: str = "1", **more: Any) -> bytes:
-    """The three frames of a message without buffers."""
+    """The three frames of a message without buffers; bytes are content as it is."""
     header = {"msgid": msgid, "msgtype": msgtype, **more}
-    return b"".join(frame(orjson.dumps(part)) for part in (header, {}, {} if content is None else content))
+    last = content if isinstance(content, bytes) else orjson.dumps({} if content is None else content)
+    return b"".join(map(frame, (orjson.dumps(header), b"{}", last)))
 
 
 def change(value: object, model: str = "s1", attribute: str = "value") -> dict[str, Any]:

@@ -171,26 +171,80 @@ def test_fragments_that_are_no_message_get_an_error_and_their_close_code(
         assert other.until("PATCH-DOC")[1]["events"][0]["new"] == 3
 
 
+def patch(value: bytes) -> bytes:
+    """A patch that sets a property to a JSON text."""
+    event = b'{"kind":"ModelChanged","model":{"id":"s1"},"attr":"tags","new":%s}'
+    return message("PATCH-DOC", b'{"events":[' + event % value + b"]}")
+
+
+def array(**lie: object) -> bytes:
+    """A patch with an array of two numbers, or what it says of it."""
+    buffer = {"id": "b"}
+    told = {"type": "ndarray", "array": {"type": "bytes", "data": buffer}, "dtype": "float64", "order": "little"}
+    content = change([{**told, "shape": [2], **lie}], attribute="tags")
+    return message("PATCH-DOC", content, num_buffers=1) + frame(orjson.dumps(buffer)) + frame(bytes(16), BINARY)
+
+
+BEYOND = {
+    "kind": "ColumnsPatched",
+    "model": {"id": "c1"},
+    "attr": "data",
+    "patches": {"type": "map", "entries": [["n", [[2**63, 1]]]]},
+}
 REFUSED: dict[str, bytes] = {
     "content that is no JSON": frame(b'{"msgid":"1","msgtype":"PATCH-DOC"}') + frame(b"{}") + frame(b"{"),
     "no events": message("PATCH-DOC", {}),
     "an event of no kind": message("PATCH-DOC", {"events": [{"kind": "Explode"}]}),
     "an unknown model": message("PATCH-DOC", change(1, "nobody")),
+    "an unknown model after a known one": message(
+        "PATCH-DOC", {"events": change("half", attribute="title")["events"] + change(1, "nobody")["events"]}
+    ),
     "an unknown type": message("SHUTDOWN"),
     "a RESUME without a name": message("RESUME", {}),
     "a document that is none": message("PUSH-DOC", {"doc": 3}),
+    "lists that are 100,000 deep": patch(b"[" * 10**5 + b"]" * 10**5),
+    "objects that are 100,000 deep": patch(b'{"a":' * 10**5 + b"1" + b"}" * 10**5),
+    "a document that is 100,000 deep": message("PUSH-DOC", b'{"doc":' + b"[" * 10**5 + b"]" * 10**5 + b"}"),
+    "NaN": patch(b"NaN"),
+    "infinity": patch(b"[-Infinity]"),
+    "half of a surrogate pair": patch(b'"\\ud800"'),
+    "a number that is none": patch(b"1" * 400),
+    "an index of 2^63": message("PATCH-DOC", {"events": [BEYOND]}),
+    "an array of more than there is": array(shape=[3]),
+    "an array of less than there is": array(shape=[1]),
+    "an array of far too much": array(shape=[2**62, 2**62]),
+    "an array of minus two": array(shape=[-2]),
+    "an array of objects": array(dtype="object"),
+    "an array in another buffer": array(array={"type": "bytes", "data": {"id": "c"}}),
+    "an id that has another type": patch(b'[{"type":"object","name":"Div","id":"c1"}]'),
 }
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
-def test_messages_that_can_not_be_carried_out_are_refused_and_the_socket_stays(place: Place, data: bytes) -> None:
-    with Raw(place.port, place.document) as client:
+def test_messages_that_can_not_be_carried_out_are_refused_and_nobody_else_hears_of_them(
+    place: Place, data: bytes
+) -> None:
+    with Raw(place.port, place.document) as client, Raw(place.port, place.document) as other:
         client.pull()
+        before = other.pull()
         client.send(data)
         assert client.until("ERROR")[1]["traceback"] is None
         client.send(message("PATCH-DOC", change(4)) + message("SERVER-INFO-REQ"))
         client.until("SERVER-INFO-REPLY")
+        header, content = other.message()
+        assert (header["msgtype"], content) == ("PATCH-DOC", change(4))
+        before["roots"][0]["attributes"]["value"] = 4
+        assert other.pull() == before
     assert place.value() == 4
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64])
+def test_a_number_beyond_64_bits_reaches_others_as_it_is(place: Place, number: int) -> None:
+    with Raw(place.port, place.document) as client, Raw(place.port, place.document) as other:
+        other.pull()
+        client.send(patch(b"%d" % number) + message("PATCH-DOC", change(4)))
+        assert [other.message()[1]["events"][0]["new"] for _ in range(2)] == [number, 4]
+        assert other.pull()["roots"][0]["attributes"]["tags"] == number
 
 
 def test_a_peer_that_closes_is_answered_and_gone(place: Place) -> None:
