@@ -117,6 +117,12 @@ class Server:
         pids = [self.process.pid, *children(self.process.pid)]
         return sum(_rss_kb(pid) for pid in pids) * 1024 / 1e6
 
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds of the process so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def address(self, title: str) -> Address:
         """The socket of a new, empty document."""
         raise NotImplementedError

@@ -28,4 +28,5 @@ class Starting:
     def row(self, work: str, server: Server) -> dict[str, object]:
         """The figures of a server that has just started."""
         time.sleep(SETTLE)
-        return {"work": work, "server": server.name, "s": server.started, "mb": server.rss_mb}
+        figures = {"s": server.started, "cpu_s": server.cpu_s, "mb": server.rss_mb}
+        return {"work": work, "server": server.name, **figures}
