@@ -24,7 +24,7 @@ types: $(TESTED) ## mypy, strict, source and tests
 contracts: $(TESTED) ## who may import whom (import-linter)
 	.venv/bin/lint-imports --no-logo
 
-shape: $(TESTED) ## sizes of files and functions, broad excepts
+shape: $(TESTED) ## sizes of files and functions, broad excepts, tests : source
 	$(PY) scripts/shape
 
 coverage: $(TESTED) ## every file of core/ and accounts/: 100 % of its branches by its own test file
@@ -50,7 +50,7 @@ pictures: $(TESTED) ## the pictures of README and docs, from the real pages
 	CHROMIUM=$$(scripts/chromium) $(PY) scripts/pictures
 
 clean: ## forget .venv and all caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis .coverage* build dist
 
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*

@@ -78,3 +78,9 @@ def test_importing_a_part_does_not_load_what_it_must_not_know(module: str, absen
     code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_of_the_core_the_client_loads_the_wire_alone() -> None:
+    code = "import sys, bokeh_server.plotting; print([name for name in sys.modules if 'server.core.' in name])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['bokeh_server.core.wire']"
