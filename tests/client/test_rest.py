@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -54,9 +54,10 @@ def stranger() -> Iterator[str]:
 def test_another_web_server_is_not_taken_for_a_bokeh_server(stranger: str) -> None:
     rest = Rest(stranger, {})
     with pytest.raises(ServerAway, match="says HTTP 501"):
-        rest.document("title")
-    with pytest.raises(ServerAway, match="is no bokeh-server"):
-        rest.info("title")
+        rest.request("POST", "api/v1/documents", {})
+    for look in (rest.document, rest.info):
+        with pytest.raises(ServerAway, match="is no bokeh-server"):
+            look("title")
 
 
 def test_a_document_is_made_once_and_found_by_title_and_id(live: RunningServer, title: str) -> None:
@@ -76,6 +77,51 @@ def test_a_path_without_a_server_is_said_to_be_that(live: RunningServer) -> None
 def test_a_title_that_is_no_unicode_is_refused_here(live: RunningServer) -> None:
     with pytest.raises(BadMessage, match="surrogates"):
         Rest(f"{live.url}/", {}).document("\ud800")
+
+
+def test_a_document_that_exists_is_found_by_one_request(
+    live: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest, asked = Rest(f"{live.url}/", {}), []
+    made = rest.document(title)
+    request = rest.request
+
+    def noted(method: str, path: str, body: object = None) -> object:
+        asked.append(method)
+        return request(method, path, body)
+
+    monkeypatch.setattr(rest, "request", noted)
+    assert rest.document(title)["id"] == made["id"]
+    assert asked == ["GET"]
+
+
+def test_two_programs_that_make_one_document_at_once_get_the_same(live: RunningServer, title: str) -> None:
+    class Slow(Rest):
+        """Another program makes the document right after this one has found none; ``after`` is done then."""
+
+        def request(self, method: str, path: str, body: object = None, *, known: bool = True) -> object:
+            if method == "POST":
+                others.append(other.document(title)["id"])
+                with pytest.raises(Conflict):
+                    super().request(method, path, body)
+                after()
+                raise Conflict
+            return super().request(method, path, body, known=known)
+
+    others: list[str] = []
+    other, slow = Rest(f"{live.url}/", {}), Slow(f"{live.url}/", {})
+    after: Callable[[], object] = lambda: None  # noqa: E731
+    assert slow.document(title)["id"] == others[0]
+    other.request("DELETE", f"api/v1/documents/{others[0]}")
+    after = lambda: other.request("DELETE", f"api/v1/documents/{others[1]}")  # noqa: E731
+    with pytest.raises(NotFound, match="deleted just now"):
+        slow.document(title)
+
+
+@pytest.mark.parametrize("wrong", ["", "  ", "x" * 201, "x" * 100_000, "a\nb"])
+def test_what_is_no_title_is_said_by_the_server(live: RunningServer, wrong: str) -> None:
+    with pytest.raises(BadMessage, match="A title has 1 to 200 printable characters"):
+        Rest(f"{live.url}/", {}).document(wrong)
 
 
 @pytest.mark.parametrize("odd", [" {} ", "{}/b", "{}\\b", "100% {}?#&+", "{}\N{SNOWMAN}\"'"])

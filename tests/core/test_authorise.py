@@ -59,7 +59,7 @@ def test_only_an_administrator_sees_to_the_accounts_of_others() -> None:
     assert may(ADMIN, Action.ADMINISTER) == Allowed()
     assert may(ANNA, Action.ADMINISTER) == Refused("Only an administrator may do this.")
     assert may(replace(ADMIN, scopes=frozenset({Scope.WRITE})), Action.ADMINISTER) == Refused(
-        "This token is not good for that."
+        "This token is not good for that: it needs the scope manage, and has write."
     )
 
 
@@ -136,7 +136,19 @@ def test_what_was_stored_before_there_were_accounts_is_the_administrators_and_no
 def test_a_token_is_good_for_its_scopes_only(scopes: tuple[Scope, ...], good_for: set[Action]) -> None:
     assert allowed(token(*scopes), ANNAS) == good_for
     for action in ON_DOCUMENTS - good_for:
-        assert may(token(*scopes), action, ANNAS) == Refused("This token is not good for that.")
+        refused = may(token(*scopes), action, ANNAS)
+        assert isinstance(refused, Refused)
+        assert refused.reason.startswith("This token is not good for that: it needs the scope ")
+        assert not refused.hidden
+
+
+def test_a_token_is_told_what_scope_it_needs_and_has() -> None:
+    told = "This token is not good for that: it needs the scope read or write or manage, and has stream."
+    assert may(token(Scope.STREAM), Action.VIEW, ANNAS) == may(token(Scope.STREAM), Action.LIST) == Refused(told)
+    told = "This token is not good for that: it needs the scope write, and has read and manage."
+    assert may(token(Scope.MANAGE, Scope.READ), Action.EDIT, ANNAS) == Refused(told)
+    told = "This token is not good for that: it needs the scope manage, and has none."
+    assert may(token(), Action.SHARE, ANNAS) == Refused(told)
 
 
 def test_a_token_gives_no_more_than_its_user_has() -> None:
@@ -149,7 +161,8 @@ def test_a_token_for_one_document_is_good_for_no_other() -> None:
     assert may(limited, Action.VIEW, replace(ANNAS, document="e")) == Refused("There is no such document.", hidden=True)
     assert may(limited, Action.LIST) == may(limited, Action.STORE) == Allowed()
     for action in (Action.CREATE, Action.ACCOUNT, Action.ADMINISTER):
-        assert may(replace(limited, admin=True), action) == Refused("This token is not good for that.")
+        told = "This token is not good for that: it is for one document."
+        assert may(replace(limited, admin=True), action) == Refused(told)
     assert allowed(replace(limited, admin=True), replace(ANNAS, document="e")) == set()
 
 

@@ -466,9 +466,8 @@ def test_what_administrators_do_nobody_else_can(town: Town) -> None:
     ]
     for method, path, body in asked:
         assert told(person(method, API + path, body), 403) == "Only an administrator may do this."
-        assert (
-            told(town.root.token("read", "write")(method, API + path, body), 403) == "This token is not good for that."
-        )
+        needs = "This token is not good for that: it needs the scope manage, and has read and write."
+        assert told(town.root.token("read", "write")(method, API + path, body), 403) == needs
         assert told(town.nobody(method, API + path, body), 401) == "Log in first."
     assert person("GET", "/bokeh/users", Accept="text/html").status == 403
     assert town.root("GET", "/bokeh/users").status == 200

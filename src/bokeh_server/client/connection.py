@@ -82,6 +82,8 @@ class Connection:
         self._unfit = 0
         """Up to this number the whole document can't wait in the place of its changes."""
         self._refused: dict[int, BokehServerError] = {}
+        self._first = 0
+        """The number of what ``start`` has pushed: ``stored`` raises why that is refused, the log is silent."""
         self._doubting = threading.Lock()
         self._doubt: int | None = None
         self._pulls = (0.0, AGAIN)
@@ -93,7 +95,7 @@ class Connection:
         """Watch the document and connect. With ``push`` it goes to the server as it is: returns the number of that."""
         self.replica.attach()
         self.clock.attach()
-        number = self.replica.push() if push else 0
+        number = self._first = self.replica.push() if push else 0
         if not push:
             self.dialogue.pull(asked=True)
         self.transport.start()
@@ -230,7 +232,8 @@ class Connection:
             case Refused(entry, code, text):
                 if entry.msgtype == "PUSH-DOC":
                     self._refused[entry.number] = error_of(code, text)
-                log.error("%s: the server refused a change: %s", self.name, text)
+                if entry.number != self._first:
+                    log.error("%s: the server refused a change: %s", self.name, text)
             case Resync("replaced"):
                 log.warning("%s: another program has replaced the document", self.name)
             case Presence() as presence:
@@ -267,7 +270,8 @@ class Connection:
         self._suspected = (number, self._suspected[1] + 1 if number == self._suspected[0] else 1)
         entry = self.outbox.refuse(number) if number is not None and self._suspected[1] >= TRIES else None
         if entry is not None:
-            log.error("%s: a change is not sent any more: %s", self.name, reason)
+            if entry.number != self._first:
+                log.error("%s: a change is not sent any more: %s", self.name, reason)
             if entry.msgtype == "PUSH-DOC":
                 self._refused[entry.number] = BadMessage(f"The server does not take this document: {reason}.")
             self.dialogue.pull()
@@ -292,7 +296,7 @@ class Connection:
 
     def _found(self, writer: bool) -> None:
         self._away_since = None
-        if not writer:
+        if not writer and not self.outbox.replaces:  # that is refused with more words
             log.warning("%s: you may see this document, not change it", self.name)
 
     def _relieve(self) -> None:

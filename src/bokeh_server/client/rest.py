@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from bokeh_server.errors import BadMessage, BokehServerError, ClientError, Conflict, NotFound, ServerAway, ServerFault
+from bokeh_server.limits import LIMITS
 
 log = logging.getLogger("bokeh_server.client")
 TIMEOUT = 30.0
@@ -79,15 +80,27 @@ class Rest:
                 )
 
     def document(self, title: str) -> dict[str, Any]:
-        """What the server tells of the document ``title``, which is made where it does not exist."""
-        try:
-            made: dict[str, Any] = self.request("POST", "api/v1/documents", {"title": title})
-            return made
-        except Conflict:
-            listed: list[dict[str, Any]] = self.request("GET", f"api/v1/documents?title={quote(title)}")
-            if not listed:
-                raise NotFound(f"The document {title!r} was deleted just now.") from None
-            return listed[0]  # not by its path: "a/b", "." and what looks like an id are no parts of one
+        """What the server tells of this user's document ``title``, which is made where it does not exist.
+
+        It is looked for first: a token that may not make documents, or is good for one only, does not need to.
+        """
+        found = self._titled(title)
+        if found is None:
+            try:
+                found = self.request("POST", "api/v1/documents", {"title": title})
+            except Conflict:  # another program was faster
+                found = self._titled(title)
+        if found is None:
+            raise NotFound(f"The document {title!r} was deleted just now.")
+        return found
+
+    def _titled(self, title: str) -> dict[str, Any] | None:
+        """This user's document of this title; not by its path: "a/b", "." and what looks like an id are no parts of
+        one."""
+        if len(title.strip()) > LIMITS.title:
+            return None  # the server says what a title is where one is to be made
+        listed: list[dict[str, Any]] = self.request("GET", f"api/v1/documents?title={quote(title)}")
+        return next(iter(listed), None)
 
     def info(self, name: str) -> dict[str, Any]:
         """What the server tells of a document by id or title."""
@@ -108,8 +121,11 @@ def agent() -> str:
 
 
 def quote(name: str) -> str:
-    """A title or id as one part of a path or query."""
-    return urllib.parse.quote(name, safe="")
+    """A title, name or id as one part of a path or query; ``BadMessage`` where it is no Unicode."""
+    try:
+        return urllib.parse.quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise BadMessage(f"This can't be sent: {error}.") from None
 
 
 def away(root: str, reason: object) -> ServerAway:

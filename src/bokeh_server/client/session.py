@@ -25,7 +25,7 @@ from bokeh.model import Model
 from bokeh_server.client import keys
 from bokeh_server.client.connection import GOODBYE, Connection
 from bokeh_server.client.plainly import say_plainly
-from bokeh_server.client.rest import Rest
+from bokeh_server.client.rest import Rest, quote
 from bokeh_server.errors import BadSetting, ClientError, NotFound, Unauthorized
 
 log = logging.getLogger("bokeh_server.client")
@@ -297,7 +297,7 @@ class Session:
         """
         path = f"api/v1/documents/{self._docid()}"
         if username is not None:
-            self._rest.request("PUT", f"{path}/grants/{urllib.parse.quote(username, safe='')}", {"role": role})
+            self._rest.request("PUT", f"{path}/grants/{quote(username)}", {"role": role})
             return self.link
         made = self._rest.request(
             "POST", f"{path}/links", {"role": role, "name": name, "seconds": seconds, "most": most}
@@ -306,7 +306,7 @@ class Session:
 
     def unshare(self, username: str) -> None:
         """Share the document with a user no longer."""
-        path = f"api/v1/documents/{self._docid()}/grants/{urllib.parse.quote(username, safe='')}"
+        path = f"api/v1/documents/{self._docid()}/grants/{quote(username)}"
         self._rest.request("DELETE", path)
 
     # The end

@@ -162,6 +162,7 @@ class Refused:
 LOG_IN = "Log in first."
 ONLY_SEEN = "You may see this document, not change it."
 NOT_THERE = "There is no such document."
+OTHER_DOCUMENTS = "This token is not good for that: it is for one document."
 
 
 def may(actor: Actor, action: Action, access: Access | None = None) -> Allowed | Refused:
@@ -172,8 +173,10 @@ def may(actor: Actor, action: Action, access: Access | None = None) -> Allowed |
         return Allowed()
     if not actor.name:
         return Refused(LOG_IN)
-    if actor.scopes.isdisjoint(SCOPES[action]) or (actor.document is not None and action not in NOT_LIMITED):
-        return Refused("This token is not good for that.")
+    if actor.scopes.isdisjoint(SCOPES[action]):
+        return Refused(out_of_scope(actor, action))
+    if actor.document is not None and action not in NOT_LIMITED:
+        return Refused(OTHER_DOCUMENTS)
     if action is Action.ADMINISTER and not actor.admin:
         return Refused("Only an administrator may do this.")
     return Allowed()
@@ -186,7 +189,7 @@ def may_with(actor: Actor, action: Action, access: Access | None) -> Allowed | R
     if role is None and not supervised:
         return Refused(NOT_THERE if actor.name else LOG_IN, hidden=True)
     if actor.scopes.isdisjoint(SCOPES[action]):
-        return Refused("This token is not good for that.")
+        return Refused(out_of_scope(actor, action))
     if (role is not None and role >= ROLES[action]) or (supervised and action in BY_ADMINISTRATORS):
         return Allowed()
     return Refused(ONLY_SEEN if role is Role.VIEWER else "Only the owner may do this.")
@@ -204,3 +207,12 @@ def role_of(actor: Actor, access: Access) -> Role | None:
             left_behind = access.owner == DEFAULT_USER.name and actor.admin
             roles += [Role.OWNER] if actor.name == access.owner or left_behind else []
     return max(roles, default=None)
+
+
+def out_of_scope(actor: Actor, action: Action) -> str:
+    """What is told to whom shows a token that has none of the scopes of an action."""
+    has, needs = ([scope for scope in Scope if scope in some] for some in (actor.scopes, SCOPES[action]))
+    return (
+        "This token is not good for that: "
+        f"it needs the scope {' or '.join(needs)}, and has {' and '.join(has) or 'none'}."
+    )

@@ -265,8 +265,7 @@ class Room:
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
-        if not self._may(client, Action.EDIT):
-            raise Forbidden
+        self._ensure_may(client.actor, Action.EDIT, b"")
         number = message.header.number
         if number is not None and client.ours and number <= self.numbers.get(client.name, 0):
             return self._when_durable(self._ok(key, message, self.seq))
