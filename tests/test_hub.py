@@ -12,7 +12,7 @@ from bokeh_server.core.events import Close, Effect, Send
 from bokeh_server.core.log import Record
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Outgoing
-from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, StoreFull
+from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, StoreFull
 from bokeh_server.hub import Hub, gathered, new_id
 from bokeh_server.store.memory import MemoryStore
 from tests.hubs import DOCUMENT, Line, change, run, send, settled
@@ -147,9 +147,9 @@ def test_who_may_not_edit_can_neither_patch_nor_replace() -> None:
 def test_a_title_is_short_and_printable(title: str) -> None:
     async def test(hub: Hub) -> None:
         info = await hub.create("defaultuser", "good")
-        with pytest.raises(BadMessage, match="printable"):
+        with pytest.raises(BadValue, match="printable"):
             await hub.create("defaultuser", title)
-        with pytest.raises(BadMessage, match="printable"):
+        with pytest.raises(BadValue, match="printable"):
             await hub.rename(info.id, title)
 
     run(test)

@@ -3,7 +3,8 @@
     BokehServerError
     ├── ClientError                  the peer's or the user's fault: say what to do
     │   ├── BadMessage               a frame, JSON text or patch that is malformed
-    │   │   └── TooLarge             it is over one of the bounds of limits.py
+    │   │   ├── TooLarge             it is over one of the bounds of limits.py
+    │   │   └── BadValue             a name, password, title or number that can't be one
     │   ├── RefusedPatch             well-formed, but this document can't take it
     │   │   ├── UnknownModel         it names a model that the document does not have
     │   │   └── TypeClash            an id, attribute or column exists with another type
@@ -73,6 +74,12 @@ class TooLarge(BadMessage):
     code = "too-large"
     status = 413
     close = 1009
+
+
+class BadValue(BadMessage, OneLine):
+    """This name, password, title or number can't be one; choose another."""
+
+    code = "bad-value"
 
 
 class RefusedPatch(ClientError):

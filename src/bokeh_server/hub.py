@@ -48,7 +48,7 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Outgoing
-from bokeh_server.errors import AccessRevoked, BadMessage, BokehServerError, NotFound, ServerFault, StoreFailed
+from bokeh_server.errors import AccessRevoked, BadValue, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store
@@ -195,7 +195,7 @@ class Hub:
         """A new, empty document; ``Conflict`` where the owner has one of that title."""
         title = title.strip()
         if not title or len(title) > self._limits.title or not title.isprintable():
-            raise BadMessage(f"A title has 1 to {self._limits.title} printable characters.")
+            raise BadValue(f"A title has 1 to {self._limits.title} printable characters.")
         now = time.time()
         info = Info(new_id(), owner, title, created=now, changed=now)
         await self._store.create(info)
@@ -234,7 +234,7 @@ class Hub:
         """Give a document another title; ``Conflict`` where its owner has one of that title."""
         title = title.strip()
         if not title or len(title) > self._limits.title or not title.isprintable():
-            raise BadMessage(f"A title has 1 to {self._limits.title} printable characters.")
+            raise BadValue(f"A title has 1 to {self._limits.title} printable characters.")
         await self._store.rename(document, title)
         self._board_changed()
 

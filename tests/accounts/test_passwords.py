@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher, Type
 
 from bokeh_server.accounts.passwords import AT_ONCE, LONGEST, Passwords, ensure_good, normal
-from bokeh_server.errors import BadMessage
+from bokeh_server.errors import BadValue
 from tests.accounts.ledgers import CHEAP, GOOD, cheap
 
 
@@ -114,13 +114,13 @@ def test_any_password_of_some_length_will_do(password: str) -> None:
 
 @pytest.mark.parametrize("password", ["", "x" * 7, "x" * (LONGEST + 1)])
 def test_a_password_that_is_too_short_or_endless_is_refused(password: str) -> None:
-    with pytest.raises(BadMessage, match="8 to 1000 characters"):
+    with pytest.raises(BadValue, match="8 to 1000 characters"):
         ensure_good(password, "anna")
 
 
 @pytest.mark.parametrize("password", ["PassWord1", "12345678", "annamaria", "AnnaMaria"])
 def test_a_password_that_anybody_would_try_is_refused(password: str) -> None:
-    with pytest.raises(BadMessage, match="first that anybody would try"):
+    with pytest.raises(BadValue, match="first that anybody would try"):
         ensure_good(password, "AnnaMaria")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bokeh_server.accounts.sharing import Link, Sharing
 from bokeh_server.core.authorise import Access, Role
-from bokeh_server.errors import BadMessage, NotFound
+from bokeh_server.errors import BadValue, NotFound
 from bokeh_server.store import Info, Ledger
 from bokeh_server.store.schema import grants, links, published
 from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory
@@ -69,9 +69,9 @@ async def test_a_user_has_one_role_in_a_document_the_one_given_last(ledger: Ledg
 async def test_nobody_becomes_an_owner_by_a_grant_or_a_link(ledger: Ledger, clock: Clock) -> None:
     await add_user(ledger, "ben")
     sharing = Sharing(ledger, clock)
-    with pytest.raises(BadMessage, match="one owner"):
+    with pytest.raises(BadValue, match="one owner"):
         await sharing.grant("d", "ben", Role.OWNER)
-    with pytest.raises(BadMessage, match="viewer or an editor"):
+    with pytest.raises(BadValue, match="viewer or an editor"):
         await sharing.make_link("d", "", Role.OWNER)
     assert await sharing.access(D) == Access("d", "anna")
 
@@ -190,7 +190,7 @@ async def test_a_link_is_changed_at_its_own_document_only(ledger: Ledger, clock:
 def test_a_link_that_can_not_be_is_refused(settings: dict[str, Any], words: str) -> None:
     @on_memory
     async def test_it(ledger: Ledger, clock: Clock) -> None:
-        with pytest.raises(BadMessage, match=words):
+        with pytest.raises(BadValue, match=words):
             await Sharing(ledger, clock).make_link("d", **{"name": "", "role": Role.VIEWER, **settings})
         assert await count(ledger, links) == 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from bokeh_server.accounts.tokens import MOST, SELDOM, Token, Tokens
 from bokeh_server.core.authorise import ALL_SCOPES, Actor, Scope
-from bokeh_server.errors import BadMessage, Conflict, NotFound, Unauthorized
+from bokeh_server.errors import BadValue, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import tokens
 from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory, proof_of
@@ -109,7 +109,7 @@ async def test_a_token_ends_and_is_forgotten_a_month_later(ledger: Ledger, clock
 def test_a_token_that_can_not_be_is_refused(settings: dict[str, Any], words: str) -> None:
     @on_memory
     async def test_it(ledger: Ledger, clock: Clock) -> None:
-        with pytest.raises(BadMessage, match=words):
+        with pytest.raises(BadValue, match=words):
             await Tokens(ledger, clock).make("anna", **{"name": "a job", "scopes": [Scope.READ], **settings})
         assert await count(ledger, tokens) == 0
 

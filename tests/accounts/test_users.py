@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from bokeh_server.accounts.attempts import PAIR, UNINVITED, Attempts
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Registration, User, Users, canonical
-from bokeh_server.errors import BadMessage, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
+from bokeh_server.errors import BadValue, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import documents, invitations, users
 from tests.accounts.ledgers import CHEAP, GOOD, Clock, cheap, count, dump, on_both, on_memory
@@ -175,7 +175,7 @@ def test_a_name_has_one_spelling(name: str) -> None:
     ["", " ", "x" * 65, ".anna", "-anna", "_anna", "an na", "anna/", "änna", "anna\n.", "a\x00", "аnna", *RESERVED],
 )
 def test_a_name_that_looks_like_another_or_is_reserved_is_refused(name: str) -> None:
-    with pytest.raises(BadMessage, match="1 to 64"):
+    with pytest.raises(BadValue, match="1 to 64"):
         canonical(name)
 
 
@@ -224,8 +224,8 @@ async def test_where_registration_is_not_open_it_says_whom_to_ask(ledger: Ledger
 async def test_a_name_or_password_that_can_not_be_one_is_refused_first(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "open")
     for name, password in (("a b", GOOD), ("anna", "short"), ("annamaria", "annamaria")):
-        await refused(BadMessage, known.register(name, password, invitation=None, address=HERE))
-        await refused(BadMessage, known.create(name, password))
+        await refused(BadValue, known.register(name, password, invitation=None, address=HERE))
+        await refused(BadValue, known.create(name, password))
     assert await count(ledger, users) == 0
 
 
@@ -368,7 +368,7 @@ async def test_another_password_takes_the_place_of_the_old_one(ledger: Ledger, c
     await known.set_password("anna", "another password")
     await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
     await known.log_in("anna", "another password", address=HERE)
-    await refused(BadMessage, known.set_password("anna", "short"))
+    await refused(BadValue, known.set_password("anna", "short"))
 
 
 @on_memory

@@ -10,7 +10,7 @@ import pytest
 
 from bokeh_server.client.rest import Rest, error_of, problem
 from bokeh_server.errors import (
-    BadMessage,
+    BadValue,
     ClientError,
     Conflict,
     NotFound,
@@ -75,7 +75,7 @@ def test_a_path_without_a_server_is_said_to_be_that(live: RunningServer) -> None
 
 
 def test_a_title_that_is_no_unicode_is_refused_here(live: RunningServer) -> None:
-    with pytest.raises(BadMessage, match="surrogates"):
+    with pytest.raises(BadValue, match="surrogates"):
         Rest(f"{live.url}/", {}).document("\ud800")
 
 
@@ -120,7 +120,7 @@ def test_two_programs_that_make_one_document_at_once_get_the_same(live: RunningS
 
 @pytest.mark.parametrize("wrong", ["", "  ", "x" * 201, "x" * 100_000, "a\nb"])
 def test_what_is_no_title_is_said_by_the_server(live: RunningServer, wrong: str) -> None:
-    with pytest.raises(BadMessage, match="A title has 1 to 200 printable characters"):
+    with pytest.raises(BadValue, match="A title has 1 to 200 printable characters"):
         Rest(f"{live.url}/", {}).document(wrong)
 
 

@@ -139,7 +139,7 @@ def test_arrays_come_back_inline_and_bokeh_reads_them(shared: Shared) -> None:
 
 @pytest.mark.parametrize("title", ["", " ", "a\nb", "a\u200bb", "x" * 201, "\u202egpj.exe"])
 def test_a_title_that_can_not_be_shown_is_refused(shared: Shared, title: str) -> None:
-    problem(ask(shared.port, "POST", DOCUMENTS, body=json.dumps({"title": title}).encode()), 400, "bad-message")
+    problem(ask(shared.port, "POST", DOCUMENTS, body=json.dumps({"title": title}).encode()), 400, "bad-value")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_title_that_can_not_be_part_of_a_path_is_found_by_asking_for_it(shared
     found = ask(shared.port, "GET", f"{DOCUMENTS}?title=run%203%2F4%20%5C%20b").json
     assert [document["id"] for document in found] == [made["id"]]
     assert ask(shared.port, "GET", f"{DOCUMENTS}?title=run").json == []
-    problem(ask(shared.port, "GET", f"{DOCUMENTS}/run%203%2F4%20%5C%20b"), 400, "bad-message")
+    problem(ask(shared.port, "GET", f"{DOCUMENTS}/run%203%2F4%20%5C%20b"), 400, "bad-value")
 
 
 def test_spaces_around_a_title_do_not_matter(shared: Shared) -> None:

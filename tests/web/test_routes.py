@@ -10,7 +10,7 @@ import pytest
 
 from bokeh_server.adapters.asgi import create_app
 from bokeh_server.core.authorise import ON_DOCUMENTS, Action
-from bokeh_server.errors import BadMessage, MethodNotAllowed, NotFound
+from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
 from bokeh_server.web.guard import Guard
 from bokeh_server.web.routes import ROUTES, Route, Table
 from tests.web.asking import call
@@ -70,7 +70,7 @@ def test_the_table_finds_routes_and_says_what_is_wrong_otherwise() -> None:
         table.match("POST", "/bokeh/ping")
     with pytest.raises(MethodNotAllowed):
         table.match("WEBSOCKET", "/bokeh/ping")
-    with pytest.raises(BadMessage):
+    with pytest.raises(BadValue):
         table.match("GET", "/bokeh/p%69ng")
 
 

@@ -13,7 +13,7 @@ import unicodedata
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from bokeh_server.errors import BadMessage
+from bokeh_server.errors import BadValue
 
 SHORTEST, LONGEST = 8, 1000
 AT_ONCE = 2
@@ -52,11 +52,11 @@ class Passwords:
 
 
 def ensure_good(password: str, name: str) -> None:
-    """``BadMessage`` for a password that nobody should have. No rules about kinds of characters (NIST SP 800-63B)."""
+    """``BadValue`` for a password that nobody should have. No rules about kinds of characters (NIST SP 800-63B)."""
     if not SHORTEST <= len(password) <= LONGEST:
-        raise BadMessage(f"A password has {SHORTEST} to {LONGEST} characters.")
+        raise BadValue(f"A password has {SHORTEST} to {LONGEST} characters.")
     if password.casefold() in (name.casefold(), "password", "12345678", "123456789", "qwertyui", "password1"):
-        raise BadMessage("This password is the first that anybody would try; choose another.")
+        raise BadValue("This password is the first that anybody would try; choose another.")
 
 
 def normal(password: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.sql import ColumnElement
 
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.core.authorise import Access, Role
-from bokeh_server.errors import BadMessage, NotFound
+from bokeh_server.errors import BadValue, NotFound
 from bokeh_server.store import Info, Ledger
 from bokeh_server.store.schema import grants, links, published, users
 
@@ -75,7 +75,7 @@ class Sharing:
     async def grant(self, document: str, user: str, role: Role) -> None:
         """Make a user a viewer or an editor of a document; ``NotFound`` where there is no such user."""
         if role is Role.OWNER:
-            raise BadMessage("A document has one owner; others can be viewers or editors.")
+            raise BadValue("A document has one owner; others can be viewers or editors.")
         user = user.strip().lower()
 
         def job(connection: Connection) -> None:
@@ -99,11 +99,11 @@ class Sharing:
     ) -> tuple[str, Link]:
         """The text of a new link, which is never shown again, and what lists show of it."""
         if role is Role.OWNER:
-            raise BadMessage("A link makes a viewer or an editor of who opens it.")
+            raise BadValue("A link makes a viewer or an editor of who opens it.")
         if len(name) > 100 or not name.isprintable():
-            raise BadMessage("The name of a link has at most 100 printable characters.")
+            raise BadValue("The name of a link has at most 100 printable characters.")
         if (seconds is not None and not 0 < seconds < 1e10) or (most is not None and not 0 < most < 2**31):
-            raise BadMessage("The life of a link is a number of seconds, how often it opens a count; both more than 0.")
+            raise BadValue("The life of a link is a number of seconds, how often it opens a count; both more than 0.")
         key, now = new_key("link"), self._clock()
         link = Link(key.id, name, role, True, 0, most, now, None if seconds is None else now + seconds)
         row = {name: getattr(link, name) for name in Link.__slots__} | {"role": int(role)}

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import Actor, Scope
-from bokeh_server.errors import BadMessage, Conflict, NotFound, Unauthorized
+from bokeh_server.errors import BadValue, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import tokens, users
 
@@ -58,11 +58,11 @@ class Tokens:
         """
         name, wanted = name.strip(), frozenset(scopes)
         if not name or len(name) > 100 or not name.isprintable():
-            raise BadMessage("The name of a token has 1 to 100 printable characters.")
+            raise BadValue("The name of a token has 1 to 100 printable characters.")
         if not wanted:
-            raise BadMessage(f"A token is good for one or more of: {', '.join(Scope)}.")
+            raise BadValue(f"A token is good for one or more of: {', '.join(Scope)}.")
         if seconds is not None and not 0 < seconds < 1e10:
-            raise BadMessage("The life of a token is a number of seconds, more than 0.")
+            raise BadValue("The life of a token is a number of seconds, more than 0.")
         key, now = new_key("token"), self._clock()
         token = Token(key.id, name, wanted, document, now, None, None if seconds is None else now + seconds)
 

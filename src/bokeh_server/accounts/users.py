@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from bokeh_server.accounts.attempts import Attempts
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.accounts.passwords import Passwords, ensure_good
-from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, Unauthorized
+from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import documents, invitations, users
 
@@ -82,7 +82,7 @@ class Users:
     async def register(self, name: str, password: str, *, invitation: str | None, address: str) -> Proof:
         """Make an account, by an invitation or because registration is open.
 
-        Raises ``Forbidden`` where neither is so, ``Conflict`` for a name that is taken, ``BadMessage`` for a name or
+        Raises ``Forbidden`` where neither is so, ``Conflict`` for a name that is taken, ``BadValue`` for a name or
         password that can't be one, ``TooManyAttempts``.
         """
         name = canonical(name)
@@ -214,10 +214,10 @@ class Users:
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a user's name; ``BadMessage`` where it can't be one."""
+    """The one spelling of a user's name; ``BadValue`` where it can't be one."""
     name = name.strip().lower()
     if not NAME.fullmatch(name) or name in RESERVED:
-        raise BadMessage("A user name has 1 to 64 letters, digits, dots, dashes or underscores, and is not reserved.")
+        raise BadValue("A user name has 1 to 64 letters, digits, dots, dashes or underscores, and is not reserved.")
     return name
 
 

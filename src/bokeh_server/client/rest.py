@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from bokeh_server.errors import BadMessage, BokehServerError, ClientError, Conflict, NotFound, ServerAway, ServerFault
+from bokeh_server.errors import BadValue, BokehServerError, ClientError, Conflict, NotFound, ServerAway, ServerFault
 from bokeh_server.limits import LIMITS
 
 log = logging.getLogger("bokeh_server.client")
@@ -44,7 +44,7 @@ class Rest:
             try:
                 data = orjson.dumps(body)
             except orjson.JSONEncodeError as error:
-                raise BadMessage(f"This can't be sent: {error}.") from None
+                raise BadValue(f"This can't be sent: {error}.") from None
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self.root + path, data, headers, method=method)  # noqa: S310 - checked root
         try:
@@ -121,11 +121,11 @@ def agent() -> str:
 
 
 def quote(name: str) -> str:
-    """A title, name or id as one part of a path or query; ``BadMessage`` where it is no Unicode."""
+    """A title, name or id as one part of a path or query; ``BadValue`` where it is no Unicode."""
     try:
         return urllib.parse.quote(name, safe="")
     except UnicodeEncodeError as error:
-        raise BadMessage(f"This can't be sent: {error}.") from None
+        raise BadValue(f"This can't be sent: {error}.") from None
 
 
 def away(root: str, reason: object) -> ServerAway:

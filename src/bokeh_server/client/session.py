@@ -92,7 +92,7 @@ class Session:
         """Make an account and keep its key, so that the next run needs neither name nor password.
 
         ``invitation`` is the link or the text of one, where the server asks for it. Raises ``Conflict`` for a name
-        that is taken, ``Forbidden`` where registration is closed, ``BadMessage`` for a name or password that can't be
+        that is taken, ``Forbidden`` where registration is closed, ``BadValue`` for a name or password that can't be
         one.
         """
         body = {"username": username, "password": password}

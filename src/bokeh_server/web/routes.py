@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
-from bokeh_server.errors import BadMessage, MethodNotAllowed, NotFound
+from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
 from bokeh_server.web import account, api, openapi, pages, share, socket
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
@@ -149,11 +149,11 @@ class Table:
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route of a request and the parts of its path, still quoted.
 
-        ``path`` is below the prefix. Raises ``BadMessage`` for a path that is not in its canonical form,
+        ``path`` is below the prefix. Raises ``BadValue`` for a path that is not in its canonical form,
         ``NotFound`` without a route, ``MethodNotAllowed`` where only the method is wrong. HEAD is answered as GET.
         """
         if not canonical(path):
-            raise BadMessage("This path is not in its canonical form.")
+            raise BadValue("This path is not in its canonical form.")
         method = "GET" if method == "HEAD" else method
         there = False
         for pattern, route in self._routes:
