@@ -136,6 +136,9 @@ def test_titles_that_mean_something_in_a_path_are_found_again(live: RunningServe
     for name in (".", "..", other):
         made = rest.document(name)
         assert (made["title"], rest.document(name)["id"]) == (name, made["id"])
+    assert rest.info("..")["title"] == ".."
+    with pytest.raises(NotFound, match="There is no document 'a/b/c'"):
+        rest.info("a/b/c")
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

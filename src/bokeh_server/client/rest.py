@@ -95,15 +95,20 @@ class Rest:
         return found
 
     def _titled(self, title: str) -> dict[str, Any] | None:
-        """This user's document of this title; not by its path: "a/b", "." and what looks like an id are no parts of
-        one."""
+        """This user's document of this title; not by its path: "a/b" and "." are no parts of one, and an id may look
+        like a title."""
         if len(title.strip()) > LIMITS.title:
             return None  # the server says what a title is where one is to be made
         listed: list[dict[str, Any]] = self.request("GET", f"api/v1/documents?title={quote(title)}")
         return next(iter(listed), None)
 
     def info(self, name: str) -> dict[str, Any]:
-        """What the server tells of a document by id or title."""
+        """What the server tells of a document by id, or of this user's of this title."""
+        if not is_part(name):
+            listed = self._titled(name)
+            if listed is None:
+                raise NotFound(f"There is no document {name!r}.")
+            return listed
         found: dict[str, Any] = self.request("GET", f"api/v1/documents/{quote(name)}/info")
         return found
 
@@ -126,6 +131,18 @@ def quote(name: str) -> str:
         return urllib.parse.quote(name, safe="")
     except UnicodeEncodeError as error:
         raise BadValue(f"This can't be sent: {error}.") from None
+
+
+def is_part(name: str) -> bool:
+    """Whether a name can be one part of a path."""
+    return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & set(name)
+
+
+def part(name: str, kind: str) -> str:
+    """A name of some ``kind`` as one part of a path; ``NotFound`` where it can't be one: nothing has it."""
+    if not is_part(name):
+        raise NotFound(f"There is no {kind} {name!r}.")
+    return quote(name)
 
 
 def away(root: str, reason: object) -> ServerAway:

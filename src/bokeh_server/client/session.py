@@ -25,8 +25,8 @@ from bokeh.model import Model
 from bokeh_server.client import keys
 from bokeh_server.client.connection import GOODBYE, Connection
 from bokeh_server.client.plainly import say_plainly
-from bokeh_server.client.rest import Rest, quote
-from bokeh_server.errors import BadSetting, ClientError, NotFound, Unauthorized
+from bokeh_server.client.rest import Rest, part
+from bokeh_server.errors import BadSetting, BadValue, ClientError, NotFound, Unauthorized
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -295,9 +295,11 @@ class Session:
         Without a name: make a link that carries the role, called ``name`` in lists, for ``seconds`` and to be opened
         ``most`` times (None: no limit). Who has the link has the role. Raises ``NotFound`` for an unknown user.
         """
+        if role not in ("viewer", "editor"):
+            raise BadValue(f"A role is 'viewer' or 'editor', not {role!r}.")
         path = f"api/v1/documents/{self._docid()}"
         if username is not None:
-            self._rest.request("PUT", f"{path}/grants/{quote(username)}", {"role": role})
+            self._rest.request("PUT", f"{path}/grants/{part(username, 'user')}", {"role": role})
             return self.link
         made = self._rest.request(
             "POST", f"{path}/links", {"role": role, "name": name, "seconds": seconds, "most": most}
@@ -305,9 +307,8 @@ class Session:
         return str(made["url"])
 
     def unshare(self, username: str) -> None:
-        """Share the document with a user no longer."""
-        path = f"api/v1/documents/{self._docid()}/grants/{quote(username)}"
-        self._rest.request("DELETE", path)
+        """Share the document with a user no longer; ``NotFound`` where it is not."""
+        self._rest.request("DELETE", f"api/v1/documents/{self._docid()}/grants/{part(username, 'user')}")
 
     # The end
 
