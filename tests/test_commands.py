@@ -1,4 +1,4 @@
-"""``bokeh-server login|user|token|doc|link …`` as people type them, against a server with accounts."""
+"""``bokeh-server login|account|user|token|doc|link …`` as people type them, against a server with accounts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
-from bokeh_server import cli
+from bokeh_server import cli, commands
 from tests.running import RunningServer
-from tests.web.asking import ask, content
-from tests.web.town import PASSWORD, Town
+from tests.web.asking import ask, content, token
+from tests.web.town import PASSWORD, Person, Town, receive, send
 
 Run = Callable[..., str]
 
@@ -89,9 +92,8 @@ def test_users(logged_in: Run, town: Town) -> None:
     assert as_json(logged_in, "user", "change", "carl", "--enable", "--admin")["admin"] is True
     logged_in("user", "change", "carl", "--no-admin", "--new-password", typed="another password")
     town.program("carl", "another password")
-    for name in ("not there", "änn", "?x"):
+    for name in ("not there", "änn", "?x", "../users"):
         assert "There is no user" in logged_in("user", "change", name, "--disable", fails=True)
-    assert "canonical form" in logged_in("user", "change", "../users", "--disable", fails=True)
     key = as_json(logged_in, "user", "invite", "--admin")["url"].partition("#")[2]
     body = {"username": "dora", "password": PASSWORD, "invitation": key}
     assert town.nobody("POST", "/api/v1/register", body).status == 201
@@ -124,6 +126,7 @@ def test_documents(logged_in: Run, town: Town) -> None:
     assert logged_in("doc", "rename", "a b", "c/d") == "It is called c/d now."
     documents = {found["title"]: found["id"] for found in as_json(logged_in, "doc", "list")}
     assert "a b" not in documents
+    assert logged_in("doc", "rename", "c/d", "e") == "It is called e now."
     assert logged_in("doc", "delete", documents["c/d"], "--yes") == "Deleted."
     assert "There is no document" in logged_in("doc", "rename", "a b", "c", fails=True)
 
@@ -139,3 +142,125 @@ def test_links(logged_in: Run, town: Town) -> None:
     assert logged_in("link", "switch", "linked", link["id"], "--on") == "On."
     assert logged_in("link", "remove", "linked", link["id"]) == "Removed."
     assert "number of days" in logged_in("link", "add", "linked", "--days", "nan", fails=True)
+
+
+def test_invitations_are_listed_and_taken_back(logged_in: Run, town: Town) -> None:
+    kept, gone = (as_json(logged_in, "user", "invite", *flags)["url"].partition("#")[2] for flags in ((), ("--admin",)))
+    (id,) = [made["id"] for made in as_json(logged_in, "user", "invitations") if made["admin"]]
+    assert re.search(rf"^{re.escape(id)} +root +yes +\d{{4}}-", logged_in("user", "invitations"), re.MULTILINE)
+    assert logged_in("user", "uninvite", id) == "Taken back."
+    assert "no such invitation" in logged_in("user", "uninvite", id, fails=True)
+    assert "There is no invitation" in logged_in("user", "uninvite", "../x", fails=True)
+    body = {"username": "fred", "password": PASSWORD}
+    assert town.nobody("POST", "/api/v1/register", {**body, "invitation": gone}).status == 403
+    assert town.nobody("POST", "/api/v1/register", {**body, "invitation": kept}).status == 201
+
+
+def test_what_one_user_stores(logged_in: Run, town: Town) -> None:
+    gina = town.person("gina")
+    stored = gina.store("hers")
+    assert re.search(
+        rf"^hers +1 widget +\d+ +\d{{4}}-.* +{stored.id}$", logged_in("user", "documents", "gina"), re.MULTILINE
+    )
+    (found,) = as_json(logged_in, "user", "documents", "gina")
+    assert (found["id"], found["title"]) == (stored.id, "hers")
+    assert "There is no user" in logged_in("user", "documents", "nobody", fails=True)
+
+
+def test_one_document_and_who_looks_at_it(logged_in: Run, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    henry, iris = town.person("henry"), town.person("iris")
+    stored = town.root.store("watched")
+    assert re.search(r"^shared with +nobody\nlooking +nobody$", logged_in("doc", "show", "watched"), re.MULTILINE)
+    logged_in("doc", "share", "watched", "henry")
+    logged_in("doc", "share", "watched", "iris", "--role", "editor")
+    with looking(town, henry, stored.id):
+        told = logged_in("doc", "show", "watched")
+        found = as_json(logged_in, "doc", "show", stored.id)
+    assert re.search(r"^shared with +henry \(viewer\), iris \(editor\)\nlooking +henry$", told, re.MULTILINE)
+    assert re.search(rf"^title +watched\nid +{stored.id}\nowner +root$", told, re.MULTILINE)
+    assert found["grants"] == [{"user": "henry", "role": "viewer"}, {"user": "iris", "role": "editor"}]
+    assert (found["title"], found["looking"]) == ("watched", {"users": ["henry"], "others": 0})
+    for person, sees in ((iris, True), (henry, False)):
+        monkeypatch.setenv("BOKEH_SERVER_TOKEN", person.key)
+        found = as_json(logged_in, "doc", "show", stored.id)
+        assert (found["grants"], found["looking"] is not None) == (None, sees)
+        assert "shared with" not in logged_in("doc", "show", stored.id)
+
+
+@contextmanager
+def looking(town: Town, person: Person, document: str) -> Iterator[None]:
+    """A page of somebody on a document."""
+    ticket = person("POST", f"/bokeh/doc/{document}/ticket").json["ticket"]
+    protocols = [Subprotocol("bokeh"), Subprotocol(token(document, ticket))]
+    url = f"ws://localhost:{town.port}/bokeh/ws/{document}"
+    with connect(url, origin=Origin("null"), subprotocols=protocols) as socket:
+        send(socket, "RESUME", {"client": "page" * 5, "epoch": None, "seq": None, "kind": "viewer"})
+        receive(socket, "RESUMED")
+        yield
+
+
+def test_the_tag_of_a_published_document(logged_in: Run, town: Town) -> None:
+    stored = town.root.store('<"tag">')
+    assert "publish it first" in logged_in("doc", "embed", stored.id, fails=True)
+    logged_in("doc", "publish", stored.id)
+    found = as_json(logged_in, "doc", "embed", stored.id)
+    assert found["url"] == f"{town.server.url}/bokeh/embed/{stored.id}"
+    assert (
+        logged_in("doc", "embed", stored.id)
+        == found["tag"]
+        == (
+            f'<iframe src="{found["url"]}" width="100%" height="500" style="border: 0px" '
+            'title="&lt;&quot;tag&quot;&gt;"></iframe>'
+        )
+    )
+    assert town.nobody("GET", f"/bokeh/embed/{stored.id}", Sec_Fetch_Dest="iframe").status == 200
+
+
+def test_ones_own_account(run: Run, town: Town, tmp_path: Path) -> None:
+    town.person("jane")
+    assert as_json(run, "login", "jane", typed=PASSWORD) == {"username": "jane", "url": f"{town.server.url}/"}
+    assert re.fullmatch(r"username +jane\nadmin +no\nscopes +manage, read, stream, write", run("account", "show"))
+    assert as_json(run, "account", "show")["username"] == "jane"
+    job, browser = town.program("jane").token("read"), town.browser("jane", User_Agent="Fire\x9bfox")
+    other = town.browser("jane")
+    (id,) = [login["id"] for login in as_json(run, "account", "logins") if login["agent"]]
+    assert re.search(rf"^{re.escape(id)} +Fire.?\?fox +\d{{4}}-", run("account", "logins"), re.MULTILINE)
+    assert run("account", "end-login", id) == "Logged out there."
+    assert "no such login" in run("account", "end-login", id, fails=True)
+    assert [person("GET", "/api/v1/account").status for person in (job, browser, other)] == [200, 401, 200]
+    assert "old password is wrong" in run("account", "password", typed=f"guess\n{PASSWORD}", fails=True)
+    assert "8 to 1000" in run("account", "password", typed=f"{PASSWORD}\nshort", fails=True)
+    assert "logins of jane have ended" in run("account", "password", typed=f"{PASSWORD}\nanother password")
+    assert "jane" in run("account", "show"), "the key that is kept is a new one"
+    assert [person("GET", "/api/v1/account").status for person in (job, other)] == [200, 401]
+    again = town.browser("jane", "another password")
+    assert run("logout", "--everywhere") == f"Logged out of {town.server.url}/ everywhere."
+    assert [person("GET", "/api/v1/account").status for person in (job, again)] == [200, 401]
+    assert json.loads((tmp_path / ".bokeh" / "config.json").read_text()) == {}
+
+
+def test_a_password_is_changed_with_a_token_of_the_environment(
+    run: Run, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOKEH_SERVER_TOKEN", town.person("kate").token("manage").key)
+    as_json(run, "account", "password", typed=f"{PASSWORD}\nanother password")
+    assert "kate" in run("account", "show")
+    assert not (tmp_path / ".bokeh").exists()
+    town.program("kate", "another password")
+
+
+def test_register(logged_in: Run, run: Run, town: Town) -> None:
+    link = logged_in("user", "invite")
+    run("logout")
+    assert "Registration is closed" in run("register", "liam", typed=PASSWORD, fails=True)
+    assert "is not valid" in run("register", "liam", "--invited", typed=f"guess\n{PASSWORD}", fails=True)
+    made = as_json(run, "register", "Liam", "--invited", typed=f"{link}\n{PASSWORD}")
+    assert made == {"username": "liam", "url": f"{town.server.url}/"}
+    assert "liam" in run("account", "show")
+
+
+def test_every_command_that_asks_the_server_prints_json() -> None:
+    found = [command for group in commands.COMMANDS for command in getattr(group, "commands", {"": group}).values()]
+    assert len(found) > 25
+    for command in found:
+        assert {"as_json", "url"} <= {parameter.name for parameter in command.params}, command.name

@@ -1,22 +1,24 @@
-"""Commands that talk to a running server: ``bokeh-server login``, ``user``, ``token``, ``doc`` and ``link``.
+"""Commands that talk to a running server: ``bokeh-server login``, ``account``, ``user``, ``token``, ``doc``, ``link``.
 
 They are clients like any other: the server is the one that ``--url`` or ``BOKEH_SERVER_URL`` names, the key is
-``BOKEH_SERVER_TOKEN`` or the one that ``login`` has kept. With ``--json`` each prints what the server says.
+``BOKEH_SERVER_TOKEN`` or the one that ``login`` has kept. With ``--json`` each prints what the server says. No secret
+is an argument, which everybody on the machine can see.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import sys
-import urllib.parse
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 import orjson
 
-from bokeh_server.errors import BadSetting
+from bokeh_server.errors import BadSetting, Conflict, Forbidden
 
 F = TypeVar("F", bound=Callable[..., Any])
 DAY = 86_400.0
@@ -37,16 +39,34 @@ class Server:
         """The server's answer."""
         return self.session._rest.request(method, f"api/v1/{path}", body)
 
+    def at(self, path: str, name: str, kind: str) -> str:
+        """The path of what somebody typed the ``name`` of, some ``kind``."""
+        from bokeh_server.client.rest import part
+
+        return f"{path}/{part(name, kind)}"
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What the server tells of a document, by its id or title."""
+        return self.session._rest.info(name)
+
     def document(self, name: str) -> str:
         """The path of a document, by its id or title."""
-        return f"documents/{quote(self.session._rest.info(name)['id'])}"
+        return f"documents/{self.info(name)['id']}"
 
     def tell(self, found: Any, *columns: str) -> None:
         """Print rows as a table of these columns, or all of it as JSON."""
         if self.as_json:
             click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
-        elif isinstance(found, list):
+        else:
             table([{name: words(name, row.get(name)) for name in columns} for row in found], columns)
+
+    def tell_one(self, found: dict[str, Any], **shown: Any) -> None:
+        """Print what is ``shown`` of one thing, each in a line, or all that was ``found`` as JSON."""
+        if self.as_json:
+            click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        else:
+            for name, value in shown.items():
+                click.echo(f"{name.replace('_', ' ').ljust(max(map(len, shown)))}  {words(name, value)}")
 
     def done(self, line: str, found: Any = None) -> None:
         """Say what was done, or print the answer as JSON."""
@@ -61,7 +81,8 @@ def words(name: str, value: Any) -> str:
         return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "".join(sign if sign.isprintable() else "?" for sign in text)  # no browser's name moves a terminal's cursor
 
 
 def table(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> None:
@@ -104,11 +125,6 @@ def seconds(days: float | None) -> float | None:
     return None if days is None else days * DAY
 
 
-def quote(name: str) -> str:
-    """What somebody typed, as one part of a path."""
-    return urllib.parse.quote(name, safe="")
-
-
 @click.group()
 def user() -> None:
     """People with an account (for administrators)."""
@@ -140,7 +156,7 @@ def user_change(server: Server, name: str, disabled: bool | None, admin: bool | 
     password = asked("New password", twice=True) if new_password else None
     given = {"disabled": disabled, "admin": admin, "password": password}
     change = {key: value for key, value in given.items() if value is not None}
-    told = server.ask("PATCH", f"users/{quote(name)}", change)
+    told = server.ask("PATCH", server.at("users", name, "user"), change)
     server.done(f"{told['name']}: {'disabled' if told['disabled'] else 'can log in'}.", told)
 
 
@@ -150,6 +166,71 @@ def user_invite(server: Server, admin: bool) -> None:
     """Make an invitation: a link to register that is good once, for a week."""
     made = server.ask("POST", "invitations", {"admin": admin})
     server.done(made["url"], made)
+
+
+@command(user, "invitations")
+def user_invitations(server: Server) -> None:
+    """The invitations that nobody has used yet."""
+    server.tell(server.ask("GET", "invitations"), "id", "author", "admin", "created", "until")
+
+
+@command(user, "uninvite")
+@click.argument("id")
+def user_uninvite(server: Server, id: str) -> None:
+    """Take an invitation back."""
+    server.ask("DELETE", server.at("invitations", id, "invitation"))
+    server.done("Taken back.")
+
+
+@command(user, "documents")
+@click.argument("name")
+def user_documents(server: Server, name: str) -> None:
+    """What a user stores."""
+    found = server.ask("GET", f"{server.at('users', name, 'user')}/documents")
+    server.tell(found, "title", "kind", "size", "changed", "id")
+
+
+@click.group()
+def account() -> None:
+    """Your own account."""
+
+
+@command(account, "show")
+def account_show(server: Server) -> None:
+    """Who you are to the server, and what your key is good for."""
+    told = server.ask("GET", "account")
+    server.tell_one(told, **told)
+
+
+@command(account, "password")
+def account_password(server: Server) -> None:
+    """Change your password: everything that was opened with the old one ends.
+
+    Asks for the old and the new one, or reads them from two lines of standard input.
+    """
+    from bokeh_server.client.keys import load
+
+    session, name = server.session, server.ask("GET", "account")["username"]
+    new = {"old": asked("Old password"), "new": asked("New password", twice=True)}
+    server.ask("PUT", "account/password", new)
+    kept = load(session.root_url)
+    if kept is not None and kept.userapikey == session.userapikey:  # it has ended, too
+        session.login(name, new["new"])
+    server.done(f"Changed; all other logins of {name} have ended.")
+
+
+@command(account, "logins")
+def account_logins(server: Server) -> None:
+    """The browsers in which you are logged in."""
+    server.tell(server.ask("GET", "account/logins"), "id", "agent", "created", "used", "until")
+
+
+@command(account, "end-login")
+@click.argument("id")
+def account_end_login(server: Server, id: str) -> None:
+    """Log one browser out."""
+    server.ask("DELETE", server.at("account/logins", id, "login"))
+    server.done("Logged out there.")
 
 
 @click.group()
@@ -170,7 +251,7 @@ def token_list(server: Server) -> None:
 @click.option("--days", type=float, help="How long it lives.  [default: until it is revoked]")
 def token_add(server: Server, name: str, scopes: tuple[str, ...], doc: str | None, days: float | None) -> None:
     """Make a token, and print it: it is never shown again."""
-    document = server.session._rest.info(doc)["id"] if doc is not None else None
+    document = server.info(doc)["id"] if doc is not None else None
     body = {"name": name, "scopes": scopes, "document": document, "seconds": seconds(days)}
     made = server.ask("POST", "account/tokens", body)
     server.done(made["token"], made)
@@ -180,7 +261,7 @@ def token_add(server: Server, name: str, scopes: tuple[str, ...], doc: str | Non
 @click.argument("id")
 def token_revoke(server: Server, id: str) -> None:
     """Revoke a token: whoever is connected with it is cut off."""
-    server.ask("DELETE", f"account/tokens/{quote(id)}")
+    server.ask("DELETE", server.at("account/tokens", id, "token"))
     server.done("Revoked.")
 
 
@@ -194,6 +275,39 @@ def doc_list(server: Server) -> None:
     """The documents that you may see."""
     columns = ("title", "owner", "role", "published", "kind", "size", "changed", "link")
     server.tell(server.ask("GET", "documents"), *columns)
+
+
+@command(doc, "show")
+@click.argument("name")
+def doc_show(server: Server, name: str) -> None:
+    """A document: whose it is, whom it is shared with, and who is looking now (as far as you may know)."""
+    info = server.info(name)
+    grants = looking = None
+    with suppress(Forbidden):
+        looking = server.ask("GET", f"documents/{info['id']}/viewers")
+    with suppress(Forbidden):
+        grants = server.ask("GET", f"documents/{info['id']}/grants")
+    shown = {key: info[key] for key in ("title", "id", "owner", "role", "published")}
+    if grants is not None:
+        shown["shared_with"] = [f"{grant['user']} ({grant['role']})" for grant in grants] or "nobody"
+    if looking is not None:
+        others = [f"{looking['others']} without a name"] if looking["others"] else []
+        shown["looking"] = [*looking["users"], *others] or "nobody"
+    shown |= {key: info[key] for key in ("kind", "size", "created", "changed", "programs", "link")}
+    server.tell_one({**info, "grants": grants, "looking": looking}, **shown)
+
+
+@command(doc, "embed")
+@click.argument("name")
+def doc_embed(server: Server, name: str) -> None:
+    """The tag that shows a published document in a page of your own."""
+    info = server.info(name)
+    if not info["published"]:
+        raise Conflict(f"{info['title']!r} is not published; publish it first: bokeh-server doc publish.")
+    url = f"{info['link'].rpartition('/doc/')[0]}/embed/{info['id']}"
+    title = html.escape(info["title"])
+    tag = f'<iframe src="{url}" width="100%" height="500" style="border: 0px" title="{title}"></iframe>'
+    server.done(tag, {"url": url, "tag": tag})
 
 
 @command(doc, "publish")
@@ -220,7 +334,7 @@ def doc_unpublish(server: Server, name: str) -> None:
 @click.option("--role", type=ROLES, default="viewer", show_default=True)
 def doc_share(server: Server, name: str, user: str, role: str) -> None:
     """Share a document with a user."""
-    server.ask("PUT", f"{server.document(name)}/grants/{quote(user)}", {"role": role})
+    server.ask("PUT", server.at(f"{server.document(name)}/grants", user, "user"), {"role": role})
     server.done(f"{user} is {'an editor' if role == 'editor' else 'a viewer'} of it now.")
 
 
@@ -229,7 +343,7 @@ def doc_share(server: Server, name: str, user: str, role: str) -> None:
 @click.argument("user")
 def doc_unshare(server: Server, name: str, user: str) -> None:
     """Share a document with a user no longer."""
-    server.ask("DELETE", f"{server.document(name)}/grants/{quote(user)}")
+    server.ask("DELETE", server.at(f"{server.document(name)}/grants", user, "user"))
     server.done(f"It is no longer shared with {user}.")
 
 
@@ -283,7 +397,7 @@ def link_add(server: Server, name: str, role: str, label: str, days: float | Non
 @click.option("--on/--off", "enabled", required=True)
 def link_switch(server: Server, name: str, id: str, enabled: bool) -> None:
     """Turn a link off, or on again."""
-    server.ask("PATCH", f"{server.document(name)}/links/{quote(id)}", {"enabled": enabled})
+    server.ask("PATCH", server.at(f"{server.document(name)}/links", id, "link"), {"enabled": enabled})
     server.done("On." if enabled else "Off: whoever came by it is cut off.")
 
 
@@ -292,7 +406,7 @@ def link_switch(server: Server, name: str, id: str, enabled: bool) -> None:
 @click.argument("id")
 def link_remove(server: Server, name: str, id: str) -> None:
     """End a link for good."""
-    server.ask("DELETE", f"{server.document(name)}/links/{quote(id)}")
+    server.ask("DELETE", server.at(f"{server.document(name)}/links", id, "link"))
     server.done("Removed.")
 
 
@@ -309,16 +423,37 @@ def login(server: Server, username: str) -> None:
     Asks for the password, or reads it from standard input.
     """
     server.session.login(username, asked("Password"))
-    server.done(f"Logged in to {server.session.root_url} as {server.session.username}.")
+    server.done(f"Logged in to {server.session.root_url} as {server.session.username}.", entered(server))
+
+
+@command(top, "register")
+@click.argument("username")
+@click.option("--invited", is_flag=True, help="Ask for the link of an invitation first.")
+def register(server: Server, username: str, invited: bool) -> None:
+    """Make an account on a server, and keep its key for programs and commands on this machine.
+
+    Asks for the password, or reads it from standard input; with --invited for the link of the invitation before.
+    """
+    invitation = asked("Invitation") if invited else None
+    server.session.register(username, asked("Password", twice=True), invitation)
+    server.done(f"{server.session.username} has an account at {server.session.root_url} now.", entered(server))
+
+
+def entered(server: Server) -> dict[str, str]:
+    """Who has come where."""
+    return {"username": server.session.username, "url": server.session.root_url}
 
 
 @command(top, "logout")
-def logout(server: Server) -> None:
+@click.option("--everywhere", is_flag=True, help="In all browsers and programs; tokens that you made stay.")
+def logout(server: Server, everywhere: bool) -> None:
     """End the key that is kept for a server."""
     if server.session.userapikey == "nokey":
         raise BadSetting(f"Nobody is logged in to {server.session.root_url} here.")
+    if everywhere:
+        server.ask("DELETE", "account/logins")
     server.session.logout()
-    server.done(f"Logged out of {server.session.root_url}.")
+    server.done(f"Logged out of {server.session.root_url}{' everywhere' if everywhere else ''}.")
 
 
-COMMANDS = (user, token, doc, link, login, logout)
+COMMANDS = (account, user, token, doc, link, register, login, logout)
