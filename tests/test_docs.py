@@ -6,9 +6,13 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from bokeh_server.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -19,6 +23,19 @@ def test_the_reference_says_what_the_code_says() -> None:
         [sys.executable, ROOT / "scripts" / "reference", "--check"], capture_output=True, text=True, check=False
     )
     assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+
+    def named(name: str, command: click.Command) -> Iterator[str]:
+        yield name
+        for part, inner in getattr(command, "commands", {}).items():
+            yield from named(f"{name} {part}", inner)
+
+    names = list(named("bokeh-server", cli))
+    assert {"bokeh-server doc show", "bokeh-server user uninvite", "bokeh-server logout"} <= set(names)
+    assert [name for name in names if not re.search(rf"^#+ `{name}[ `]", page, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
