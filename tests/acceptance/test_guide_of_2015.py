@@ -1,4 +1,5 @@
-"""The two scripts of the user guide of 2015 ("Deploying the Bokeh Server") run with only their import line changed."""
+"""The two scripts of the user guide of 2015 ("Deploying the Bokeh Server"), as README and the page about it have them,
+run with only their import line changed."""
 
 from __future__ import annotations
 
@@ -12,41 +13,11 @@ import pytest
 
 from bokeh_server.client.session import Session
 from tests.client.pages import Page, until
+from tests.documented import blocks
 from tests.running import RunningServer, environment
 
-STORING = """
-from bokeh_server.plotting import figure, output_server, show
-
-output_server("line")  # the only line that differs from a static file
-
-p = figure(width=400, height=400)
-
-p.line([1, 2, 3, 4, 5], [6, 7, 2, 4, 5], line_width=2)
-
-show(p)
-"""
-
-STREAMING = """
-import time
-from random import shuffle
-
-from bokeh_server.plotting import figure, output_server, cursession, show
-
-output_server("animated_line")
-
-p = figure(width=400, height=400)
-p.line([1, 2, 3, 4, 5], [6, 7, 2, 4, 5], name="ex_line")
-
-show(p)
-
-renderer = p.select(dict(name="ex_line"))
-ds = renderer[0].data_source
-
-while True:
-    shuffle(ds.data["y"])
-    cursession().store_objects(ds)
-    time.sleep(0.5)
-"""
+STORING = next(code for code in blocks("docs/howto/from-2015.md", "python") if '"line"' in code)
+STREAMING = next(code for code in blocks("README.md", "python") if '"animated_line"' in code)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Authentication and publishing as the guide of 2015 had them: register, log in, publish, ``?public=true``."""
+"""What the page about scripts of 2015 says of users and publishing: register, log in, publish, ``?public=true``."""
 
 from __future__ import annotations
 
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,33 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from bokeh_server import plotting
 from bokeh_server.client.session import Session
+from tests.documented import ROOT, blocks
 from tests.programs import Programs, line_of
 from tests.running import RunningServer
 
+PAGE = "docs/howto/from-2015.md"
+URL = "https://plots.example.org"
 PASSWORD = "password of the author"
-REGISTER = """
-from bokeh_server.session import Session
-
-session = Session(root_url={url!r})
-session.register("mrauthor", "password of the author"{more})
-"""
-LOGIN = """
-from bokeh_server.session import Session
-
-session = Session(root_url={url!r})
-session.login({name!r}, {password!r})
-"""
-PUBLISH = """
-from bokeh_server.plotting import cursession, figure, output_server, show
-
-output_server("myplot", url={url!r})
-p = figure(width=400, height=400)
-p.line([1, 2, 3], [4, 5, 6])
-show(p)
-cursession().publish()
-print(cursession().object_link(p) + "?public=true")
-"""
+ANYONE = '"mrauthor", "password of the author"'
+_, REGISTER, REGISTER_INVITED, LOGIN, PUBLISH, SHARE = blocks(PAGE, "python")
+"""The scripts of the page about users."""
 
 
 @pytest.fixture(scope="module")
@@ -75,44 +61,71 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def test_register_log_in_and_publish(team: RunningServer, programs: Programs, tmp_path: Path) -> None:
     def runs(script: str) -> str:
-        done = programs.run(script, tmp_path)
+        done = programs.run(script.replace(URL, team.url), tmp_path)
         assert (done.status, done.stderr) == (0, "")
         return done.stdout
 
-    runs(REGISTER.format(url=team.url, more=f", {team.url + '/bokeh/register#' + team.invitation!r}"))
+    runs(REGISTER_INVITED.replace("bsi_…", team.invitation))
     assert os.stat(tmp_path / ".bokeh" / "config.json").st_mode & 0o777 == 0o600
-    link = runs(PUBLISH.format(url=team.url)).split()[-1]
+    link = runs(PUBLISH).split()[-1]
     assert status(link) == 200
     private = link.partition("?")[0]
     assert status(private) == 200, "what is published everybody may see"
     (tmp_path / ".bokeh" / "config.json").unlink()
-    assert line_of(programs.run(PUBLISH.format(url=team.url), tmp_path)) == "Log in first."
-    runs(LOGIN.format(url=team.url, name="mrauthor", password=PASSWORD))
-    runs(PUBLISH.format(url=team.url).replace("publish()", "unpublish()"))
+    assert line_of(programs.run(PUBLISH.replace(URL, team.url), tmp_path)) == "Log in first."
+    runs(LOGIN)
+    runs(PUBLISH.replace("publish()", "unpublish()"))
     assert (status(link), status(private)) == (404, 303)
+
+
+def test_the_names_that_stayed_are_there() -> None:
+    rows = (ROOT / PAGE).read_text().partition("## Names that stayed")[2].partition("## What differs")[0]
+    plain, methods = (
+        re.findall(r"`(\w+)`", row) for row in rows.splitlines() if row.startswith(("| `show`", "| `reg"))
+    )
+    assert {"push", "curdoc"} <= set(plain)
+    assert {"store_objects", "publish"} <= set(methods)
+    assert all(hasattr(plotting, name) for name in plain)
+    assert all(hasattr(Session, name) for name in methods)
 
 
 def test_where_registration_is_open_the_snippet_of_2015_registers_as_it_is(
     open_server: RunningServer, programs: Programs, tmp_path: Path
 ) -> None:
-    done = programs.run(REGISTER.format(url=open_server.url, more=""), tmp_path)
+    done = programs.run(REGISTER.replace(URL, open_server.url), tmp_path)
     assert (done.status, done.stderr) == (0, "")
     assert "mrauthor" in (tmp_path / ".bokeh" / "config.json").read_text()
-    taken = programs.run(REGISTER.format(url=open_server.url, more=""), tmp_path)
+    taken = programs.run(REGISTER.replace(URL, open_server.url), tmp_path)
     assert line_of(taken) == "The user name 'mrauthor' is taken; choose another."
+
+
+def test_a_plot_is_shared_with_a_user_and_by_a_link(
+    open_server: RunningServer, programs: Programs, tmp_path: Path
+) -> None:
+    owner = Session(open_server.url, configdir=tmp_path / ".bokeh")
+    owner.register("sharer", PASSWORD)
+    first, second = (programs.run(script.replace(URL, open_server.url), tmp_path) for script in (PUBLISH, SHARE))
+    assert (first.status, first.stderr, second.status, second.stderr) == (0, "", 0, "")
+    assert second.stdout.startswith(f"{open_server.url}/bokeh/link#bsk_")
+    owner.use_doc("myplot")
+    annie = Session(open_server.url, load_from_config=False, configdir=tmp_path / "annie")
+    annie.login("annie", PASSWORD)
+    annie.use_doc(docid=owner.docid)
+    assert len(annie.pull("Line")) >= 1
+    assert first.stdout.split()[-1].startswith(annie.link)
 
 
 @pytest.mark.parametrize(
     ("script", "line"),
     [
-        (REGISTER.format(url="{url}", more=""), "Registration is closed on this server; ask its administrator"),
-        (REGISTER.format(url="{url}", more=", 'bsi_guessed'"), "This invitation is not valid, or not any more;"),
+        (REGISTER, "Registration is closed on this server; ask its administrator"),
+        (REGISTER_INVITED, "This invitation is not valid, or not any more;"),
     ],
 )
 def test_a_closed_registration_is_said_in_one_line(
     team: RunningServer, programs: Programs, tmp_path: Path, script: str, line: str
 ) -> None:
-    assert line_of(programs.run(script.replace("{url}", team.url), tmp_path)).startswith(line)
+    assert line_of(programs.run(script.replace(URL, team.url), tmp_path)).startswith(line)
     assert not (tmp_path / ".bokeh").exists()
 
 
@@ -135,6 +148,6 @@ def test_a_closed_registration_is_said_in_one_line(
 def test_what_is_refused_is_one_line(
     open_server: RunningServer, programs: Programs, tmp_path: Path, method: str, name: str, password: str, line: str
 ) -> None:
-    script = LOGIN.replace("login", method).format(url=open_server.url, name=name, password=password)
+    script = LOGIN.replace("login", method).replace(ANYONE, f"{name!r}, {password!r}").replace(URL, open_server.url)
     assert line_of(programs.run(script, tmp_path)).startswith(line)
     assert not (tmp_path / ".bokeh").exists()
