@@ -32,7 +32,8 @@ class RunningServer:
         """The key to make the first administrator's account, where the server has printed one (``-m``)."""
         self.token = ""
         """The token that it asks for, where it has printed one (``--token``)."""
-        self._flags = flags
+        self.flags = flags
+        """What it is started with; others take effect at the next start."""
         self._process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -54,16 +55,16 @@ class RunningServer:
         command = [sys.executable, *self.program, "--data", str(self.folder), "--port", str(self.port)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, *self._flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
+                [*command, *self.flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = re.search(r"at (?:http://localhost:(\d+)|https?://\S+)/ ", line)
         assert found, f"the server did not start: {line!r}; {self.log.read_text()[-2000:]}"
         self.port = int(found[1] or self.port)
-        if "-m" in self._flags and not self.invitation:
+        if "-m" in self.flags and not self.invitation:
             self.invitation = self._process.stdout.readline().strip().partition("/bokeh/register#")[2]
-        if "--token" in self._flags:
+        if "--token" in self.flags:
             self.token = self._process.stdout.readline().strip().partition("/bokeh/login#")[2]
         taken = time.monotonic() - begin
         assert taken < START

@@ -252,7 +252,7 @@ def test_a_password_is_changed_with_a_token_of_the_environment(
 def test_register(logged_in: Run, run: Run, town: Town) -> None:
     link = logged_in("user", "invite")
     run("logout")
-    assert "Registration is closed" in run("register", "liam", typed=PASSWORD, fails=True)
+    assert "Registration is by invitation" in run("register", "liam", typed=PASSWORD, fails=True)
     assert "is not valid" in run("register", "liam", "--invited", typed=f"guess\n{PASSWORD}", fails=True)
     made = as_json(run, "register", "Liam", "--invited", typed=f"{link}\n{PASSWORD}")
     assert made == {"username": "liam", "url": f"{town.server.url}/"}

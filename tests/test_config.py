@@ -140,8 +140,8 @@ def test_with_accounts_too_an_address_is_one(address: str) -> None:
 
 
 def test_registration_is_for_servers_with_accounts() -> None:
-    assert Config().registration == Config(multi_user=True).registration == "closed"
-    for registration in ("invitation", "open"):
+    assert Config().registration == Config(multi_user=True).registration == "invitation"
+    for registration in ("closed", "open"):
         assert Config(multi_user=True, registration=registration).registration == registration
         with pytest.raises(BadSetting, match=r"nothing to register for without accounts \(-m\)"):
             Config(registration=registration)

@@ -66,9 +66,9 @@ OPTIONS = (
     click.option(
         "--registration",
         type=click.Choice(["closed", "invitation", "open"]),
-        default="closed",
+        default="invitation",
         show_default=True,
-        help="Who may make an account for himself (with -m).",
+        help="Who may make an account for himself (with -m): nobody, who is invited, or everybody.",
     ),
     click.option(
         "--public-url",

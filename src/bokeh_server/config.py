@@ -48,8 +48,8 @@ class Config:
     """Whether people have accounts; otherwise everybody is ``defaultuser``."""
     token: str | None = field(default=None, repr=False)
     """Without accounts: what everybody must show; who does may do everything."""
-    registration: Literal["closed", "invitation", "open"] = "closed"
-    """Who may make an account for himself."""
+    registration: Literal["closed", "invitation", "open"] = "invitation"
+    """Who may make an account for himself: nobody, who is invited, or everybody."""
     public_urls: tuple[str, ...] = ()
     """Under which addresses people reach the server, if not under its own: ``https://plots.example.org``."""
     debug: bool = False
@@ -77,7 +77,7 @@ class Config:
             raise BadSetting("With accounts (-m) people have tokens of their own: leave --token out.")
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
             raise BadSetting(f"The token that lets everybody in has {SHORTEST_TOKEN} ASCII characters or more.")
-        if self.registration != "closed" and not self.multi_user:
+        if self.registration != "invitation" and not self.multi_user:
             raise BadSetting("There is nothing to register for without accounts (-m).")
         if not 0 <= self.port <= 65535:
             raise BadSetting(f"A port is a number from 0 to 65535, not {self.port}.")

@@ -341,7 +341,7 @@ def test_without_passwords_of_a_test_they_are_hashed_as_slowly_as_should_be() ->
     @on_memory
     async def test_it(ledger: Ledger, clock: Clock) -> None:
         accounts = Accounts(ledger)
-        assert accounts.users.registration == "closed"
+        assert accounts.users.registration == "invitation"
         assert accounts.users._passwords._hasher.memory_cost >= 64 * 1024
 
     test_it()

@@ -21,7 +21,7 @@ from tests.accounts.ledgers import CHEAP, GOOD, Clock, cheap, count, dump, on_bo
 HERE = "10.0.0.1"
 
 
-def some(ledger: Ledger, clock: Clock, registration: Registration = "closed", passwords: Any = None) -> Users:
+def some(ledger: Ledger, clock: Clock, registration: Registration = "invitation", passwords: Any = None) -> Users:
     return Users(ledger, passwords or cheap(), Attempts(), registration, clock)
 
 
@@ -293,6 +293,34 @@ async def test_invitations_are_listed_without_their_text_and_can_be_taken_back(l
     await refused(NotFound, known.uninvite(listed[0].id))
     await refused(Forbidden, known.register("anna", GOOD, invitation=second, address=HERE))
     await known.register("anna", GOOD, invitation=first, address=HERE)
+
+
+@on_both
+async def test_where_registration_is_closed_no_invitation_is_good_and_none_is_made(
+    ledger: Ledger, clock: Clock
+) -> None:
+    key = await some(ledger, clock, "invitation").invite("root")
+    known = some(ledger, clock, "closed")
+    assert await known.invitations() == []
+    for invitation in (key, "bsi_guess"):
+        told = await refused(Forbidden, known.register("anna", GOOD, invitation=invitation, address=HERE))
+        assert told == "Registration is closed on this server; ask its administrator for an account."
+    assert "nobody can be invited" in await refused(Forbidden, known.invite("root", admin=True))
+    assert (await known.create("anna", GOOD)).name == "anna"
+    again = some(ledger, clock, "invitation")
+    assert [found.author for found in await again.invitations()] == ["root"]
+    assert (await again.register("ben", GOOD, invitation=key, address=HERE)).user.name == "ben"
+
+
+@on_both
+async def test_where_registration_is_closed_the_first_administrator_comes_by_his_link(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock, "closed")
+    key = await known.first_invitation()
+    assert [found.author for found in await known.invitations()] == ["server"]
+    assert (await known.register("root", GOOD, invitation=key, address=HERE)).user.admin
+    await refused(Forbidden, known.register("eva", GOOD, invitation=key, address=HERE))
 
 
 @on_memory

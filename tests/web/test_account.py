@@ -12,7 +12,6 @@ from bokeh_server.accounts.logins import LONGEST
 from bokeh_server.adapters.asgi import Application, create_app
 from bokeh_server.web.account import NO_ACCOUNTS
 from tests.accounts.ledgers import cheap
-from tests.running import RunningServer
 from tests.web.asking import Answer, Pairs, ask, call, content
 from tests.web.conftest import Shared
 from tests.web.town import API, DOCUMENTS, PASSWORD, Person, Town, basic, closed, cookie_of, key_of, numbers
@@ -46,25 +45,7 @@ def flags(answer: Answer) -> set[str]:
     return set(rest)
 
 
-# The first administrator, and registration
-
-
-def test_the_link_that_is_printed_makes_the_administrator_once(tmp_path: Any) -> None:
-    with RunningServer(tmp_path / "data", "-m") as server:
-        key = server.invitation
-        assert key.startswith("bsi_")
-        nobody = Person(server.port)
-        assert "is closed" in told(nobody("POST", REGISTER, credentials("mallory")), 403)
-        made = nobody("POST", REGISTER, credentials("Root", invitation=key))
-        assert (made.status, made.body) == (201, b"")
-        root = Person(server.port, "root", (("Cookie", cookie_of(made)),))
-        account = root("GET", f"{API}/account").json
-        assert account == {"username": "root", "admin": True, "scopes": ["manage", "read", "stream", "write"]}
-        assert "not valid" in told(nobody("POST", REGISTER, credentials("ben", invitation=key)), 403)
-        assert key not in server.log.read_text()
-        server.kill()
-        server.start()
-        assert who(root) == "root"
+# Registration; more in test_registration.py
 
 
 def test_an_invitation_lets_one_person_register(town: Town) -> None:

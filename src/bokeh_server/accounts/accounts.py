@@ -43,7 +43,7 @@ class Accounts:
         self,
         ledger: Ledger,
         *,
-        registration: Registration = "closed",
+        registration: Registration = "invitation",
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from bokeh_server.accounts.attempts import Attempts
 from bokeh_server.accounts.keys import digest, new_key
@@ -23,8 +23,11 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 WRONG = "The user name or the password is wrong."
 CLOSED = "Registration is closed on this server; ask its administrator for an account."
+NOBODY_INVITED = "Registration is closed on this server, nobody can be invited; make the account yourself."
 INVITED_ONLY = "Registration is by invitation on this server; ask its administrator for one."
-RESERVED = frozenset({"anonymous", "server", "defaultuser"})
+SERVER = "server"
+"""Who invites the first administrator."""
+RESERVED = frozenset({"anonymous", SERVER, "defaultuser"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Proof:
 
 
 class Users:
-    """The accounts of one server."""
+    """The accounts of one server. Where ``registration`` is closed, only that of the first administrator is good of all
+    invitations."""
 
     def __init__(
         self,
@@ -108,12 +112,19 @@ class Users:
         """Use the invitation up; whether it makes an administrator."""
         if invitation is None:
             return False
-        ours = invitations.c.digest == digest(invitation), invitations.c.until >= self._clock()
+        ours = invitations.c.digest == digest(invitation), *self._good()
         found = connection.execute(select(invitations.c.admin).where(*ours)).one_or_none()
+        if found is None and self.registration == "closed":
+            raise Forbidden(CLOSED)
         if found is None:
             raise Forbidden("This invitation is not valid, or not any more; ask for a new one.")
         connection.execute(delete(invitations).where(*ours))
         return bool(found.admin)
+
+    def _good(self) -> list[ColumnElement[bool]]:
+        """What makes an invitation one that can be used now."""
+        closed = [invitations.c.author == SERVER] if self.registration == "closed" else []
+        return [invitations.c.until >= self._clock(), *closed]
 
     async def create(self, name: str, password: str, *, admin: bool = False) -> User:
         """A new account, made by an administrator."""
@@ -174,7 +185,9 @@ class Users:
         return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
 
     async def invite(self, author: str, *, admin: bool = False, seconds: float = WEEK) -> str:
-        """The text of a new invitation, good once and for ``seconds``."""
+        """The text of a new invitation, good once and for ``seconds``; ``Forbidden`` where registration is closed."""
+        if self.registration == "closed" and author != SERVER:
+            raise Forbidden(NOBODY_INVITED)
         key, now = new_key("invitation"), self._clock()
         row = {"id": key.id, "digest": key.digest, "author": author, "admin": admin, "created": now}
         await self._ledger.change(lambda c: c.execute(insert(invitations).values(**row, until=now + seconds)))
@@ -182,9 +195,7 @@ class Users:
 
     async def invitations(self) -> list[Invitation]:
         """Those that can still be used, the newest first."""
-        chosen = select(*(invitations.c[name] for name in Invitation.__slots__)).where(
-            invitations.c.until >= self._clock()
-        )
+        chosen = select(*(invitations.c[name] for name in Invitation.__slots__)).where(*self._good())
         ordered = chosen.order_by(invitations.c.created.desc())
         rows = await self._ledger.look(lambda connection: connection.execute(ordered).all())
         return [Invitation(*row) for row in rows]
@@ -201,7 +212,7 @@ class Users:
         if await self._ledger.look(lambda connection: connection.scalar(known)):
             return None
         await self._ledger.change(lambda connection: connection.execute(delete(invitations)))
-        return await self.invite("server", admin=True, seconds=DAY)
+        return await self.invite(SERVER, admin=True, seconds=DAY)
 
     async def _row(self, name: str) -> Row[tuple[str, str, bool, bool, float]] | None:
         chosen = select(users).where(users.c.name == name)

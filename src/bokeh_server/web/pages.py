@@ -42,7 +42,7 @@ async def account(site: Site, request: Request) -> Response:
 
 async def users(site: Site, request: Request) -> Response:
     """All accounts, for administrators."""
-    return page(site, request, "users.html")
+    return page(site, request, "users.html", registration=site.accounts.users.registration)
 
 
 def page(site: Site, request: Request, template: str, **more: object) -> Response:
