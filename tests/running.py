@@ -59,7 +59,7 @@ class RunningServer:
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        found = re.search(r"at (?:http://localhost:(\d+)|https?://\S+)/ ", line)
+        found = re.search(r"at https?://(?:localhost:(\d+)/)?", line)
         assert found, f"the server did not start: {line!r}; {self.log.read_text()[-2000:]}"
         self.port = int(found[1] or self.port)
         if "-m" in self.flags and not self.invitation:
