@@ -53,6 +53,7 @@ export class Link extends ClientConnection {
   #pending = new Pending();
   #requests = new Map(); // id of each pull on its way -> what it is for: null (all), or keys to look up
   #stale = true; // there is no copy yet, or it must be replaced
+  #known = new Set(); // ids of the models that the server has; BokehJS makes others itself, as defaults
   #queue = null; // patches and acknowledgements that came while views are being built
   #doubts = new Set();
   #live = false;
@@ -104,9 +105,11 @@ export class Link extends ClientConnection {
 
   /* Called by the session: `events` happened to `document` here. */
   changed(document, events) {
-    const kept = this.#writer ? events : events.filter(is_kept_by_visitor);
+    const kept = (this.#writer ? events : events.filter(is_kept_by_visitor)).filter((event) => this.#concerns(event));
     if (document !== this.session?.document || kept.length === 0) return;
+    set_news(document, this.#known);
     const patch = pack(document.create_json_patch(kept), Buffer);
+    if (patch.content.includes('"type":"object"')) definitions(JSON.parse(patch.content), this.#known);
     if (this.#writer && weight(patch) > this.#most) {
       this.#shell.toast("error", "This change is too large for the server, and is taken back.");
       this.#pull();
@@ -115,6 +118,11 @@ export class Link extends ClientConnection {
     const edit = this.#writer && kept.some(is_edit);
     this.#pending.add(patch, { edit, now: Date.now(), stays: !this.#writer });
     this.#flush();
+  }
+
+  /* Whether the server has what an event is about: not so a range that the stored document leaves to BokehJS. */
+  #concerns({ kind, model }) {
+    return kind === "RootAdded" || model === undefined || this.#known.has(model.id);
   }
 
   async #attempt() {
@@ -298,6 +306,7 @@ export class Link extends ClientConnection {
     this.#seq = header.seq;
     this.#stale = false;
     this.#doubts.clear();
+    this.#known = definitions(content.doc);
     this.#replay(document);
     this.session?._connection_closed();
     this.session = new Session(this, document);
@@ -315,6 +324,7 @@ export class Link extends ClientConnection {
       try {
         const events = JSON.parse(patch.content).events.filter(({ kind }) => kind !== "MessageSent");
         document.apply_json_patch({ events }, new Map(patch.buffers));
+        if (patch.defines) definitions(events, this.#known);
       } catch (error) {
         logger.warn(`a change of ours no longer fits: ${error}`);
         this.#pending.drop(patch);
@@ -351,12 +361,15 @@ export class Link extends ClientConnection {
       return;
     }
     const { document } = this.session;
-    const known = new Set(document._new_models);
+    const before = document._new_models.size;
     try {
       const { content, doubts } = reconcile(message.content, this.#pending);
       document.apply_json_patch(content, message.buffers);
       doubts.forEach((key) => this.#doubts.add(key));
-      if (forget_news(document, known, message.content)) this.#stage.news();
+      if (document._new_models.size > before) {
+        definitions(message.content.events, this.#known);
+        this.#stage.news();
+      }
       if (this.#math.begins_in(message.content.events)) this.#pull();
     } catch (error) {
       this.#repull(error);
@@ -485,15 +498,12 @@ function read(json, news, buffers) {
   }
 }
 
-/* Models that came from others are not news to them: BokehJS would define them anew in our next patch. Returns whether
-   there were any. */
-function forget_news(document, known, content) {
-  if (document._new_models.size === known.size) return false;
-  const defined = definitions(content.events);
-  for (const model of [...document._new_models]) {
-    if (!known.has(model) && defined.has(model.id)) document._new_models.delete(model);
+/* BokehJS defines in full what is news to the server, where a patch of ours first names it. */
+function set_news(document, known) {
+  document._new_models.clear();
+  for (const model of document._all_models.values()) {
+    if (!known.has(model.id)) document._new_models.add(model);
   }
-  return true;
 }
 
 function* objects(value) {
