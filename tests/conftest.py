@@ -31,6 +31,12 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one test that takes minutes starts first: all others go on beside it."""
+    items.sort(key=lambda item: item.path.name != "test_crash.py")
+
+
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """The browser that ``scripts/chromium`` found or installed (``make test`` passes it on), or the first in PATH."""

@@ -17,7 +17,15 @@ import structlog
 
 from bokeh_server.config import is_loopback
 from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Action, Actor, Allowed, may
-from bokeh_server.errors import BokehServerError, Forbidden, MethodNotAllowed, NotFound, ServerFault, Unauthorized
+from bokeh_server.errors import (
+    BadValue,
+    BokehServerError,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    ServerFault,
+    Unauthorized,
+)
 from bokeh_server.web import pages
 from bokeh_server.web.account import ensure_accounts
 from bokeh_server.web.http import Endpoint, Request, Response
@@ -83,7 +91,10 @@ class Guard:
         actor = DEFAULT_USER
         if self.site.config.locked:
             actor = ANONYMOUS if route.kind == "static" else await self._credentials(request)
-        return replace(actor, public=True) if request.query.get("public") == "true" else actor
+        public = request.query.get("public", "false")
+        if public not in ("true", "false"):
+            raise BadValue("The query's public is true or false.")
+        return replace(actor, public=True) if public == "true" else actor
 
     async def _credentials(self, request: Request) -> Actor:
         accounts, shared = self.site.accounts, self.site.shared_token

@@ -111,7 +111,7 @@ PARAMETERS = {
 PUBLIC = {
     "name": "public",
     "in": "query",
-    "schema": {"type": "string", "enum": ["true"]},
+    "schema": {"type": "string", "enum": ["true", "false"]},
     "description": "As everybody sees it: there where it is published",
 }
 
