@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 
 import bokeh.io
@@ -62,9 +63,15 @@ def look(live: RunningServer) -> Iterator[Callable[[Session], Page]]:
         page.close()
 
 
+def at_work() -> set[threading.Thread]:
+    """The threads of sessions that are open."""
+    return {thread for thread in threading.enumerate() if thread.name == "bokeh-server socket"}
+
+
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No browser, no settings of whoever runs the tests, no output of the test before."""
+    """No browser, no settings of whoever runs the tests, no output of the test before; no session is left open."""
+    before = at_work()
     monkeypatch.setenv("BOKEH_BROWSER", "none")
     for name in ("BOKEH_SERVER_URL", "BOKEH_SERVER_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -73,3 +80,6 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         output.OUTPUT.session.close()
     output.OUTPUT.session, output.OUTPUT.shown = None, frozenset()
     bokeh.io.reset_output()
+    for thread in at_work() - before:
+        thread.join(5)
+    assert at_work() <= before

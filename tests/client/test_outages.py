@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from functools import partial
@@ -174,6 +175,17 @@ def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
         assert session.flush(10)
         until(lambda: "in touch" in caplog.text)
     assert caplog.text.count("no touch") == caplog.text.count("in touch") == 1
+
+
+def test_a_session_that_tries_again_leaves_the_random_numbers_of_its_program_alone(server: RunningServer) -> None:
+    with program(server.url, ColumnDataSource({"x": []}, name="points")) as session:
+        assert session._connection is not None
+        session._connection.transport._hurry = naps = Naps()
+        random.seed(2015)
+        before = random.getstate()
+        server.kill()
+        until(lambda: naps.total > 20)
+        assert random.getstate() == before
 
 
 def test_what_waits_at_the_end_of_a_session_is_said(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -66,10 +66,11 @@ def test_the_title_is_that_of_the_page_unless_the_document_has_its_own(live: Run
     output_server(title, url=live.url)
     show(figure())
     assert curdoc().title == title
-    output_server(f"{title} again", url=live.url)
-    curdoc().title = "Mine"
-    show(figure())
-    assert curdoc().title == "Mine"
+    with current():
+        output_server(f"{title} again", url=live.url)
+        curdoc().title = "Mine"
+        show(figure())
+        assert curdoc().title == "Mine"
 
 
 def test_a_second_plot_is_added_and_a_layout_takes_its_parts(live: RunningServer, title: str) -> None:

@@ -39,6 +39,8 @@ CONNECT = 5.0
 """Seconds for one attempt to connect."""
 FIRST, LONGEST = 0.2, 5.0
 """Seconds between two attempts: the first pause, doubled up to the longest."""
+JITTER = random.Random()  # noqa: S311 - no secret
+"""Keeps programs from coming back all at once. It is our own: a program that sets a seed gets its numbers."""
 SEND_BUFFER = 256 * 1024
 """Bytes in the kernel: a slow network has them in less than ``SILENCE``."""
 PING, SILENCE = 20.0, 45.0
@@ -136,7 +138,7 @@ class Transport:
                 except Exception as error:  # what the server sent makes no sense: say so, and start afresh
                     log.exception("Error in the talk with the server")
                     self._talk.lost(str(error), None)
-                self._hurry.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+                self._hurry.wait(pause * JITTER.uniform(0.5, 1.0))
                 if not self._stopping.is_set():
                     self._hurry.clear()
                 pause = min(2 * pause, LONGEST)
