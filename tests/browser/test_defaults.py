@@ -43,7 +43,8 @@ def test_ranges_that_only_a_page_has_are_never_told_and_the_page_stays_as_it_is(
         for screen in screens:
             until(partial(screen.column, "rows", "t"), list(range(1, at + 1)).__eq__)
     for screen in screens:
-        screen.do("doc.get_model_by_id('a').x_range.setv({start: -5, end: 5})")  # as a pan does
+        screen.do("doc.get_model_by_id('a').x_range.have_updated_interactively = true")  # as a pan does
+        screen.do("doc.get_model_by_id('a').x_range.setv({start: -5, end: 5})")
         screen.set("note", "text", "seen")
         until(lambda: server.request("GET", f"/api/v1/documents/{kept}/models/note/text"), lambda text: text == "seen")
         assert screen.ask("doc.mark") == "the first copy"
