@@ -26,6 +26,14 @@ FLOORS = (("1 point into lists", "apply_us", 5), ("50 viewers, 100 points", "del
 """How many times better than bokeh's server the best of ours is at least."""
 
 
+WORKS = {
+    "core": set(KINDS),
+    "fanout": {"50 viewers, 100 points"},
+    "open": {"push 8 MB", "open 8 MB", "open 8 MB, unchanged", "open 8 MB, cold"},
+    "start": {"first start", "start"},
+}
+
+
 def best(rows: list[Any], server: str, work: str, figure: str) -> float:
     """The best figure of a server."""
     figures: list[float] = [row[figure] for row in rows if (row["server"], row["work"]) == (server, work)]
@@ -33,11 +41,13 @@ def best(rows: list[Any], server: str, work: str, figure: str) -> float:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not build(), reason="the load client needs Linux and a C compiler")
 def test_a_short_run_of_every_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fan-out, as ever, only where its load client can be built."""
     monkeypatch.setattr(starting, "SETTLE", 0.2)
     monkeypatch.setattr(opening, "PULLS", 2)
-    chosen = {"core": Core(0.03), "fanout": Fanout(0.3, (50,), (100,)), "open": Opening(), "start": Starting()}
+    chosen: dict[str, bench.Cell] = {"core": Core(0.03), "open": Opening(), "start": Starting()}
+    if build():
+        chosen["fanout"] = Fanout(0.3, (50,), (100,))
     monkeypatch.setattr(bench, "cells", lambda wanted: chosen)
     monkeypatch.setattr(bench, "pin_this_process", lambda: None)
     (tmp_path / "docs").mkdir()
@@ -50,15 +60,10 @@ def test_a_short_run_of_every_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     bench.main()
     rows = list(map(json.loads, (tmp_path / "results" / "rounds.jsonl").read_text().splitlines()))
     works = {cell: {row["work"] for row in rows if row["cell"] == cell} for cell in chosen}
-    assert works == {
-        "core": set(KINDS),
-        "fanout": {"50 viewers, 100 points"},
-        "open": {"push 8 MB", "open 8 MB", "open 8 MB, unchanged", "open 8 MB, cold"},
-        "start": {"first start", "start"},
-    }
+    assert works == {cell: WORKS[cell] for cell in chosen}
     assert all(f"\n| {work} | " in table.read_text() for found in works.values() for work in found)
-    assert {(row["n"], row["lost"], row["bad"]) for row in rows if row["cell"] == "fanout"} == {(50, 0, 0)}
-    for work, figure, times in FLOORS:
+    assert {(row["n"], row["lost"], row["bad"]) for row in rows if row["cell"] == "fanout"} <= {(50, 0, 0)}
+    for work, figure, times in [floor for floor in FLOORS if any(floor[0] in found for found in works.values())]:
         assert best(rows, "bokeh-server", work, figure) > times * best(rows, "bokeh serve", work, figure)
     ours = [row for row in rows if row["cell"] == "start" and row["server"] == "bokeh-server"]
     assert all(row["cpu_s"] < 1.5 and row["mb"] < 80 for row in ours)
