@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import FLAGS
+from tests.isolation.guests import Embedded, Shared
 from tests.isolation.outside import LOOPBACK, RESOLVE
 from tests.isolation.stage import Stage
 
@@ -28,4 +29,18 @@ def chromium(chromium_path: str) -> Iterator[Browser]:
 def stage(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A server as it is by default, and a browser that holds something."""
     with Stage(chromium, tmp_path_factory.mktemp("stage")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A server with accounts, whose viewer has logged in and gets documents to change from somebody else."""
+    with Shared(chromium, tmp_path_factory.mktemp("shared")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def embedded(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The same, of documents that he meets in a page of another site."""
+    with Embedded(chromium, tmp_path_factory.mktemp("embedded")) as made:
         yield made

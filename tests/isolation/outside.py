@@ -34,6 +34,8 @@ class Outside:
     def __init__(self) -> None:
         self.heard: list[str] = []
         """First lines of requests; "" for a connection without one; "udp" for a packet."""
+        self.page = ""
+        """What is at ``/elsewhere.html``, a page that is open when an attack begins."""
         self._lock = threading.Lock()
         outside = self
 
@@ -76,7 +78,7 @@ class Outside:
         text = asked.decode("latin-1")
         self.heard[place] = text.split("\r\n")[0]
         with contextlib.suppress(OSError):
-            peer.sendall(reply(text))
+            peer.sendall(reply(text, self.page))
 
     def _note(self) -> int:
         """Where in ``heard`` this connection is."""
@@ -93,8 +95,8 @@ class Outside:
             server.server_close()
 
 
-def reply(asked: str) -> bytes:
-    """The answer to a request: a websocket's handshake, or a body that goes with the path."""
+def reply(asked: str, page: str = "") -> bytes:
+    """The answer to a request: a websocket's handshake, the page, or a body that goes with the path."""
     key = re.search(r"(?i)^sec-websocket-key: *(\S+)", asked, re.MULTILINE)
     if key:
         accept = base64.b64encode(hashlib.sha1(f"{key[1]}{GUID}".encode()).digest()).decode()
@@ -102,6 +104,7 @@ def reply(asked: str) -> bytes:
         return "\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode()
     ending = re.match(r"\S+ \S+?\.(\w+)[ ?#]", asked)
     kind, body = BODIES.get(ending[1] if ending else "html", BODIES["html"])
+    body = page if asked.startswith("GET /elsewhere.html") else body
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {kind}", f"Content-Length: {len(body)}", "Connection: close"]
     cors = ["Access-Control-Allow-Origin: *", "Access-Control-Allow-Headers: *", "Access-Control-Allow-Methods: *"]
     return "\r\n".join([*lines, *cors, "Access-Control-Allow-Private-Network: true", "", body]).encode()

@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from bokeh.document import Document
-from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Browser, Dialog, FrameLocator, Page
 
 from tests.isolation.attacks import CANARY, Place
 from tests.isolation.outside import Outside
@@ -67,10 +67,12 @@ class Stage:
 
         self.outside = Outside()
         self.server = Server(folder / "data", *flags)
-        self.victim = self.put("victim", Document(title="victim"))
         self.context = browser.new_context(viewport={"width": 1000, "height": 700}, accept_downloads=True)
         self.context.add_init_script("globalThis.pristine = globalThis.RTCPeerConnection")
+        self.settle()
+        self.victim = self.put("victim", Document(title="victim"))
         self._plant()
+        self.held = self.cookies()
         self.kept = self.others()
         self.since = 0
 
@@ -82,6 +84,13 @@ class Stage:
         self.server.stop()
         self.outside.__exit__()
 
+    def settle(self) -> None:
+        """Make the people of the server, where it has some."""
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer to a request by whoever may do it."""
+        return self.server.request(method, path, body)
+
     @property
     def place(self) -> Place:
         """Where this is, for the documents."""
@@ -89,7 +98,8 @@ class Stage:
 
     def put(self, name: str, document: Document) -> str:
         """Store a document; its id."""
-        return str(self.server.document(quote(name, safe=""), document)["id"])
+        content = document.to_json(deferred=False)
+        return str(self.call("PUT", f"/api/v1/documents/{quote(name, safe='')}", content)["id"])
 
     def link(self, document: str) -> str:
         """The page of a document."""
@@ -104,20 +114,24 @@ class Stage:
             return self._play(case, document, page)
         finally:
             page.close()
-            self.server.request("DELETE", f"/api/v1/documents/{document}")
+            self.call("DELETE", f"/api/v1/documents/{document}")
+
+    def open(self, page: Page, document: str) -> None:
+        """Show the document."""
+        page.goto(self.link(document))
 
     def _play(self, case: Case, document: str, page: Page) -> Played:
         surprises: list[str] = []
         page.goto(f"{self.server.url}/")  # so that there is somewhere to go back to
         watch_dialogs(page, surprises)
-        page.goto(self.link(document))
+        self.open(page, document)
         shell = page.evaluate(SHELL)
         if case.gesture is not None:
             self._gesture(case.gesture, page)
         report = self.report(page, document, case)
         played = Played(report["tried"])
         leaks = [*report["leaks"], *surprises]
-        leaks += [f"reported: {CANARY}"] if CANARY in json.dumps(report) else []
+        leaks += [f"reported: {kept}" for kept in self.held if kept in json.dumps(report)]
         leaks += [f"outside: {line or 'a connection'}" for line in self.outside.about(case.name, self.since)]
         leaks += self._changes(page, document, shell)
         if leaks:
@@ -132,6 +146,10 @@ class Stage:
         self.victim = self.put("victim", Document(title="victim"))
         self.kept = self.others(document)
 
+    def cookies(self) -> list[str]:
+        """The values of the browser's cookies."""
+        return sorted(cookie.get("value", "") for cookie in self.context.cookies())
+
     def _cookie(self) -> None:
         self.context.add_cookies([{"name": "canary", "value": CANARY, "url": self.server.url}])
 
@@ -143,7 +161,7 @@ class Stage:
         page.close()
 
     def _gesture(self, gesture: str, page: Page) -> None:
-        frame = page.frame_locator("#frame")
+        frame = self.around(page).frame_locator("#frame")
         if gesture == "click":
             frame.get_by_text("sort me").click()
         else:
@@ -158,15 +176,24 @@ class Stage:
         report: dict[str, Any] = {"tried": [], "leaks": [], "done": False}
         while not report["done"]:
             page.wait_for_timeout(40)
-            said = self.marker(document)
+            said = self.said(page, document)
             if said:
                 report = json.loads(said)
                 report["done"] = report["done"] or self._left(page)
             assert time.monotonic() < deadline, f"{case.name} did not finish: {report}"
         return report
 
+    def said(self, page: Page, document: str) -> str:
+        """The document's report so far."""
+        return self.marker(document)
+
+    def around(self, page: Page) -> Page | FrameLocator:
+        """Our page around the frame."""
+        return page
+
     def marker(self, document: str) -> str:
-        stored = self.server.request("GET", f"/api/v1/documents/{document}")
+        """What the server has of the document's report."""
+        stored = self.call("GET", f"/api/v1/documents/{document}")
         for root in stored["roots"]:
             attributes = root.get("attributes", {})
             if attributes.get("name") == "marker":
@@ -175,7 +202,7 @@ class Stage:
 
     def _left(self, page: Page) -> bool:
         """Whether the frame shows something else by now."""
-        return len(page.frames) < 2 or "/bokeh/frame/" not in page.frames[1].url
+        return all("/bokeh/frame/" not in frame.url for frame in page.frames)
 
     def _changes(self, page: Page, document: str, shell: list[str]) -> list[str]:
         changes = []
@@ -188,18 +215,16 @@ class Stage:
             for other in self.context.pages:
                 if other is not page:
                     other.close()
-        if len(page.frames) > 1 and self.outside.url in page.frames[1].url:
-            changes.append(f"the frame is at {page.frames[1].url}")
-        cookies = self.context.cookies()
-        if [cookie.get("value") for cookie in cookies] != [CANARY]:
-            changes.append(f"cookies: {cookies}")
+        changes += [f"a frame is at {inner.url}" for inner in page.frames[1:] if self.outside.url in inner.url]
+        if self.cookies() != self.held:
+            changes.append(f"cookies: {self.context.cookies()}")
         if (kept := self.others(document)) != self.kept:
             changes.append(f"other documents: {kept}")
         return changes
 
     def others(self, besides: str | None = None) -> list[tuple[str, str]]:
         """The other documents, by id and title."""
-        listed = self.server.request("GET", "/api/v1/documents")
+        listed = self.call("GET", "/api/v1/documents")
         return sorted((one["id"], one["title"]) for one in listed if one["id"] != besides)
 
 

@@ -23,5 +23,16 @@ def test_markup_and_addresses_get_nothing_out_of_a_frame(case: Case, stage: Stag
     assert played.leaks == []
 
 
+@pytest.mark.parametrize("case", SOME + ONCE if ALL else SOME[::6] + ONCE[::16], ids=lambda case: case.name)
+@pytest.mark.parametrize("where", ["shared", "embedded"])
+def test_who_has_logged_in_loses_nothing_to_the_document_of_somebody_else(
+    case: Case, where: str, request: pytest.FixtureRequest
+) -> None:
+    place: Stage = request.getfixturevalue(where)
+    played = place.play(case)
+    assert played.tried, "it has to try"
+    assert played.leaks == []
+
+
 def test_nothing_came_late(stage: Stage) -> None:
     assert stage.outside.heard == []
