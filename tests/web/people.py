@@ -101,9 +101,9 @@ def bearer(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def peopled(folder: Path) -> Iterator[World]:
+def peopled(folder: Path, program: type[RunningServer] = RunningServer) -> Iterator[World]:
     """The server with all these people, while the block runs."""
-    with RunningServer(folder, "-m") as server:
+    with program(folder, "-m") as server:
         made = World(Town(server))
         for user in USERS.values():
             made.keys[user] = (made.town.root if user == "root" else made.town.person(user)).key

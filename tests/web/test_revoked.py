@@ -23,6 +23,8 @@ from tests.web.town import PASSWORD, Person
 NULL = Origin("null")
 AT_ONCE = 1.0
 """Seconds."""
+PATIENCE = 10
+"""Seconds after which a socket will never close."""
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def closed(socket: ClientConnection) -> tuple[int, str, float]:
     begin = time.monotonic()
     with suppress(ConnectionClosed):
         while True:
-            socket.recv(10)
+            socket.recv(PATIENCE)
     return socket.close_code or 0, socket.close_reason or "", time.monotonic() - begin
 
 
