@@ -232,7 +232,7 @@ async def test_a_name_or_password_that_can_not_be_one_is_refused_first(ledger: L
 @on_both
 async def test_an_invitation_is_good_once(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "invitation")
-    key = await known.invite("root")
+    key, _ = await known.invite("root")
     made = (await known.register("anna", GOOD, invitation=key, address=HERE)).user
     assert not made.admin
     asked = known.register("ben", GOOD, invitation=key, address=HERE)
@@ -244,7 +244,7 @@ async def test_an_invitation_is_good_once(ledger: Ledger, clock: Clock) -> None:
 async def test_an_invitation_is_not_used_up_where_the_name_is_taken(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "invitation")
     await known.create("anna", GOOD)
-    key = await known.invite("root")
+    key, _ = await known.invite("root")
     await refused(Conflict, known.register("anna", "another password", invitation=key, address=HERE))
     assert (await known.register("ben", GOOD, invitation=key, address=HERE)).user.name == "ben"
 
@@ -252,7 +252,7 @@ async def test_an_invitation_is_not_used_up_where_the_name_is_taken(ledger: Ledg
 @on_memory
 async def test_an_invitation_ends(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "open")
-    key = await known.invite("root")
+    key, _ = await known.invite("root")
     assert [found.until - clock.now for found in await known.invitations()] == [WEEK]
     clock.now += WEEK + 1
     assert await known.invitations() == []
@@ -262,7 +262,7 @@ async def test_an_invitation_ends(ledger: Ledger, clock: Clock) -> None:
 @on_memory
 async def test_an_invitation_of_an_administrator_makes_one(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock)
-    key = await known.invite("root", admin=True)
+    key, _ = await known.invite("root", admin=True)
     made = (await known.register("anna", GOOD, invitation=key, address=HERE)).user
     assert made.admin
     assert (await known.find("ANNA ")).admin
@@ -273,7 +273,7 @@ async def test_guesses_of_invitations_are_limited(ledger: Ledger, clock: Clock) 
     known = some(ledger, clock)
     for _ in range(PAIR.amount):
         await refused(Forbidden, known.register("anna", GOOD, invitation="bsi_guess", address=HERE))
-    key = await known.invite("root")
+    key, _ = await known.invite("root")
     await refused(TooManyAttempts, known.register("anna", GOOD, invitation=key, address=HERE))
     await known.register("anna", GOOD, invitation=key, address="10.0.0.2")
 
@@ -281,9 +281,9 @@ async def test_guesses_of_invitations_are_limited(ledger: Ledger, clock: Clock) 
 @on_memory
 async def test_invitations_are_listed_without_their_text_and_can_be_taken_back(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock)
-    first = await known.invite("root")
+    first, _ = await known.invite("root")
     clock.now += 1
-    second = await known.invite("eva", admin=True)
+    second, _ = await known.invite("eva", admin=True)
     listed = await known.invitations()
     assert [(found.author, found.admin) for found in listed] == [("eva", True), ("root", False)]
     kept = await dump(ledger, invitations)
@@ -299,7 +299,7 @@ async def test_invitations_are_listed_without_their_text_and_can_be_taken_back(l
 async def test_where_registration_is_closed_no_invitation_is_good_and_none_is_made(
     ledger: Ledger, clock: Clock
 ) -> None:
-    key = await some(ledger, clock, "invitation").invite("root")
+    key, _ = await some(ledger, clock, "invitation").invite("root")
     known = some(ledger, clock, "closed")
     assert await known.invitations() == []
     for invitation in (key, "bsi_guess"):
@@ -352,7 +352,7 @@ async def test_who_is_no_administrator_any_more_has_invited_nobody(ledger: Ledge
     known = some(ledger, clock)
     for name in ("root", "anna", "ben"):
         await known.create(name, GOOD, admin=True)
-    annas, bens, roots = [await known.invite(name, admin=True) for name in ("anna", "ben", "root")]
+    annas, bens, roots = [(await known.invite(name, admin=True))[0] for name in ("anna", "ben", "root")]
     await known.set_admin("anna", False)
     await known.set_disabled("ben", True)
     for key in (annas, bens):
@@ -363,7 +363,7 @@ async def test_who_is_no_administrator_any_more_has_invited_nobody(ledger: Ledge
 @on_memory
 async def test_one_address_makes_so_many_accounts_without_an_invitation(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock, "open")
-    key = await known.invite("root")
+    key, _ = await known.invite("root")
     for number in range(UNINVITED.amount):
         asked = known.register(f"user{number // 2}", GOOD, invitation=None, address=HERE)
         await (refused(Conflict, asked) if number % 2 else asked)

@@ -45,23 +45,34 @@ class People:
         self.document = f"{API}/documents/{world.new_document()}"
         self.so: dict[Subject, Any] = {("grant", "ben"): "viewer", ("grant", "eva"): "editor", ("published", ""): False}
         self.texts: dict[str, str] = {}
-        """Texts of tokens, by their ids."""
+        """Texts of tokens and invitations, by their ids."""
+        self.coming: tuple[str, str] | None = None
+        """An invitation that is being used just now, and the name of who comes by it."""
+
+    def changes(self) -> list[Callable[[random.Random], None]]:
+        """All that they do."""
+        return [
+            self.new_user,
+            self.new_token,
+            self.new_link,
+            self.invite,
+            self.register,
+            self.withdraw,
+            self.disable,
+            self.promote,
+            self.password,
+            self.revoke,
+            self.grant,
+            self.publish,
+            self.change_link,
+        ]
 
     def live(self, seed: int) -> None:
         """Change things until the server is gone."""
         choose = random.Random(seed)
-        changes = [
-            self.new_user,
-            self.new_token,
-            self.revoke,
-            self.grant,
-            self.publish,
-            self.new_link,
-            self.change_link,
-        ]
         while True:
             try:
-                choose.choice(changes)(choose)
+                choose.choice(self.changes())(choose)
             except (OSError, http.client.HTTPException):
                 return
 
@@ -69,6 +80,47 @@ class People:
         name = f"u{secrets.token_hex(6)}"
         self.world.call("root", "POST", f"{API}/users", {"username": name, "password": PASSWORD})
         self.so["user", name] = True
+
+    def invite(self, choose: random.Random) -> None:
+        made = self.world.call("root", "POST", f"{API}/invitations", {})
+        self.texts[made["id"]] = made["url"].partition("#")[2]
+        self.so["invitation", made["id"]] = True
+
+    def withdraw(self, choose: random.Random) -> None:
+        id = self._any(choose, "invitation", lambda good: good)
+        if id is not None:
+            self._change(("invitation", id), False, "DELETE", f"{API}/invitations/{id}", by="root")
+
+    def register(self, choose: random.Random) -> None:
+        id = self._any(choose, "invitation", lambda good: good)
+        if id is None:
+            return
+        self.coming = id, f"u{secrets.token_hex(6)}"
+        del self.so["invitation", id]
+        body = {"username": self.coming[1], "password": PASSWORD, "invitation": self.texts[id]}
+        assert self.world.town.nobody("POST", f"{API}/register", body).status == 201
+        self.so["invitation", id], self.so["user", self.coming[1]], self.coming = False, True, None
+
+    def disable(self, choose: random.Random) -> None:
+        self._switch(choose, "disabled")
+
+    def promote(self, choose: random.Random) -> None:
+        self._switch(choose, "admin")
+
+    def _switch(self, choose: random.Random, what: str) -> None:
+        name = self._any(choose, "user", lambda good: good)
+        if name is not None:
+            on = choose.random() < 0.5
+            self._change((what, name), on, "PATCH", f"{API}/users/{name}", {what: on}, by="root")
+
+    def password(self, choose: random.Random) -> None:
+        """Sam's own change where he knows the old one, or else an administrator's."""
+        old, new = self.so.get(("password", "sam")), f"password {secrets.token_hex(6)}"
+        if old is not None and choose.random() < 0.5:
+            change = {"old": old, "new": new}
+            self._change(("password", "sam"), new, "PUT", f"{API}/account/password", change, by="sam")
+        else:
+            self._change(("password", "sam"), new, "PATCH", f"{API}/users/sam", {"password": new}, by="root")
 
     def new_token(self, choose: random.Random) -> None:
         text, id = self.world.new_token("anna", seconds=None)
@@ -113,31 +165,47 @@ class People:
         names = sorted(name for (of, name), state in self.so.items() if of == kind and fits(state))
         return choose.choice(names) if names else None
 
-    def _change(self, subject: Subject, then: Any, method: str, path: str, body: Any = None) -> None:
+    def _change(
+        self, subject: Subject, then: Any, method: str, path: str, body: Any = None, *, by: str = "anna"
+    ) -> None:
         self.so.pop(subject, None)
-        self.world.call("anna", method, path, body)
+        self.world.call(by, method, path, body)
         self.so[subject] = then
 
     def check(self) -> None:
         """Ask the server about everything."""
         call = self.world.call
-        users = {user["name"] for user in call("root", "GET", f"{API}/users")}
+        users = {user["name"]: user for user in call("root", "GET", f"{API}/users")}
+        invitations = {invitation["id"] for invitation in call("root", "GET", f"{API}/invitations")}
         tokens = {token["id"] for token in call("anna", "GET", f"{API}/account/tokens")}
         grants = {grant["user"]: grant["role"] for grant in call("anna", "GET", f"{self.document}/grants")}
         links = {link["id"]: link["enabled"] for link in call("anna", "GET", f"{self.document}/links")}
         published = call("anna", "GET", f"{self.document}/info")["published"]
         found: dict[str, Callable[[str], Any]] = {
             "user": lambda name: name in users,
+            "disabled": lambda name: users[name]["disabled"],
+            "admin": lambda name: users[name]["admin"],
+            "invitation": lambda id: id in invitations,
+            "password": self.known,
             "token": lambda id: id in tokens,
             "grant": grants.get,
             "link": links.get,
             "published": lambda _: published,
         }
         assert {subject: found[subject[0]](subject[1]) for subject in self.so} == self.so
+        if self.coming is not None:  # somebody who was coming in is here, or his invitation is still good
+            (id, name), self.coming = self.coming, None
+            assert (name in users) != (id in invitations)
+            self.so["user", name], self.so["invitation", id] = name in users, id in invitations
         for (kind, name), good in list(self.so.items())[-20:]:
             if kind == "token":
                 answer = ask(self.world.port, "GET", f"{API}/account", [bearer(self.texts[name])])
                 assert answer.status == (200 if good else 401)
+
+    def known(self, name: str) -> str | None:
+        """The password that was acknowledged last, if it is still the one."""
+        body = {"username": name, "password": self.so["password", name]}
+        return body["password"] if self.world.town.nobody("POST", f"{API}/login", body).status == 200 else None
 
 
 @pytest.mark.timeout(60 + 10 * CYCLES)
@@ -145,6 +213,8 @@ def test_kill_9_takes_nothing_from_accounts_and_gives_nothing_back(world: World)
     seed = int(os.environ.get("CRASH_SEED", time.time_ns()))
     print(f"CRASH_SEED={seed}")
     choose, people, checked = random.Random(seed), People(world), set[str]()
+    for change in people.changes():
+        change(choose)
     for cycle in range(CYCLES):
         thread = threading.Thread(target=people.live, args=(seed + cycle,))
         thread.start()
@@ -154,8 +224,15 @@ def test_kill_9_takes_nothing_from_accounts_and_gives_nothing_back(world: World)
         world.server.start()
         people.check()
         checked |= {kind for kind, _ in people.so}
-    assert checked == {"user", "token", "grant", "link", "published"}
-    name = next(name for kind, name in people.so if kind == "user")
+    assert checked == {
+        *("user", "disabled", "admin", "password", "invitation"),
+        *("token", "grant", "link", "published"),
+    }
+    name = next(
+        name
+        for (kind, name), here in people.so.items()
+        if kind == "user" and here and not people.so.get(("disabled", name))
+    )
     for password, status in ((PASSWORD, 200), (PASSWORD + "x", 401)):
         body = {"username": name, "password": password}
         assert world.town.nobody("POST", f"{API}/login", body).status == status

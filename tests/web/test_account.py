@@ -511,6 +511,7 @@ def test_invitations_are_listed_without_their_key_and_taken_back(town: Town) -> 
     assert key_of(made).encode() not in listed.body
     newest = listed.json[0]
     assert (newest["author"], newest["admin"]) == ("root", True)
+    assert newest == {name: value for name, value in made.json.items() if name != "url"}
     assert town.root("DELETE", f"{API}/invitations/{newest['id']}").status == 204
     told(town.root("DELETE", f"{API}/invitations/{newest['id']}"), 404)
     told(town.nobody("POST", REGISTER, credentials("late", invitation=key_of(made))), 403)

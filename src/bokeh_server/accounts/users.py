@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
@@ -184,14 +184,16 @@ class Users:
         rows = await self._ledger.look(lambda connection: connection.execute(chosen.order_by(users.c.name)).all())
         return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
 
-    async def invite(self, author: str, *, admin: bool = False, seconds: float = WEEK) -> str:
-        """The text of a new invitation, good once and for ``seconds``; ``Forbidden`` where registration is closed."""
+    async def invite(self, author: str, *, admin: bool = False, seconds: float = WEEK) -> tuple[str, Invitation]:
+        """The text of a new invitation, good once and for ``seconds``, which is never shown again, and what lists show
+        of it; ``Forbidden`` where registration is closed."""
         if self.registration == "closed" and author != SERVER:
             raise Forbidden(NOBODY_INVITED)
         key, now = new_key("invitation"), self._clock()
-        row = {"id": key.id, "digest": key.digest, "author": author, "admin": admin, "created": now}
-        await self._ledger.change(lambda c: c.execute(insert(invitations).values(**row, until=now + seconds)))
-        return key.text
+        made = Invitation(id=key.id, author=author, admin=admin, created=now, until=now + seconds)
+        row = insert(invitations).values(**asdict(made), digest=key.digest)
+        await self._ledger.change(lambda connection: connection.execute(row))
+        return key.text, made
 
     async def invitations(self) -> list[Invitation]:
         """Those that can still be used, the newest first."""
@@ -212,7 +214,8 @@ class Users:
         if await self._ledger.look(lambda connection: connection.scalar(known)):
             return None
         await self._ledger.change(lambda connection: connection.execute(delete(invitations)))
-        return await self.invite(SERVER, admin=True, seconds=DAY)
+        text, _ = await self.invite(SERVER, admin=True, seconds=DAY)
+        return text
 
     async def _row(self, name: str) -> Row[tuple[str, str, bool, bool, float]] | None:
         chosen = select(users).where(users.c.name == name)

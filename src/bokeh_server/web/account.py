@@ -288,8 +288,8 @@ async def invitations(site: Site, request: Request) -> Response:
 async def post_invitation(site: Site, request: Request) -> Response:
     """A new invitation; ``url`` is told only now, and good once."""
     new: NewInvitation = await body(site, request, NewInvitation)
-    key = await site.accounts.users.invite(request.actor.name, admin=new.admin)
-    return answer({"url": f"{site.url}bokeh/register#{key}"}, 201)
+    key, made = await site.accounts.users.invite(request.actor.name, admin=new.admin)
+    return answer({**asdict(made), "url": f"{site.url}bokeh/register#{key}"}, 201)
 
 
 async def delete_invitation(site: Site, request: Request) -> Response:
