@@ -11,7 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 START = 20.0
@@ -23,6 +25,8 @@ class RunningServer:
 
     program: tuple[str, ...] = ("-m", "bokeh_server")
     """What Python runs."""
+    variables: Mapping[str, str] = MappingProxyType({})
+    """More of its environment."""
 
     def __init__(self, folder: Path, *flags: str, port: int = 0) -> None:
         self.folder = folder
@@ -55,7 +59,11 @@ class RunningServer:
         command = [sys.executable, *self.program, "--data", str(self.folder), "--port", str(self.port)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, *self.flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
+                [*command, *self.flags],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment() | self.variables,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -64,7 +72,7 @@ class RunningServer:
         self.port = int(found[1] or self.port)
         if "-m" in self.flags and not self.invitation:
             self.invitation = self._process.stdout.readline().strip().partition("/bokeh/register#")[2]
-        if "--token" in self.flags:
+        if "--token" in self.flags and "BOKEH_SERVER_TOKEN" not in self.variables:
             self.token = self._process.stdout.readline().strip().partition("/bokeh/login#")[2]
         taken = time.monotonic() - begin
         assert taken < START
