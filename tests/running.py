@@ -63,7 +63,7 @@ class RunningServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment() | self.variables,
+                env={**environment(), **self.variables},
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -71,8 +71,8 @@ class World:
         return made["url"].partition("#")[2], made["id"]
 
     def known(self, actor: str) -> list[tuple[str, str]]:
-        """What an actor shows, the same each time: for requests that don't change it."""
-        if actor not in self.actors:
+        """What an actor shows, the same each time: for requests that don't change it. Any of anna's may end a login."""
+        if actor not in self.actors or actor == "browser":
             self.actors[actor] = self.headers(actor)
         return list(self.actors[actor])
 
@@ -87,6 +87,8 @@ class World:
                 text, id = self.new_token("anna")
                 self.call("anna", "DELETE", f"{API}/account/tokens/{id}")
                 return [bearer(text)]
+            case "browser":
+                return [*self.town.browser("anna").headers]
             case "elsewhere":
                 limited = {"name": "t", "scopes": ALL, "document": self.new_document()}
                 return [bearer(self.call("anna", "POST", f"{API}/account/tokens", limited)["token"])]
