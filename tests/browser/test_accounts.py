@@ -266,6 +266,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(team: Team, op
     page.get_by_label("Name", exact=True).fill(MARKUP)
     page.get_by_label("write").check()
     page.get_by_label("For", exact=True).select_option(f"Only “{MARKUP}”")
+    page.get_by_label("Good for").select_option("7 days")
     page.get_by_role("button", name="Make the token").click()
     field = page.get_by_label("The new token")
     expect(field).to_have_value(re.compile("^bst_"))
@@ -279,9 +280,15 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(team: Team, op
     entry = page.locator("#tokens > li").filter(has=page.get_by_text(MARKUP, exact=True))
     expect(entry.locator(".tag")).to_have_text(["read", "write"])
     expect(entry.locator(".meta")).to_contain_text(f"only “{MARKUP}”")
+    expect(entry.locator(".meta")).to_contain_text("never used")
+    (until_when,) = [t["until"] for t in team.call("bob", "GET", "/api/v1/account/tokens") if t["name"] == MARKUP]
+    assert until_when == pytest.approx(time.time() + 7 * 86_400, abs=60)
+    expect(entry.locator(".meta")).to_contain_text(f"until {moment(page, until_when)}")
     assert [i["id"] for i in team.call("", "GET", "/api/v1/documents", token=token)] == [document]
     assert team.status("", "GET", "/api/v1/account/tokens", token=token) == 403
     header = {"Authorization": f"Bearer {token}"}
+    page.reload()
+    expect(entry.locator(".meta")).to_contain_text("used just now")
     with connect(team.socket(document), additional_headers=header, compression=None) as program:
         program.recv(5)
         page.get_by_role("button", name=f"Revoke “{MARKUP}”").click()
@@ -297,6 +304,14 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(team: Team, op
     page.reload()
     expect(page.locator("#tokens > li")).to_have_count(1)
     expect(page.get_by_label("The new token")).to_be_hidden()
+
+
+def moment(page: Page, seconds: float) -> str:
+    """A time as the browser tells it."""
+    told = page.evaluate(
+        "(s) => new Intl.DateTimeFormat(undefined, {dateStyle: 'medium', timeStyle: 'short'}).format(s * 1000)", seconds
+    )
+    return str(told)
 
 
 def test_the_password_is_changed_and_other_logins_end(team: Team, open_page: OpenPage) -> None:
