@@ -19,7 +19,8 @@ project; each has a test of its own in ``test_differential.py``):
    it then treats like a list when it streams;
 8. numbers and other things in one column (words streamed into an array, an array into a list of words) make a list of
    all as they are: ``np.append`` flattens, stringifies or raises;
-9. numbers that are patched into whole numbers wrap around, and NaN becomes 0, as JavaScript has it: NumPy raises;
+9. numbers that are patched into whole numbers wrap around, and NaN becomes 0, as JavaScript has it, which keeps truth
+   values as bytes: NumPy raises, and takes every number but 0 for true;
 10. events are read one after the other: bokeh reads the definitions of all of them before it does the first;
 11. text that is patched into truth values is refused: to NumPy any word is true, to JavaScript none.
 """
@@ -146,14 +147,15 @@ def wrapped(column: Any) -> Callable[[list[Any]], list[Any]]:
         target = column[index[0]] if isinstance(index, list) else column
         if isinstance(target, np.ndarray) and target.dtype.kind == "b" and has_text(value):
             raise ValueError("text is no truth value")
-        if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
+        if not isinstance(target, np.ndarray) or target.dtype.kind not in "iub":
             return patch
         bits = target.dtype.itemsize * 8
         low = -(2 ** (bits - 1)) if target.dtype.kind == "i" else 0
 
         def wrap(number: Any) -> Any:
             whole = int(number) if math.isfinite(number) else 0
-            return (whole - low) % 2**bits + low
+            cut = (whole - low) % 2**bits + low
+            return cut != 0 if target.dtype.kind == "b" else cut
 
         return [index, list(map(wrap, value)) if isinstance(value, list) else wrap(value)]
 

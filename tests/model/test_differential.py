@@ -264,6 +264,14 @@ def test_patched_numbers_wrap_around_as_in_javascript(value: Any, stored: int | 
         assert case.columns["x"] == ["uint16", 0, stored]
 
 
+@pytest.mark.parametrize(("value", "stored"), [("nan", 0), (0.5, 0), (256, 0), (-1, 1), (2, 1)])
+def test_numbers_patched_into_truth_values_become_bytes_first_as_in_javascript(value: Any, stored: int) -> None:
+    case = Case(x=np.ones(2, np.bool_))
+    new = {"type": "number", "value": "nan"} if value == "nan" else value
+    case.apply(case.event("ColumnsPatched", patches={"type": "map", "entries": [["x", [[1, new]]]]}))
+    assert case.columns["x"] == ["bool", 1, stored]
+
+
 def test_a_word_is_no_truth_value() -> None:
     case = Case(x=np.zeros(2, np.bool_))
     with pytest.raises(RefusedPatch):

@@ -2,9 +2,10 @@
 
 The document belongs to anna. *viewer* and *editor* have grants, *streamer* comes with a token of anna's that is good
 for nothing but streaming, *revoked* with one that she has revoked, *elsewhere* with one that is good for another
-document of hers; *browser* is the page in which anna has logged in, the others come with tokens; *administrator* is one, *stranger* has an account and nothing to do with the document, *other* has no
-account and has opened a link to another document, or holds a ticket to that. Who may change things comes to a fresh
-document. To a stranger the id of a document is nothing but a title, under which he may put one of his own.
+document of hers; *browser* is the page in which anna has logged in, while the others show tokens; *administrator* is
+one, *stranger* has an account and nothing to do with the document, *other* has no account and has opened a link to
+another document, or holds a ticket to that. Who may change things comes to a fresh document. To a stranger the id of a
+document is nothing but a title, under which he may put one of his own.
 
 - ``matrix.csv``: every route. A cell is the HTTP status (101: the socket opens).
 - ``published.csv``: the public view (``?public=true``) of a published document, over every route of a document.

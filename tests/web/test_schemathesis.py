@@ -1,8 +1,10 @@
 """schemathesis over the whole OpenAPI description, stateful, as each kind of actor: nothing fails, nothing leaks.
 
-It reads the description that the server gives, makes requests that keep to it and requests that don't, and goes on with
-the ids that it was told. Most path parameters are real: of a document that the actors have rights in, and of carol's,
-which none of them may see. What an actor does to the server stays done, so each has one of his own.
+It reads the description that the server gives and asks once for each operation, which must come out as the matrix says
+where the parts of its path are all that it needs. Then it makes requests that keep to the description and requests that
+don't, and goes on with the ids that it was told. Most path parameters are real: of a document that the actors have
+rights in, and of carol's, which none of them may see. What an actor does to the server stays done, so each has one of
+his own.
 ``HYPOTHESIS_PROFILE=long`` makes many more requests.
 """
 
@@ -31,11 +33,11 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.web.asking import ask, content
 from tests.web.people import JSON, World, bearer, peopled
-from tests.web.test_matrix import ACTORS
+from tests.web.test_matrix import ACTORS, ROWS, name_of
 from tests.web.town import PASSWORD
 
 REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 80
-"""As one actor; half of them one by one, half in chains of up to 20."""
+"""As one actor, after each operation once; half of them one by one, half in chains of up to 20."""
 ENDS = ["log_out", "log_out_everywhere", "delete_login", "put_password"]
 """Operations that would end the actor's own key."""
 SECRET = "canary"
@@ -65,6 +67,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.parametrize("actor", ACTORS)
 def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: World) -> None:
     headers, statuses, failures = dict(world.headers(actor)), Counter[int](), list[Exception]()
+    answered = dict[str, int]()
     known = real_parts(world)
     secrets = [*NEVER, *world.keys.values(), *([SECRET] if actor != "administrator" else [])]
     url = f"http://localhost:{world.port}/api/v1/openapi.json"
@@ -85,6 +88,17 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
             failures.append(error)
             raise
 
+    @hypothesis.settings(max_examples=1, **SETTINGS)
+    @hypothesis.given(st.data())
+    def each_once(data: st.DataObject) -> None:
+        for operation in sorted((found.ok() for found in schema.get_all_operations()), key=rank):
+            case = data.draw(operation.as_strategy())
+            case.path_parameters = {n: known.get(n, [value])[0] for n, value in (case.path_parameters or {}).items()}
+            case.query = {}
+            response = case.call(headers=headers)
+            judge(case, response)
+            answered[operation.label] = response.status_code
+
     @hypothesis.settings(max_examples=REQUESTS // 2, **SETTINGS)
     @hypothesis.given(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]), st.data())
     def single(mode: GenerationMode, data: st.DataObject) -> None:
@@ -98,12 +112,41 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
         def validate_response(self, response: Response, case: Case[Any], **more: Any) -> None:
             judge(case, response, recorder=self.recorder)
 
+    each_once()
+    assert answered.keys() == described(schema.raw_schema)
+    assert answered | {name: status for name, status in expected(actor).items() if name in answered} == answered
     single()
-    while sum(statuses.values()) < REQUESTS and not failures:
+    while statuses.total() < REQUESTS + len(answered) and not failures:
         with suppress(Flaky):  # the second of two equal chains meets what the first left behind
             Chain.run(settings=hypothesis.settings(max_examples=4, stateful_step_count=20, **SETTINGS))
     print(actor, sorted(statuses.items()))
     assert failures == []
+
+
+def rank(operation: Any) -> int:
+    """Looking comes first, what needs no body next; last the document goes, and another may come."""
+    last = ["DELETE /api/v1/documents/{name}", "PUT /api/v1/documents/{name}"]
+    if operation.label in last:
+        return 3 + last.index(operation.label)
+    return 0 if operation.method == "get" else 2 if operation.body else 1
+
+
+def described(openapi: dict[str, Any]) -> set[str]:
+    """Every operation of the description but those in ``ENDS``, and how the description itself is fetched."""
+    paths = openapi["paths"].items()
+    names = {f"{m.upper()} {path}" for path, item in paths for m, one in item.items() if one["operationId"] not in ENDS}
+    return names - {"GET /api/v1/openapi.json"}
+
+
+def expected(actor: str) -> dict[str, int]:
+    """How the matrix answers the actor, where a request needs nothing but real parts of its path."""
+    return {
+        name_of(row): int(row[actor])
+        for row in ROWS
+        if (row["method"] in ("GET", "DELETE") or row["path"].endswith("/published"))
+        and ("{name}" in row["path"] or "{" not in row["path"])
+        and row["path"].startswith("/api/")
+    }
 
 
 def real_parts(world: World) -> dict[str, list[str]]:
