@@ -125,7 +125,8 @@ class Reader(Canon):
 
     def attribute(self, name: str, value: Any) -> Any:
         """A value of an attribute; ``data`` that holds columns becomes columns that can grow."""
-        if name == "data" and isinstance(value, dict) and value.get("type", "map") == "map" and "id" not in value:
+        plain = isinstance(value, dict) and value.get("type", "map") == "map" and not isinstance(value.get("id"), str)
+        if name == "data" and plain:
             if all(isinstance(name, str) and is_column(item) for name, item in entries(value)):
                 return self.columns(value)
         return self.value(value)

@@ -7,7 +7,7 @@ What is normalised, and why:
 - the order of the entries of maps and sets, which has no meaning in Python's and JavaScript's equality;
 - numbers: 1 and 1.0 are one number in JSON and in JavaScript (``True`` is not); NaN is one value whatever its bits;
 - arrays: byte order, base64 or binary buffers, ``typed_array`` or ``ndarray``; an array of dtype "object" is a list,
-  because that is what BokehJS makes of it;
+  because that is what BokehJS makes of it; one of no dimensions, which Bokeh never writes, has one;
 - an absent attribute is the default of its type: only bokeh knows it, so ``differences`` asks bokeh's own model.
 
 Not compared, because bokeh's ``Document.from_json`` throws it away: ``defs`` and the document's callbacks. They have
@@ -109,7 +109,7 @@ class Canon:
         else:
             raw = np.frombuffer(self._bytes(source["data"]), dtype)
             array = raw.byteswap() if value["order"] == "big" else raw
-        return packed(array.reshape(value.get("shape", [array.size])))
+        return packed(array.reshape(value.get("shape") or [array.size]))
 
 
 def number(value: float) -> Any:

@@ -101,13 +101,20 @@ def portable(content: bytes, buffers: Buffers) -> Any:
 
 
 def unlike(ours: Flat, theirs: Flat) -> list[str]:
-    """Attributes that the server has and the page has otherwise (a page has every default as well)."""
+    """Attributes that the server has and the page has otherwise (a page has every default as well).
+
+    A toolbar in a page lets go of active tools that it does not have, and with them of what nothing else leads to.
+    """
     found = []
-    for key in ours.models.keys() - closure(ours, ours.callbacks):
-        name, attributes = ours.models[key]
+    kept = {
+        k: (name, {a: v for a, v in of.items() if not a.startswith("active_")}) for k, (name, of) in ours.models.items()
+    }
+    reached = closure(Flat(kept), tuple(("ref", root) for root in ours.roots))
+    for key in reached - closure(ours, ours.callbacks):
+        name, attributes = kept[key]
         shown = theirs.models.get(key, ("", {}))[1]
         for attribute, value in attributes.items():
-            if not attribute.startswith("active_") and plain(shown.get(attribute, "absent")) != plain(value):
+            if plain(shown.get(attribute, "absent")) != plain(value):
                 found.append(f"{name}({key}).{attribute}: {value!s:.300} != {shown.get(attribute, 'absent')!s:.300}")
     return found
 
