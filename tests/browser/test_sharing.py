@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bokeh.document import Document
 from bokeh.models import CustomJS
 from bokeh.models.widgets import Button, Slider
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import LOST, OpenPage, Screen, until
+from tests.browser.server import Server
 from tests.browser.team import Team
+from tests.web.asking import ask
+from tests.web.people import bearer
 
 MARKUP = '<img src=x onerror=alert(1)> & "quoted"'
 SOON = 1_000
@@ -368,3 +373,31 @@ def test_an_administrator_looks_at_what_others_store_without_its_scripts_until_h
     live(page)
     page.frame_locator("#frame").get_by_role("button", name="Go").click()
     expect(page.frame_locator("#frame").get_by_role("button", name="It ran")).to_be_visible()
+
+
+def test_one_token_for_all_is_no_hindrance_to_publish_and_to_make_links(
+    serve: Callable[..., Server], open_page: OpenPage, slider: Slider
+) -> None:
+    server, plain = serve("--token"), Document()
+    plain.add_root(slider)
+    body = json.dumps(plain.to_json(deferred=False)).encode()
+    stored = ask(server.port, "PUT", "/api/v1/documents/plain", [bearer(server.token)], body)
+    page = open_page(f"{server.url}/bokeh/login#{server.token}")
+    page.get_by_role("link", name="plain").first.click()
+    dialog = share(page)
+    expect(dialog.get_by_text("People", exact=True)).to_have_count(0)
+    dialog.get_by_role("switch").check()
+    address = dialog.get_by_label("The public link")
+    expect(address).to_have_value(f"{server.link(stored.json['id'])}?public=true")
+    guest = open_page(address.input_value())
+    live(guest)
+    expect(guest.get_by_role("button", name="Share")).to_have_count(0)
+    dialog.get_by_role("button", name="Make a link").click()
+    link = dialog.get_by_label("The new link")
+    expect(link).to_have_value(re.compile("bsk_"))
+    linked = open_page(link.input_value())
+    live(linked)
+    dialog.get_by_role("switch").uncheck()
+    expect(guest.get_by_text(GONE)).to_be_visible(timeout=SOON)
+    dialog.get_by_role("button", name="Turn “Link without a name” off").click()
+    expect(linked.get_by_text(GONE)).to_be_visible(timeout=SOON)

@@ -53,7 +53,9 @@ def page(site: Site, request: Request, template: str, **more: object) -> Respons
 def who(site: Site, request: Request) -> dict[str, object]:
     """Who looks at a page, and where he comes back to when he has logged in."""
     actor = request.actor
-    return {"user": actor.name, "admin": actor.admin, "multi_user": site.config.multi_user, "here": request.path}
+    config = site.config
+    kind = {"multi_user": config.multi_user, "locked": config.locked}
+    return {"user": actor.name, "admin": actor.admin, "here": request.path, **kind}
 
 
 def rights(request: Request) -> dict[str, bool]:

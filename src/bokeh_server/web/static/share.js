@@ -53,7 +53,7 @@ function publish() {
 /* People */
 
 async function show_grants() {
-  grants.replaceChildren(...(await call("GET", `${url}/grants`)).map(grant_entry));
+  grants?.replaceChildren(...(await call("GET", `${url}/grants`)).map(grant_entry));
 }
 
 function grant_entry({ user, role }) {
@@ -123,5 +123,5 @@ for (const line of open_link.querySelectorAll("div")) {
   const input = line.querySelector("input");
   line.querySelector("button").addEventListener("click", () => void copy(input.value, input));
 }
-carry_out(document.getElementById("new-grant"), grant);
+if (grants) carry_out(document.getElementById("new-grant"), grant); // a server without accounts has nobody to name
 carry_out(document.getElementById("new-link"), make_link);
