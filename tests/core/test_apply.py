@@ -6,8 +6,6 @@ the viewers do, and forgets at once what nothing leads to; after every patch bot
 
 from __future__ import annotations
 
-import base64
-import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +28,6 @@ from tests.core.playbook import (
     data_changed,
     doc,
     events,
-    forgotten,
     messages,
     model,
     numbers,
@@ -430,126 +427,6 @@ def test_a_column_that_is_passed_on_anew_is_what_it_was_then() -> None:
     case = Case()
     case.apply(streamed("s", 0, x=[1], y=[1]), streamed("s", x=[5], y=[6]), patched("s", x=[[0, 7]]))
     assert case.column("x") == ("list", [7])
-
-
-# The normal patch: each model where the others first meet it
-
-
-def test_a_model_that_comes_back_is_written_in_full_for_those_who_have_forgotten_it() -> None:
-    case = forgotten(model("N", "a", next=model("N", "b", x=1), payload=array("0")), buffers=(("0", numbers(1, 2)),))
-    applied = case.apply(changed("w", "tags", [ref("a"), ref("b")]), titled("u"))
-    [tags, _] = events(applied)
-    assert tags["new"][0]["attributes"]["next"] == model("N", "b", x=1)
-    assert tags["new"][1] == ref("b")
-    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
-
-
-def test_a_part_of_what_came_back_is_written_where_it_is_named_first() -> None:
-    case = forgotten(model("N", "a", next=model("N", "b")))
-    case.apply(removed("a"), changed("w", "tags", [ref("b")]), changed("w", "title", ref("a")))
-    assert case.value("w", "title") == ref("a")
-
-
-def test_a_message_carries_the_models_that_its_readers_lack() -> None:
-    case = forgotten(model("N", "a", payload=array("0")), buffers=(("0", numbers(1, 2)),))
-    applied = case.apply(clicked("a"))
-    [[_, button]] = messages(applied)[0]["msg_data"]["values"]["entries"]
-    assert (applied.content, button["name"]) == (None, "N")
-    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
-
-
-def test_what_a_message_defines_is_in_the_log_where_a_later_event_names_it() -> None:
-    case = forgotten(model("N", "a"))
-    new = {"kind": "MessageSent", "msg_type": "x", "msg_data": [model("N", "n", x=1), ref("a")]}
-    applied = case.apply(new, changed("w", "tags", [ref("n"), ref("a")]))
-    assert events(applied)[0]["new"] == [model("N", "n", x=1), model("N", "a")]
-    assert messages(applied)[0]["msg_data"] == [ref("n"), ref("a")]
-
-
-def test_what_looks_like_a_model_in_the_name_of_a_buffer_is_none() -> None:
-    case = forgotten(model("N", "a"))
-    case.apply(changed("w", "tags", [{"type": "bytes", "data": ref("a")}, ref("a")]), buffers=(("a", b"12"),))
-    packed = base64.b64encode(gzip.compress(b"12", mtime=0)).decode()
-    case.apply(changed("w", "title", [{"type": "bytes", "data": packed}]), titled("t"))
-    assert case.value("w", "title") == [b"12"]
-
-
-def test_an_attribute_of_the_name_id_is_one_like_others() -> None:
-    case = forgotten(model("N", "a", id="x", of=[1]))
-    case.apply(changed("w", "tags", [ref("a"), model("N", "n", id="y", of=[ref("s")])]))
-    assert [case.value("a", "of"), case.value("n", "of"), case.value("n", "id")] == [[1], [ref("s")], "y"]
-
-
-def test_what_a_browser_defines_anew_is_kept_as_it_was_and_passed_on_by_its_id() -> None:
-    case = Case()
-    old = model("Slider", "w", value=77)
-    case.apply(changed("c", "more", [old, model("N", "new")]), origin="viewer")
-    assert case.value("w", "value") == 1
-    assert case.apply(changed("c", "more", [old, ref("new")]), origin="viewer").content is None
-    [only] = events(case.apply(changed("c", "more", [old]), origin="viewer"))
-    assert only["new"] == [ref("w")]
-
-
-def test_what_a_program_defines_anew_is_passed_on_as_changes_in_their_order() -> None:
-    case = Case()
-    anew = model("Slider", "w", value=5, title=model("N", "n", of=model("Column", "c", width=7)))
-    applied = case.apply(changed("w", "value", 2), changed("c", "more", [ref("w"), anew]), changed("w", "value", 8))
-    assert events(applied) == [
-        changed("w", "value", 2),
-        changed("w", "value", 5),
-        changed("c", "width", 7),
-        changed("w", "title", model("N", "n", of=ref("c"))),
-        changed("c", "more", [ref("w"), ref("w")]),
-        changed("w", "value", 8),
-    ]
-    assert case.value("w", "value") == 8
-
-
-def test_what_is_nested_too_deep_where_nobody_reads_it_is_refused_when_written_anew() -> None:
-    deep: Any = model("Slider", "w", value=3)
-    for _ in range(205):
-        deep = [deep]
-    case = Case()
-    junk = {"type": "set", "entries": [], "more": deep}
-    with pytest.raises(TooLarge):
-        case.apply(changed("c", "more", [model("Slider", "w", value=2), junk]))
-    assert case.value("w", "value") == 1
-
-
-def test_lists_between_models_that_come_back_count_towards_the_depth() -> None:
-    def inside(key: str) -> Any:
-        value: Any = model("N", key)
-        for _ in range(50):
-            value = [value]
-        return value
-
-    case = Case()
-    case.apply(changed("w", "tags", [model("N", "n0")]))
-    for at in range(4):
-        case.apply(changed(f"n{at}", "next", inside(f"n{at + 1}")))
-    case.apply(changed("w", "tags", []))
-    with pytest.raises(TooLarge):
-        case.apply(changed("w", "tags", [ref("n0")]))
-    case.apply(changed("w", "tags", [ref("n2")]))
-    assert "n4" in case.document.models
-
-
-@pytest.mark.parametrize("length", [90, 150, 600])
-def test_a_chain_comes_back_whole_or_is_refused_but_never_half(length: int) -> None:
-    case = Case()
-    case.apply(changed("w", "tags", [model("N", "n0")]))
-    for at in range(length - 1):
-        for document in (case.document, case.other):
-            apply(document, patch(changed(f"n{at}", "next", model("N", f"n{at + 1}"))))
-    case.apply(changed("w", "tags", []))
-    before = case.document.encode()
-    if length < 100:
-        case.apply(changed("w", "tags", [ref("n0")]))
-        assert f"n{length - 1}" in case.document.models
-    else:
-        with pytest.raises(TooLarge):
-            case.apply(changed("w", "tags", [ref("n0")]))
-        assert case.document.encode() == before
 
 
 # For programs that take a part for the whole

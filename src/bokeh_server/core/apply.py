@@ -9,7 +9,7 @@ forgotten, or a column that BokehJS would cut to another type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -54,7 +54,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 class _Patch:
     """One patch on its way into a document."""
 
-    __slots__ = ("document", "dropped", "flattener", "origin", "touched", "undo")
+    __slots__ = ("document", "dropped", "flattener", "origin", "strange", "touched", "undo")
 
     def __init__(self, document: Document, buffers: Buffers, origin: Origin) -> None:
         self.document = document
@@ -64,6 +64,8 @@ class _Patch:
         self.touched: list[Column] = []
         self.dropped = False
         """Whether something was let go of that named other models."""
+        self.strange = False
+        """Whether an event has parts that no event of its kind has."""
 
 
 def apply(
@@ -109,8 +111,10 @@ def _event(patch: _Patch, event: Any) -> Outcome:
     if type(kind) is not str or kind not in KINDS:
         raise BadMessage(f"There is no event of kind {str(kind)[:40]!r}.")
     handler, fields = KINDS[kind]
-    for name in event.keys() - fields:
-        patch.flattener.value(event[name])  # browsers read all there is, and throw the patch away where they can't
+    for name in event:
+        if name not in fields:
+            patch.flattener.value(event[name])  # browsers read all there is, and throw the patch away where they can't
+            patch.strange = True
     return handler(patch, event)
 
 
@@ -322,7 +326,7 @@ KINDS: dict[str, tuple[Callable[[_Patch, dict[str, Any]], Outcome], frozenset[st
 def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], outcomes: list[Outcome]) -> Applied:
     """The patch as it came, or written anew; raises ``TooLarge`` where it would not be read again."""
     flattener = patch.flattener
-    as_it_came = not flattener.kept and not flattener.redefined and not flattener.revived
+    as_it_came = not (flattener.kept or flattener.redefined or flattener.revived or patch.strange)
     if flattener.definitions:
         as_it_came = as_it_came and all(map(model_first, events))
     if as_it_came and all(outcome == "kept" for outcome in outcomes):
@@ -330,7 +334,8 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     rewriter = _Rewriter(flattener, patch.document.limits.depth)
     kept: list[Event] = []
     for event, outcome in zip(events, outcomes, strict=True):
-        kept += rewriter.redefinitions(event, 0)
+        for _, part in as_read(event):
+            kept += rewriter.redefinitions(part)
         if outcome == "kept":
             kept.append(rewriter.event(event))
         elif isinstance(outcome, dict):
@@ -349,6 +354,35 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
 def model_first(event: Event) -> bool:
     """Whether the model comes before the values: we read it first, browsers read in the order of the text."""
     return "model" not in event or next(name for name in event if name in VALUES) == "model"
+
+
+def as_read(event: Event) -> list[tuple[str, Any]]:
+    """The parts of an event in the order in which they are read: those that are none of its kind's, then the model."""
+    _, fields = KINDS[event["kind"]]
+    first = {"kind": 1, "model": 2}
+    return sorted(event.items(), key=lambda part: first.get(part[0], 3) if part[0] in fields else 0)
+
+
+def parts(value: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The parts of an object that are read. What stands beside them is written to nobody, so that a model is never
+    defined where its reader does not look."""
+    kind = value.get("type")
+    known: tuple[str, ...]
+    if "id" in value and kind in (None, "object"):
+        known = ("id",) if kind is None else ("type", "name", "id", "attributes")
+    elif type(kind) is str and kind in READ:
+        known = READ[kind]
+    else:
+        return value.items()
+    return [(name, value[name]) for name in known if name in value]
+
+
+READ: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("map", "set", "array"), ("type", "entries")),
+    **dict.fromkeys(("ndarray", "typed_array"), ("type", "array", "shape", "dtype", "order")),
+    **{"bytes": ("type",), "ref": ("type", "id")},
+}
+"""Of objects that are no models, by their type; bytes have no part in which a model could be."""
 
 
 def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tuple[bytes, Buffers]:
@@ -379,28 +413,26 @@ class _Rewriter:
 
     def event(self, event: Event) -> Event:
         """The event, with all other models by their ids."""
-        in_order = event if model_first(event) else {"kind": event["kind"], "model": event["model"], **event}
-        return {name: self._value(item, 1) for name, item in in_order.items()}
+        _, fields = KINDS[event["kind"]]
+        return {name: self._value(item, 1) for name, item in as_read(event) if name in fields}
 
-    def redefinitions(self, value: Any, depth: int) -> Iterator[Event]:
+    def redefinitions(self, value: Any) -> Iterator[Event]:
         """The definitions in ``value`` that set a model anew, as events of their own.
 
         Browsers read the definitions of all events before they carry out the first one, and programs ignore them.
         """
         if not self._redefined or type(value) not in (dict, list):
             return
-        if depth > self._limit:
-            raise TooLarge(f"The content is nested deeper than {self._limit} levels.")
         if type(value) is list:
             for item in value:
-                yield from self.redefinitions(item, depth + 1)
+                yield from self.redefinitions(item)
         elif id(value) in self._redefined:
             for name, item in value.get("attributes", {}).items():
-                yield from self.redefinitions(item, depth + 2)
+                yield from self.redefinitions(item)
                 yield self.event({"kind": "ModelChanged", "model": {"id": value["id"]}, "attr": name, "new": item})
         else:
-            for item in value.values():
-                yield from self.redefinitions(item, depth + 1)
+            for _, item in parts(value):
+                yield from self.redefinitions(item)
 
     def _value(self, value: Any, depth: int) -> Any:
         if depth > self._limit:
@@ -416,10 +448,9 @@ class _Rewriter:
         if type(key) is str and kind in ("object", "ref", None):
             definition = self._lacking.pop(key, None)
             return {"id": key} if definition is None else self._model(definition, depth)
-        return {name: self._value(item, depth + 1) for name, item in value.items()}
+        return {name: self._value(item, depth + 1) for name, item in parts(value)}
 
     def _model(self, definition: dict[str, Any], depth: int) -> dict[str, Any]:
         """A definition. An attribute of the name "id" does not make a reference of its attributes."""
-        written = {name: self._value(item, depth + 1) for name, item in definition.items() if name != "attributes"}
-        attributes = definition.get("attributes", {})
-        return {**written, "attributes": {name: self._value(item, depth + 2) for name, item in attributes.items()}}
+        attributes = {name: self._value(item, depth + 2) for name, item in definition.get("attributes", {}).items()}
+        return {"type": "object", "name": definition["name"], "id": definition["id"], "attributes": attributes}

@@ -1,0 +1,176 @@
+"""A patch that is written anew, for those who lack models that it names, or take more from it than they should."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from bokeh_server.core.apply import apply
+from bokeh_server.errors import TooLarge
+from tests.core.playbook import (
+    Case,
+    array,
+    changed,
+    clicked,
+    events,
+    forgotten,
+    messages,
+    model,
+    numbers,
+    patch,
+    ref,
+    removed,
+    titled,
+)
+
+
+def test_a_model_that_comes_back_is_written_in_full_for_those_who_have_forgotten_it() -> None:
+    case = forgotten(model("N", "a", next=model("N", "b", x=1), payload=array("0")), buffers=(("0", numbers(1, 2)),))
+    applied = case.apply(changed("w", "tags", [ref("a"), ref("b")]), titled("u"))
+    [tags, _] = events(applied)
+    assert tags["new"][0]["attributes"]["next"] == model("N", "b", x=1)
+    assert tags["new"][1] == ref("b")
+    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
+
+
+def test_a_part_of_what_came_back_is_written_where_it_is_named_first() -> None:
+    case = forgotten(model("N", "a", next=model("N", "b")))
+    case.apply(removed("a"), changed("w", "tags", [ref("b")]), changed("w", "title", ref("a")))
+    assert case.value("w", "title") == ref("a")
+
+
+def test_a_message_carries_the_models_that_its_readers_lack() -> None:
+    case = forgotten(model("N", "a", payload=array("0")), buffers=(("0", numbers(1, 2)),))
+    applied = case.apply(clicked("a"))
+    [[_, button]] = messages(applied)[0]["msg_data"]["values"]["entries"]
+    assert (applied.content, button["name"]) == (None, "N")
+    assert [payload for _, payload in applied.buffers] == [numbers(1, 2)]
+
+
+def test_what_a_message_defines_is_in_the_log_where_a_later_event_names_it() -> None:
+    case = forgotten(model("N", "a"))
+    new = {"kind": "MessageSent", "msg_type": "x", "msg_data": [model("N", "n", x=1), ref("a")]}
+    applied = case.apply(new, changed("w", "tags", [ref("n"), ref("a")]))
+    assert events(applied)[0]["new"] == [model("N", "n", x=1), model("N", "a")]
+    assert messages(applied)[0]["msg_data"] == [ref("n"), ref("a")]
+
+
+def test_what_looks_like_a_model_in_the_name_of_a_buffer_is_none() -> None:
+    case = forgotten(model("N", "a"))
+    case.apply(changed("w", "tags", [{"type": "bytes", "data": ref("a")}, ref("a")]), buffers=(("a", b"12"),))
+    packed = base64.b64encode(gzip.compress(b"12", mtime=0)).decode()
+    case.apply(changed("w", "title", [{"type": "bytes", "data": packed}]), titled("t"))
+    assert case.value("w", "title") == [b"12"]
+
+
+def test_an_attribute_of_the_name_id_is_one_like_others() -> None:
+    case = forgotten(model("N", "a", id="x", of=[1]))
+    case.apply(changed("w", "tags", [ref("a"), model("N", "n", id="y", of=[ref("s")])]))
+    assert [case.value("a", "of"), case.value("n", "of"), case.value("n", "id")] == [[1], [ref("s")], "y"]
+
+
+def test_what_a_browser_defines_anew_is_kept_as_it_was_and_passed_on_by_its_id() -> None:
+    case = Case()
+    old = model("Slider", "w", value=77)
+    case.apply(changed("c", "more", [old, model("N", "new")]), origin="viewer")
+    assert case.value("w", "value") == 1
+    assert case.apply(changed("c", "more", [old, ref("new")]), origin="viewer").content is None
+    [only] = events(case.apply(changed("c", "more", [old]), origin="viewer"))
+    assert only["new"] == [ref("w")]
+
+
+def test_what_a_program_defines_anew_is_passed_on_as_changes_in_their_order() -> None:
+    case = Case()
+    anew = model("Slider", "w", value=5, title=model("N", "n", of=model("Column", "c", width=7)))
+    applied = case.apply(changed("w", "value", 2), changed("c", "more", [ref("w"), anew]), changed("w", "value", 8))
+    assert events(applied) == [
+        changed("w", "value", 2),
+        changed("w", "value", 5),
+        changed("c", "width", 7),
+        changed("w", "title", model("N", "n", of=ref("c"))),
+        changed("c", "more", [ref("w"), ref("w")]),
+        changed("w", "value", 8),
+    ]
+    assert case.value("w", "value") == 8
+
+
+READERS_LOOK_BY: list[Callable[[Any], Any]] = [
+    lambda unread: {"type": "set", "entries": [], "more": unread},
+    lambda unread: {"type": "ndarray", "array": [1], "dtype": "int32", "shape": [1], "order": "little", "more": unread},
+    lambda unread: {"type": "bytes", "data": {"id": "b", "more": unread}},
+    lambda unread: {"type": "ref", "id": "s", "more": unread},
+    lambda unread: {"id": "s", "more": unread},
+    lambda unread: {**model("N", "n"), "more": unread},
+]
+
+
+@pytest.mark.parametrize("around", READERS_LOOK_BY)
+def test_no_model_is_defined_where_no_reader_looks(around: Callable[[Any], Any]) -> None:
+    case = forgotten(model("N", "a", x=1))
+    case.apply(changed("c", "more", [around([ref("a")]), ref("a")]), buffers=(("b", b"1"),))
+    assert case.value("a", "x") == 1
+
+
+@pytest.mark.parametrize("around", READERS_LOOK_BY)
+def test_no_model_is_set_anew_where_no_reader_looks(around: Callable[[Any], Any]) -> None:
+    case, unread = Case(), [model("Slider", "w", value=3)]
+    case.apply(changed("c", "more", [model("Slider", "w", title="t"), around(unread)]), buffers=(("b", b"1"),))
+    assert (case.value("w", "value"), case.value("w", "title")) == (1, "t")
+
+
+def test_what_stands_in_an_event_of_no_kind_is_read_first_and_written_to_nobody() -> None:
+    case = forgotten(model("N", "a"))
+    event = changed("w", "tags", [ref("a"), ref("n")])
+    beside = {"one": [ref("a"), model("N", "n", x=1)], "two": model("Slider", "w", value=5, title="t")}
+    applied = case.apply({**event, **beside})
+    of_slider = [changed("w", "value", 5), changed("w", "title", "t")]
+    assert events(applied) == [*of_slider, changed("w", "tags", [model("N", "a"), model("N", "n", x=1)])]
+    assert case.apply({**titled("u"), "type": "map"}).content == orjson.dumps({"events": [titled("u")]})
+
+
+def test_a_model_that_is_set_anew_twice_is_as_it_was_read_last() -> None:
+    case = Case()
+    values = {"new": [model("Slider", "w", value=6)], "model": model("Slider", "w", value=5)}
+    case.apply({"kind": "ModelChanged", **values, "attr": "tags", "type": model("Slider", "w", value=4)})
+    assert case.value("w", "value") == 6
+
+
+def test_lists_between_models_that_come_back_count_towards_the_depth() -> None:
+    def inside(key: str) -> Any:
+        value: Any = model("N", key)
+        for _ in range(50):
+            value = [value]
+        return value
+
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "n0")]))
+    for at in range(4):
+        case.apply(changed(f"n{at}", "next", inside(f"n{at + 1}")))
+    case.apply(changed("w", "tags", []))
+    with pytest.raises(TooLarge):
+        case.apply(changed("w", "tags", [ref("n0")]))
+    case.apply(changed("w", "tags", [ref("n2")]))
+    assert "n4" in case.document.models
+
+
+@pytest.mark.parametrize("length", [90, 150, 600])
+def test_a_chain_comes_back_whole_or_is_refused_but_never_half(length: int) -> None:
+    case = Case()
+    case.apply(changed("w", "tags", [model("N", "n0")]))
+    for at in range(length - 1):
+        for document in (case.document, case.other):
+            apply(document, patch(changed(f"n{at}", "next", model("N", f"n{at + 1}"))))
+    case.apply(changed("w", "tags", []))
+    before = case.document.encode()
+    if length < 100:
+        case.apply(changed("w", "tags", [ref("n0")]))
+        assert f"n{length - 1}" in case.document.models
+    else:
+        with pytest.raises(TooLarge):
+            case.apply(changed("w", "tags", [ref("n0")]))
+        assert case.document.encode() == before
