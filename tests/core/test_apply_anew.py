@@ -23,6 +23,7 @@ from tests.core.playbook import (
     model,
     numbers,
     patch,
+    patched,
     ref,
     removed,
     titled,
@@ -138,6 +139,16 @@ def test_a_model_that_is_set_anew_twice_is_as_it_was_read_last() -> None:
     values = {"new": [model("Slider", "w", value=6)], "model": model("Slider", "w", value=5)}
     case.apply({"kind": "ModelChanged", **values, "attr": "tags", "type": model("Slider", "w", value=4)})
     assert case.value("w", "value") == 6
+
+
+@pytest.mark.parametrize("levels", [205, 1000])
+def test_what_is_nested_too_deep_in_an_index_is_refused_when_written_anew(levels: int) -> None:
+    index = {"type": "slice", "start": 0, "stop": 1, "step": 1, "more": "deep"}
+    content = patch(changed("c", "more", [model("Slider", "w", value=2)]), patched("s", x=[[index, [5]]]))
+    case = Case()
+    with pytest.raises(TooLarge):
+        apply(case.document, content.replace(b'"deep"', b"[" * levels + b"]" * levels))
+    assert (case.value("w", "value"), case.column("x")) == (1, ("list", [1, 2]))
 
 
 def test_lists_between_models_that_come_back_count_towards_the_depth() -> None:

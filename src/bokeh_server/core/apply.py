@@ -335,7 +335,7 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     kept: list[Event] = []
     for event, outcome in zip(events, outcomes, strict=True):
         for _, part in as_read(event):
-            kept += rewriter.redefinitions(part)
+            kept += rewriter.redefinitions(part, 1)
         if outcome == "kept":
             kept.append(rewriter.event(event))
         elif isinstance(outcome, dict):
@@ -416,23 +416,25 @@ class _Rewriter:
         _, fields = KINDS[event["kind"]]
         return {name: self._value(item, 1) for name, item in as_read(event) if name in fields}
 
-    def redefinitions(self, value: Any) -> Iterator[Event]:
+    def redefinitions(self, value: Any, depth: int) -> Iterator[Event]:
         """The definitions in ``value`` that set a model anew, as events of their own.
 
         Browsers read the definitions of all events before they carry out the first one, and programs ignore them.
         """
         if not self._redefined or type(value) not in (dict, list):
             return
+        if depth > self._limit:
+            raise TooLarge(f"The content is nested deeper than {self._limit} levels.")
         if type(value) is list:
             for item in value:
-                yield from self.redefinitions(item)
+                yield from self.redefinitions(item, depth + 1)
         elif id(value) in self._redefined:
             for name, item in value.get("attributes", {}).items():
-                yield from self.redefinitions(item)
+                yield from self.redefinitions(item, depth + 2)
                 yield self.event({"kind": "ModelChanged", "model": {"id": value["id"]}, "attr": name, "new": item})
         else:
             for _, item in parts(value):
-                yield from self.redefinitions(item)
+                yield from self.redefinitions(item, depth + 1)
 
     def _value(self, value: Any, depth: int) -> Any:
         if depth > self._limit:
