@@ -125,7 +125,7 @@ class Stage:
         page.goto(f"{self.server.url}/")  # so that there is somewhere to go back to
         watch_dialogs(page, surprises)
         self.open(page, document)
-        shell = page.evaluate(SHELL)
+        shell = self.shell(page)
         if case.gesture is not None:
             self._gesture(case.gesture, page)
         report = self.report(page, document, case)
@@ -187,6 +187,10 @@ class Stage:
         """The document's report so far."""
         return self.marker(document)
 
+    def shell(self, page: Page) -> list[str]:
+        """What there is in our page around the frame."""
+        return list(self.around(page).locator(":root").evaluate(SHELL))
+
     def around(self, page: Page) -> Page | FrameLocator:
         """Our page around the frame."""
         return page
@@ -208,7 +212,7 @@ class Stage:
         changes = []
         if page.url != self.link(document):
             return [f"the page is at {page.url}"]
-        if (now := page.evaluate(SHELL)) != shell:
+        if (now := self.shell(page)) != shell:
             changes.append(f"the shell has changed: {sorted(set(now) ^ set(shell))}")
         if len(self.context.pages) > 1:
             changes.append(f"windows: {[other.url for other in self.context.pages]}")
