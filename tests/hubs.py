@@ -29,6 +29,16 @@ def change(value: object, attribute: str = "value") -> bytes:
     return orjson.dumps({"events": [event]})
 
 
+def add(key: str, name: str) -> bytes:
+    """The content of a patch that adds a root."""
+    return orjson.dumps({"events": [{"kind": "RootAdded", "model": {"type": "object", "name": name, "id": key}}]})
+
+
+def remove(key: str) -> bytes:
+    """The content of a patch that removes a root."""
+    return orjson.dumps({"events": [{"kind": "RootRemoved", "model": {"id": key}}]})
+
+
 class Line:
     """A connection that remembers what it was told."""
 
@@ -72,6 +82,15 @@ def run(test: Callable[[Hub], Coroutine[Any, Any, None]], store: MemoryStore | N
             await hub.stop()
 
     asyncio.run(main())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what comes by itself."""
+    for _ in range(1_000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 async def settled() -> None:

@@ -15,7 +15,7 @@ from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, StoreFull
 from bokeh_server.hub import Hub, gathered, new_id
 from bokeh_server.store.memory import MemoryStore
-from tests.hubs import DOCUMENT, Line, change, run, send, settled
+from tests.hubs import DOCUMENT, Line, add, change, remove, run, send, settled, until
 
 
 def test_a_patch_reaches_the_others_and_not_its_sender() -> None:
@@ -90,6 +90,82 @@ def test_when_the_disk_is_full_the_sender_is_told_nobody_sees_the_patch_and_the_
         full = False
         assert await hub.patch(info.id, change(2), (), DEFAULT_USER) == 2
         assert hub.failure is None
+
+    run(test, MemoryStore(admit=admit))
+
+
+def test_a_store_that_keeps_something_again_is_found_out_without_a_patch() -> None:
+    full = True
+
+    def admit(records: Sequence[Record]) -> None:
+        if full:
+            raise StoreFull
+
+    async def test(hub: Hub) -> None:
+        nonlocal full
+        info = await hub.create("defaultuser", "line")
+        with pytest.raises(StoreFull):
+            await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        await asyncio.sleep(0.3)
+        assert "full" in str(hub.failure)
+        full = False
+        await until(lambda: hub.failure is None)
+
+    run(test, MemoryStore(admit=admit), idle_room=0.1)
+
+
+def test_deleting_what_could_not_be_kept_ends_the_failure_too() -> None:
+    def admit(records: Sequence[Record]) -> None:
+        raise StoreFull
+
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        with pytest.raises(StoreFull):
+            await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        await hub.delete(info.id)
+        await until(lambda: hub.failure is None)
+
+    run(test, MemoryStore(admit=admit), idle_room=0.1)
+
+
+def test_lists_say_what_a_document_shows_also_where_it_grew_by_patches() -> None:
+    store = MemoryStore()
+
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "grows")
+
+        async def shows(*patches: bytes) -> str:
+            for patch in patches:
+                await hub.patch(info.id, patch, (), DEFAULT_USER)
+            await settled()
+            return (await hub.find("defaultuser", "grows")).kind
+
+        assert await shows(add("s", "Slider")) == "1 widget"
+        assert await shows(add("b", "Figure"), add("c", "Slider")) == "1 plot, 2 widgets"
+        assert await shows(change(3)) == "1 plot, 2 widgets"
+        assert await shows(*(remove(key) for key in "sb")) == "1 widget"
+
+    run(test, store)
+
+
+def test_what_could_not_be_noted_of_a_document_is_noted_after_the_next_patch() -> None:
+    full = False
+
+    def admit(records: Sequence[Record]) -> None:
+        if full and not records:
+            raise StoreFull
+
+    async def test(hub: Hub) -> None:
+        nonlocal full
+        info = await hub.create("defaultuser", "line")
+        full = True
+        await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        await settled()
+        assert (await hub.find("defaultuser", "line")).kind == ""
+        full = False
+        await hub.patch(info.id, change(2), (), DEFAULT_USER)
+        await settled()
+        assert (await hub.find("defaultuser", "line")).kind == "1 widget"
 
     run(test, MemoryStore(admit=admit))
 

@@ -85,6 +85,10 @@ class Live:
     next_key: int = 0
     empty_since: float = field(default_factory=time.monotonic)
     told_rights: int = 0
+    kind: str = ""
+    """What lists say that the document shows."""
+    shows: tuple[int, int] | None = None
+    """How many models and roots it had then."""
     dead: bool = False
 
     def key(self) -> int:
@@ -170,6 +174,8 @@ class Hub:
         """Whether requests are taken."""
         self.failure: str | None = None
         """Why the store can't keep anything just now, or None."""
+        self._failed = ""
+        """The document whose records it did not keep."""
 
     async def start(self) -> None:
         """Open the store and begin."""
@@ -280,7 +286,7 @@ class Hub:
         )
         if await self._store.info(document) is None:  # deleted meanwhile
             raise NotFound("There is no such document.")
-        live = self._rooms[document] = Live(room)
+        live = self._rooms[document] = Live(room, kind=info.kind)
         try:
             await self._look_up_rights(live, info)
         except BokehServerError:
@@ -398,15 +404,43 @@ class Hub:
             self.failure = str(error)
             log.error("the store failed", error=str(error))
             for live, _ in last.values():
+                self._failed = live.room.name
                 self._end(live, error, error.code)
         else:
             self.failure = None
             for live, seq in last.values():
                 self.tell(live, Appended(seq))
+            for live, _ in last.values():
+                await self._describe(live)
+
+    async def _describe(self, live: Live) -> None:
+        """Have lists say what a document shows, where models have come or gone."""
+        document = live.room.document
+        shows = len(document.models), len(document.roots)
+        if shows == live.shows or live.dead:
+            return
+        kind = document.census()
+        try:
+            if kind != live.kind:
+                await self._store.describe(live.room.name, kind)
+                self._board_changed()
+            live.kind, live.shows = kind, shows
+        except BokehServerError as error:  # it is tried again after the next append
+            log.warning("what a document shows was not noted", document=live.room.name, error=str(error))
+
+    async def _try_store(self) -> None:
+        """See whether the store keeps something again: where nobody is sent here before that, no patch will tell."""
+        try:
+            info = await self._store.info(self._failed)
+            if info is not None:
+                await self._store.describe(info.id, info.kind)
+            self.failure = None
+        except ServerFault as error:
+            self.failure = str(error)
 
     async def _snapshot(self, live: Live, effect: TakeSnapshot) -> None:
         try:
-            await self._store.snapshot(effect.record, effect.clients, kind=effect.kind)
+            await self._store.snapshot(effect.record, effect.clients)
         except BokehServerError as error:
             if not live.dead:
                 log.warning("no snapshot was taken", document=live.room.name, error=str(error))
@@ -500,6 +534,8 @@ class Hub:
         while True:
             await asyncio.sleep(min(MOMENT, self._limits.idle_room / 2))
             await self._end_rights(time.time())
+            if self.failure is not None:
+                await self._try_store()
             now = time.monotonic()
             for name, live in list(self._rooms.items()):
                 room = live.room

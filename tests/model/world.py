@@ -130,7 +130,7 @@ class World:
                 self.answers[token] = outcome
             case Reading(key, on):
                 self.sockets[key].reading = on
-            case TakeSnapshot(record, clients, _):
+            case TakeSnapshot(record, clients):
                 if record.seq > len(self.truth) - 1:
                     raise Broken("a snapshot is taken of what the log does not hold")
                 later = [kept for kept in self.stored.records if kept.seq > record.seq]

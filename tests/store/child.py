@@ -48,7 +48,7 @@ async def append(folder: Path) -> None:
             print(*(f"{document}:{seq}" for document, seq in seqs.items()), flush=True)
             if now % 20 == 0:
                 document = chance.choice([*seqs])
-                await store.snapshot(a_record(document, seqs[document], 50_000, kind="replace"), {}, kind="")
+                await store.snapshot(a_record(document, seqs[document], 50_000, kind="replace"), {})
 
 
 async def fill(folder: Path) -> None:

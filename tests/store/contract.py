@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,25 @@ class StoreContract(ABC):
         assert await store.info("d2") == line("d2", "dots")
 
     @with_a_store
+    async def test_a_document_is_described_also_after_it_was_changed(self, store: Store) -> None:
+        for document in ("d1", "d2"):
+            await store.create(line(document, document))
+        await store.append(several("d1", 1, 2), now=3.0)
+        before = await store.info("d1")
+        assert before is not None
+        for kind in ("2 plots", "", "1 plot, 3 widgets"):
+            await store.describe("d1", kind)
+            assert await store.info("d1") == replace(before, kind=kind)
+        assert await store.info("d2") == line("d2", "d2")
+        with pytest.raises(NotFound):
+            await store.describe("d3", "1 plot")
+
+    @with_a_store
     async def test_a_deleted_document_leaves_nothing_and_others_alone(self, store: Store) -> None:
         for document in ("d1", "d2"):
             await store.create(line(document, document))
             await store.append(several(document, 1, 3), now=2.0)
-            await store.snapshot(a_record(document, 2, kind="replace"), {"zoe": 2}, kind="a plot")
+            await store.snapshot(a_record(document, 2, kind="replace"), {"zoe": 2})
         await store.delete("d1")
         assert await store.info("d1") is None
         assert await store.load("d1") is None
@@ -208,17 +223,17 @@ class StoreContract(ABC):
         await store.create(line())
         await store.append(several("d1", 1, 5), now=2.0)
         snapshot = a_record("d1", 3, size=5_000, kind="replace")
-        await store.snapshot(snapshot, {"zoe": 7, "abe": 2}, kind="2 plots")
+        await store.snapshot(snapshot, {"zoe": 7, "abe": 2})
         rest = several("d1", 4, 5)
         assert await store.load("d1") == Stored(snapshot, {"zoe": 7, "abe": 2}, rest)
         size = sum(len(record.body) for record in (snapshot, *rest))
-        assert await store.info("d1") == Info("d1", "me", "line", 1.5, 2.0, seq=5, kind="2 plots", size=size)
+        assert await store.info("d1") == Info("d1", "me", "line", 1.5, 2.0, seq=5, size=size)
         await store.append(several("d1", 6, 6), now=3.0)
 
     @with_a_store
     async def test_the_clients_of_a_snapshot_keep_their_order(self, store: Store) -> None:
         await store.create(line())
-        await store.snapshot(a_record("d1", 0, kind="replace"), {"zoe": 1, "abe": 2, "Ünal": 3}, kind="")
+        await store.snapshot(a_record("d1", 0, kind="replace"), {"zoe": 1, "abe": 2, "Ünal": 3})
         stored = await store.load("d1")
         assert stored is not None
         assert [*stored.clients] == ["zoe", "abe", "Ünal"]
@@ -228,12 +243,11 @@ class StoreContract(ABC):
         await store.create(line())
         await store.append(several("d1", 1, 5), now=2.0)
         older, newer = a_record("d1", 3, kind="replace"), a_record("d1", 5, kind="replace")
-        await store.snapshot(older, {"zoe": 1}, kind="older")
-        await store.snapshot(newer, {"zoe": 2}, kind="newer")
-        await store.snapshot(older, {"zoe": 1}, kind="older")
+        await store.snapshot(older, {"zoe": 1})
+        await store.snapshot(newer, {"zoe": 2})
+        await store.snapshot(older, {"zoe": 1})
         assert await store.load("d1") == Stored(newer, {"zoe": 2}, [])
-        assert [info.kind for info in await store.documents()] == ["newer"]
-        await store.snapshot(newer, {"zoe": 3}, kind="again")
+        await store.snapshot(newer, {"zoe": 3})
         assert await store.load("d1") == Stored(newer, {"zoe": 3}, [])
 
     @with_a_store
@@ -241,16 +255,16 @@ class StoreContract(ABC):
         await store.create(line())
         await store.append(several("d1", 1, 2), now=2.0)
         with pytest.raises(StoreFailed):
-            await store.snapshot(a_record("d1", 3, kind="replace"), {}, kind="")
+            await store.snapshot(a_record("d1", 3, kind="replace"), {})
         with pytest.raises(NotFound):
-            await store.snapshot(a_record("d2", 0, kind="replace"), {}, kind="")
+            await store.snapshot(a_record("d2", 0, kind="replace"), {})
         assert await store.load("d1") == Stored(None, {}, several("d1", 1, 2))
 
     @with_a_store
     async def test_what_was_loaded_is_the_callers_own(self, store: Store) -> None:
         await store.create(line())
         await store.append(several("d1", 1, 2), now=2.0)
-        await store.snapshot(a_record("d1", 1, kind="replace"), {"zoe": 1}, kind="")
+        await store.snapshot(a_record("d1", 1, kind="replace"), {"zoe": 1})
         for _ in range(2):
             stored = await store.load("d1")
             assert stored == Stored(a_record("d1", 1, kind="replace"), {"zoe": 1}, several("d1", 2, 2))

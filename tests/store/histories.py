@@ -31,6 +31,12 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    document: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     document: str
 
@@ -64,7 +70,7 @@ class Load:
     document: str
 
 
-Operation = Load | Create | Rename | Delete | Append | Snapshot
+Operation = Load | Create | Rename | Describe | Delete | Append | Snapshot
 Contents = tuple[list[Info], dict[str, Stored | None]]
 
 
@@ -85,6 +91,8 @@ async def _perform(store: Store, operation: Operation, now: int) -> None:
             await store.create(Info(document, owner, title, now, now))
         case Rename(document, title):
             await store.rename(document, title)
+        case Describe(document, kind):
+            await store.describe(document, kind)
         case Delete(document):
             await store.delete(document)
         case Append(parts):
@@ -98,7 +106,7 @@ async def _perform(store: Store, operation: Operation, now: int) -> None:
             info = await store.info(document)
             seq = max(0, (info.seq if info else 0) - back)
             record = a_record(document, seq, size, now, kind="replace")
-            await store.snapshot(record, {"zoe": now, "abe": seq}, kind=f"{now} plots")
+            await store.snapshot(record, {"zoe": now, "abe": seq})
 
 
 def a_record(document: str, seq: int, size: int = 10, now: int = 0, *, epoch: int = 1, kind: str = "patch") -> Record:
@@ -136,7 +144,7 @@ def likely(chance: Random, count: int) -> Iterator[Operation]:
             there.add(document)
             yield Create(document, "me", f"{document} {turn}")
             continue
-        match chance.choices(("append", "snapshot", "rename", "delete"), (30, 4, 1, 1))[0]:
+        match chance.choices(("append", "snapshot", "rename", "describe", "delete"), (30, 4, 1, 1, 1))[0]:
             case "append":
                 sizes = chance.choices((20, 300, 9_000, 200_000), (2, 8, 4, 1), k=chance.randint(1, 8))
                 yield Append(tuple(Part(chance.choice([*there]), size) for size in sizes))
@@ -144,6 +152,8 @@ def likely(chance: Random, count: int) -> Iterator[Operation]:
                 yield Snapshot(document, chance.choice((500, 50_000)), chance.choice((0, 0, 3)))
             case "rename":
                 yield Rename(document, f"{document} {turn}")
+            case "describe":
+                yield Describe(document, f"{turn} plots")
             case "delete":
                 there.discard(document)
                 yield Delete(document)

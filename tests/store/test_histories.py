@@ -21,6 +21,7 @@ from tests.store.histories import (
     Contents,
     Create,
     Delete,
+    Describe,
     Load,
     Operation,
     Part,
@@ -37,6 +38,7 @@ operation: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Append, st.lists(part, max_size=6).map(tuple)),
     st.builds(Snapshot, document, size, st.integers(-1, 4)),
     st.builds(Rename, document, title),
+    st.builds(Describe, document, st.sampled_from(("1 plot", ""))),
     st.builds(Delete, document),
     st.builds(Load, document),
 )

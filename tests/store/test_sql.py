@@ -39,7 +39,7 @@ async def filled(folder: Path) -> AsyncIterator[SqlStore]:
         for document in ("d1", "d2", "d3"):
             await store.create(line(document, document))
             await store.append(several(document, 1, 4), now=2.0)
-        await store.snapshot(a_record("d2", 2, kind="replace"), {"zoe": 2}, kind="a plot")
+        await store.snapshot(a_record("d2", 2, kind="replace"), {"zoe": 2})
         yield store
 
 
@@ -196,7 +196,8 @@ def test_what_is_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
                 await store.append([a_record("d1", seq + 4, chance.randint(1, 3_000))], now=seq)
                 body = canary * chance.randint(1, 3_000)
                 await store.append([Record.make("d4", 1, seq, "patch", body, author="canary-7d1f")], now=seq)
-            await store.snapshot(Record.make("d4", 1, 30, "replace", canary * 9_999), {}, kind="canary-7d1f")
+            await store.snapshot(Record.make("d4", 1, 30, "replace", canary * 9_999), {})
+            await store.describe("d4", "canary-7d1f plots")
             assert any(canary in file.read_bytes() for file in files)
             await store.delete("d4")
             assert not any(canary in file.read_bytes() for file in files)

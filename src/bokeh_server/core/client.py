@@ -24,7 +24,7 @@ class Client:
     answers: bool = False
     """Whether it is a program with callbacks."""
     waiting: int = 0
-    """Bytes it sent that wait for the store."""
+    """Bytes that wait for the store: what it sent, and the copies of the document that it asked for."""
     throttled: bool = False
     paused_at: float = 0.0
     held: list[tuple[int, int | None, Outgoing]] = field(default_factory=list)

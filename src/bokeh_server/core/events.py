@@ -152,7 +152,6 @@ class TakeSnapshot:
 
     record: Record
     clients: dict[str, int]
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,9 +248,10 @@ class Room:
         if not self._may(client, Action.VIEW):
             raise Forbidden
         if self._copy is None or self._copy[0] != self.seq:
-            self._copy = (self.seq, *self.document.encode())
-        seq, content, buffers = self._copy
-        cursor, doc = client.cursor, b'{"doc":' + content + b"}"
+            content, buffers = self.document.encode()
+            self._copy = (self.seq, b'{"doc":' + content + b"}", buffers)
+        seq, doc, buffers = self._copy
+        cursor = client.cursor
         answer = self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=self.epoch, seq=seq)
         if not cursor.subscribed:
             cursor.seq, cursor.subscribed = seq, True
@@ -261,7 +262,8 @@ class Room:
                 cursor.seq, cursor.subscribed = max(cursor.seq, seq), True
                 yield from answer()
 
-        return [*self._when_durable(reply), *self._presence()]
+        size = len(doc) + sum(len(payload) for _, payload in buffers)
+        return [*self._when_durable(reply), *self._throttle(key, client, size), *self._presence()]
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
@@ -282,7 +284,7 @@ class Room:
         self.document = document
         record = self._record("replace", content, buffers, actor, self._name(key), number)
         self._since_snapshot = [0, 0]
-        snapshot, seq = TakeSnapshot(record, dict(self.numbers), document.census()), self.seq
+        snapshot, seq = TakeSnapshot(record, dict(self.numbers)), self.seq
 
         def tell() -> Iterable[Effect]:
             self._ring.clear()
@@ -503,7 +505,7 @@ class Room:
         self._since_snapshot = [0, 0]
         copy = self.document.encode(flat=True)
         record = Record.make(self.name, self.epoch, self.seq, "replace", *copy, author="server")
-        effect = TakeSnapshot(record, dict(self.numbers), self.document.census())
+        effect = TakeSnapshot(record, dict(self.numbers))
         self._later.append((self.seq, lambda: [effect]))
         return []
 
@@ -515,7 +517,7 @@ class Room:
         return []
 
     def _throttle(self, key: int, client: Client, size: int) -> list[Effect]:
-        """Count what a client has under way, and stop reading from it while that is too much."""
+        """Count what a client has under way, or asked for, and stop reading from it while that is too much."""
         if self.durable == self.seq:
             return []
         client.waiting += size

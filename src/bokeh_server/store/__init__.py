@@ -73,6 +73,9 @@ class Store(Protocol):
     async def rename(self, document: str, title: str) -> None:
         """``NotFound`` without such a document, ``Conflict`` where the owner has another of that title."""
 
+    async def describe(self, document: str, kind: str) -> None:
+        """``kind`` becomes the document's ``kind``; ``NotFound`` without such a document."""
+
     async def delete(self, document: str) -> None:
         """Really delete: the entry, its records and snapshot, so that no file holds their bytes any more.
         ``NotFound`` without such a document."""
@@ -84,11 +87,11 @@ class Store(Protocol):
         with a record of no document raises ``StoreFailed``, like one with a gap.
         """
 
-    async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
+    async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
         """Keep a ``replace`` record as the newest snapshot and let go of the records up to its seq.
 
-        ``kind`` becomes the document's ``kind``. ``clients`` keeps its order. An older snapshot than the one it has is
-        ignored; one beyond the last record raises ``StoreFailed``, one of no document ``NotFound``.
+        ``clients`` keeps its order. An older snapshot than the one it has is ignored; one beyond the last record raises
+        ``StoreFailed``, one of no document ``NotFound``.
         """
 
     async def load(self, document: str) -> Stored | None:

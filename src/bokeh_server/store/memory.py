@@ -56,6 +56,10 @@ class MemoryStore:
             raise Conflict
         self._infos[document] = replace(info, title=title)
 
+    async def describe(self, document: str, kind: str) -> None:
+        self._admit([])
+        self._infos[document] = replace(self._known(document), kind=kind)
+
     async def delete(self, document: str) -> None:
         self._known(document)
         del self._infos[document], self._stored[document]
@@ -73,7 +77,7 @@ class MemoryStore:
             self._stored[record.document].records.append(record)
         self._infos |= changed
 
-    async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
+    async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
         info, stored = self._known(record.document), self._stored[record.document]
         if record.seq > info.seq:
             raise StoreFailed(NOT_NEXT)
@@ -81,7 +85,7 @@ class MemoryStore:
             return
         later = [kept for kept in stored.records if kept.seq > record.seq]
         self._stored[info.id] = Stored(record, dict(clients), later)
-        self._infos[info.id] = replace(info, kind=kind, size=sum(len(kept.body) for kept in (record, *later)))
+        self._infos[info.id] = replace(info, size=sum(len(kept.body) for kept in (record, *later)))
 
     async def load(self, document: str) -> Stored | None:
         stored = self._stored.get(document)

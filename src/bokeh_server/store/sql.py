@@ -143,7 +143,10 @@ class SqlStore:
         return await self._read(self._infos, *(() if owner is None else (documents.c.owner == owner,)))
 
     async def rename(self, document: str, title: str) -> None:
-        await self._write(self._rename, document, title)
+        await self._write(self._set, document, {"title": title})
+
+    async def describe(self, document: str, kind: str) -> None:
+        await self._write(self._set, document, {"kind": kind})
 
     async def delete(self, document: str) -> None:
         await self._write(self._delete, document)
@@ -152,8 +155,8 @@ class SqlStore:
         if records:
             await self._write(self._append, records, now)
 
-    async def snapshot(self, record: Record, clients: dict[str, int], *, kind: str) -> None:
-        await self._write(self._snapshot, record, clients, kind)
+    async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
+        await self._write(self._snapshot, record, clients)
 
     async def load(self, document: str) -> Stored | None:
         return await self._read(self._load, document)
@@ -182,9 +185,9 @@ class SqlStore:
         with self._writer.begin() as connection, unique():
             connection.execute(insert(documents).values(asdict(replace(info, seq=0, size=0))))
 
-    def _rename(self, document: str, title: str) -> None:
+    def _set(self, document: str, columns: dict[str, str]) -> None:
         with self._writer.begin() as connection, unique():
-            found(connection.execute(update(documents).where(documents.c.id == document).values(title=title)))
+            found(connection.execute(update(documents).where(documents.c.id == document).values(columns)))
 
     def _delete(self, document: str) -> None:
         with self._writer.begin() as connection:
@@ -201,7 +204,7 @@ class SqlStore:
             self._append_records.run(connection, batch)
             connection.commit()
 
-    def _snapshot(self, record: Record, clients: dict[str, int], kind: str) -> None:
+    def _snapshot(self, record: Record, clients: dict[str, int]) -> None:
         of_it = records.c.document == record.document
         with self._writer.begin() as connection:
             last = connection.scalar(select(documents.c.seq).where(documents.c.id == record.document))
@@ -217,7 +220,7 @@ class SqlStore:
             connection.execute(insert(snapshots).values(**asdict(record), clients=clients))
             later = connection.scalar(select(func.sum(func.length(records.c.body))).where(of_it)) or 0
             size = len(record.body) + later
-            connection.execute(update(documents).where(documents.c.id == record.document).values(kind=kind, size=size))
+            connection.execute(update(documents).where(documents.c.id == record.document).values(size=size))
 
     # In the threads that read
 
