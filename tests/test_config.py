@@ -237,6 +237,18 @@ def test_with_accounts_the_address_that_a_connection_came_to_is_a_name_of_ours(s
     assert make_site(Config()).origin(request(host, server)) is None
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_links_lead_to_where_one_has_found_a_server_that_listens_on_all_addresses(address: str) -> None:
+    """ "All addresses" is none that one can go to, or that a browser should be let in by."""
+    site = make_site(Config(multi_user=True, address=address, prefix="/x"))
+    assert site.url == "http://localhost:5006/x/"
+    assert site.url_for(request("192.168.0.7:5006", "192.168.0.7")) == "http://192.168.0.7:5006/x/"
+    for host in ("0.0.0.0:5006", "[::]:5006"):
+        assert site.origin(request(host, "127.0.0.1")) is None
+    named = make_site(Config(multi_user=True, address=address, public_urls=("https://plots.example.org",)))
+    assert named.url_for(request("192.168.0.7:5006", "192.168.0.7")) == named.url == "https://plots.example.org/"
+
+
 def test_the_name_of_the_cookie_says_whether_it_is_only_for_https() -> None:
     site = make_site(Config(multi_user=True, public_urls=("https://plots.example.org", "http://plots")))
     assert site.cookie(request("plots.example.org")) == "__Host-bokeh-server"

@@ -94,7 +94,9 @@ class Config:
 
     @property
     def host(self) -> str:
-        """The address as a URL has it."""
+        """The address as a URL has it; "localhost" where it listens on all: that is no address to go to."""
+        if self.address == "localhost" or ipaddress.ip_address(self.address).is_unspecified:
+            return "localhost"
         return f"[{self.address}]" if ":" in self.address else self.address
 
     @property

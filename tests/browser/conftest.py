@@ -30,6 +30,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP plots.test 127.0.0.1",
 )
 LOST = (r"WebSocket connection to .* failed", r"Failed to load resource: net::ERR_", r"status of 503")
 """What Chromium says, and no page can prevent, while a server is away."""

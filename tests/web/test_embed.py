@@ -69,14 +69,39 @@ def test_a_page_elsewhere_can_not_have_the_bare_frame(world: World, document: st
     assert ask(world.port, "GET", f"/bokeh/frame/{document}?public=true&embedded=true", WITHIN).status == 403
 
 
-@pytest.mark.parametrize(("site", "runs"), [("same-origin", True), ("cross-site", False), ("none", False)])
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize(
+    ("site", "referer", "runs"),
+    [
+        ("same-origin", "{ours}/", True),
+        (None, "{ours}/", True),  # without TLS
+        ("same-origin", None, False),  # a link in the document, which our page opens for it
+        ("cross-site", None, False),
+        ("none", None, False),
+        (None, None, False),
+        ("cross-site", "{ours}/", False),
+        ("same-origin", "http://evil.example/", False),
+        (None, "{ours}/bokeh/doc/x", False),
+    ],
+)
 def test_a_link_can_not_make_an_administrator_run_a_strangers_scripts(
-    world: World, document: str, site: str, runs: bool
+    world: World, document: str, site: str | None, referer: str | None, runs: bool, published: bool
 ) -> None:
-    world.call("anna", "DELETE", f"/api/v1/documents/{document}/published")
-    headers = [bearer(world.keys["root"]), ("Sec-Fetch-Site", site)]
+    if not published:
+        world.call("anna", "DELETE", f"/api/v1/documents/{document}/published")
+    given = {"Sec-Fetch-Site": site, "Referer": referer and referer.format(ours=f"http://localhost:{world.port}")}
+    headers = [bearer(world.keys["root"]), *((name, value) for name, value in given.items() if value is not None)]
     told = parameters(ask(world.port, "GET", f"/bokeh/doc/{document}?scripts=true", headers).body)
     assert ("scripts=true" in told["frame_url"]) is runs
+    assert told["supervised"]
+
+
+@pytest.mark.parametrize(("user", "query"), [("anna", ""), ("eva", ""), ("root", "?public=true")])
+def test_only_an_administrator_among_documents_of_others_is_asked_first(
+    world: World, document: str, user: str, query: str
+) -> None:
+    page = ask(world.port, "GET", f"/bokeh/doc/{document}{query}", [bearer(world.keys[user])])
+    assert not parameters(page.body)["supervised"]
 
 
 def test_who_looks_is_told_to_those_who_may_change_it(world: World, document: str) -> None:

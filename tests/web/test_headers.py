@@ -144,16 +144,32 @@ def test_with_document_scripts_off_nothing_is_evaluated(tmp_path_factory: pytest
         [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "none")],
         [("Sec-Fetch-Dest", "iframe")],
         [("Sec-Fetch-Dest", "iframe, document"), ("Sec-Fetch-Site", "same-origin")],
+        [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Site", "same-origin"), ("Referer", "{ours}/")],
+        [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "cross-site"), ("Referer", "{ours}/")],
+        [("Sec-Fetch-Dest", "iframe"), ("Referer", "{ours}/")],
+        [("Sec-Fetch-Site", "same-origin"), ("Referer", "{ours}/")],
+        *([("Referer", other)] for other in ("", "{ours}", "{ours}/bokeh/doc/x", "{ours}.evil.example/", "null")),
+        [("Referer", "http://evil.example/")],
     ],
 )
 def test_a_frame_is_no_page_of_its_own_and_no_part_of_another_site(
     shared: Shared, headers: list[tuple[str, str]]
 ) -> None:
+    headers = [(name, value.format(ours=origin(shared))) for name, value in headers]
     answer = ask(shared.port, "GET", f"/bokeh/frame/{shared.document}", headers)
     assert answer.status == 403
     assert answer.headers["content-type"].startswith("text/html")
     assert "sandbox" not in answer.headers["content-security-policy"]
     assert b"bokeh.min.js" not in answer.body
+
+
+def test_where_a_browser_says_nothing_of_a_frame_its_page_does(shared: Shared) -> None:
+    """As browsers do it without TLS: no ``Sec-Fetch-…``; our iframe alone says which page it is in."""
+    frame = ask(shared.port, "GET", f"/bokeh/frame/{shared.document}", [("Referer", f"{origin(shared)}/")])
+    assert frame.status == 200
+    page = ask(shared.port, "GET", f"/bokeh/doc/{shared.document}")
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert re.findall(r'<(\w+)[^>]*referrerpolicy="origin"', page.body.decode()) == ["iframe"]
 
 
 def test_no_answer_but_data_carries_a_documents_markup_and_no_page_a_titles(shared: Shared, town: Town) -> None:

@@ -130,3 +130,12 @@ def test_every_machine_may_come_with_it() -> None:
             await app.site.hub.stop()
 
     assert asyncio.run(both()) == (401, 200)
+
+
+def test_a_name_that_the_server_does_not_know_is_told_how_to_make_it_known() -> None:
+    app = create_app(token=TOKEN, address="0.0.0.0")
+    told = asyncio.run(call(app, "GET", "/", headers=[("host", "cellar.lan:5006")], client=("192.0.2.7", 50000)))
+    assert told.status == 403
+    assert b"use http://localhost:5006/; where that is its name, start it with --public-url http://cellar.lan:5006" in (
+        told.body
+    )

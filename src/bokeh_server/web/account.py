@@ -289,7 +289,7 @@ async def post_invitation(site: Site, request: Request) -> Response:
     """A new invitation; ``url`` is told only now, and good once."""
     new: NewInvitation = await body(site, request, NewInvitation)
     key, made = await site.accounts.users.invite(request.actor.name, admin=new.admin)
-    return answer({**asdict(made), "url": f"{site.url}bokeh/register#{key}"}, 201)
+    return answer({**asdict(made), "url": f"{site.url_for(request)}bokeh/register#{key}"}, 201)
 
 
 async def delete_invitation(site: Site, request: Request) -> Response:

@@ -47,9 +47,10 @@ class Title(msgspec.Struct, forbid_unknown_fields=True):
     title: str
 
 
-def described(site: Site, listing: Listing, access: Access, actor: Actor) -> dict[str, Any]:
+def described(site: Site, request: Request, listing: Listing, access: Access) -> dict[str, Any]:
     """A document as lists show it to the actor: his role in it, and who it is his from."""
-    info, role = listing.info, role_of(actor, access)
+    info, actor = listing.info, request.actor
+    role = role_of(actor, access)
     return {
         "id": info.id,
         "title": info.title,
@@ -64,7 +65,7 @@ def described(site: Site, listing: Listing, access: Access, actor: Actor) -> dic
         "seq": info.seq,
         "programs": listing.programs,
         "viewers": listing.viewers,
-        "link": f"{site.url}bokeh/doc/{info.id}",
+        "link": f"{site.url_for(request)}bokeh/doc/{info.id}",
     }
 
 
@@ -89,7 +90,7 @@ async def documents(site: Site, request: Request) -> Response:
         if title is None or (info.owner, info.title) == (actor.name, title.strip()):
             access = await site.hub.access_of(info)
             if isinstance(may(actor, Action.VIEW, access), Allowed):
-                found.append(described(site, site.hub.listing(info), access, actor))
+                found.append(described(site, request, site.hub.listing(info), access))
     return answer(found)
 
 
@@ -107,7 +108,7 @@ async def shown(site: Site, request: Request, id: str, status: int = 200) -> Res
     """The document as lists show it now."""
     info = await site.hub.find(request.actor.name, id)
     listing, access = site.hub.listing(info), await site.hub.access_of(info)
-    return answer(described(site, listing, access, request.actor), status)
+    return answer(described(site, request, listing, access), status)
 
 
 async def create(site: Site, request: Request) -> Response:

@@ -73,7 +73,9 @@ class Guard:
     def _check_host(self, request: Request) -> str:
         origin = self.site.origin(request)
         if origin is None:
-            raise Forbidden(f"This server is not called {request.host[:100]!r}; use {self.site.url}.")
+            named = f"; where that is its name, start it with --public-url {self.site.config.scheme}://{request.host}"
+            known = named[:200] if self.site.config.locked else ""
+            raise Forbidden(f"This server is not called {request.host[:100]!r}: use {self.site.url}{known}.")
         return origin
 
     def _below_prefix(self, path: str) -> str:
@@ -178,7 +180,9 @@ def check_origin(route: Route, request: Request, ours: str) -> None:
         case "here":
             allowed = origin in (None, ours) and site in (None, "same-origin", "none")
         case "frame":
-            allowed = request.headers.get("sec-fetch-dest") == "iframe" and site == "same-origin"
+            fetched = request.headers.get("sec-fetch-dest"), site
+            plain = fetched == (None, None) and pages.names_us(request, ours)  # browsers leave both out without TLS
+            allowed = plain or fetched == ("iframe", "same-origin")
         case "sandbox":
             allowed = origin == "null"
         case "program":

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote, urlencode
 
-from bokeh_server.core.authorise import ON_DOCUMENTS, role_of
+from bokeh_server.core.authorise import DEFAULT_USER, ON_DOCUMENTS
 from bokeh_server.errors import BokehServerError, NotFound
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
 
 HTML = "text/html; charset=utf-8"
+DEFAULT_URL = "http://localhost:5006/"
+"""Where programs look for the server if nobody tells them."""
 
 
 async def board(site: Site, request: Request) -> Response:
     """The documents that the user may see."""
-    default = site.port == 5006 and not site.config.prefix
-    return page(site, request, "board.html", server_url="" if default else site.url)
+    url = site.url_for(request)
+    return page(site, request, "board.html", server_url="" if url == DEFAULT_URL else url)
 
 
 async def log_in(site: Site, request: Request) -> Response:
@@ -78,7 +80,7 @@ def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
     model, public = request.parameters.get("model"), request.actor.public
-    theirs, trusted = supervised(request), is_trusted(request)
+    theirs, trusted = supervised(request), is_trusted(site, request)
     flags = {"public": public, "scripts": theirs and trusted, "embedded": embedded}
     asked = {"model": model, **{name: on and "true" for name, on in flags.items()}}
     query = urlencode({name: value for name, value in asked.items() if value})
@@ -101,22 +103,32 @@ def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
 
 
 def supervised(request: Request) -> bool:
-    """Whether somebody looks at the document only because he is an administrator."""
-    assert request.access is not None, "the route's action concerns a document"
-    return role_of(request.actor, request.access) is None
+    """Whether an administrator looks at somebody else's document, and not as everybody may.
+
+    Also at one that is published or shared with him: its owner can do that on purpose."""
+    actor = request.actor
+    return actor.admin and not actor.public and request.document.owner not in (actor.name, DEFAULT_USER.name)
 
 
-def is_trusted(request: Request) -> bool:
-    """Whether the document's scripts may run: an administrator who looks what it is must ask for that, on our own page
-    (a link that asks for him does not)."""
-    asked = request.query.get("scripts") == "true" and request.headers.get("sec-fetch-site") == "same-origin"
-    return asked or not supervised(request)
+def is_trusted(site: Site, request: Request) -> bool:
+    """Whether the document's scripts may run: an administrator must ask for another's, by the link on our own page.
+
+    No other link asks for him: not one of another site, nor one within the document, which our page opens for it.
+    """
+    ours = request.headers.get("sec-fetch-site") in (None, "same-origin") and names_us(request, site.origin(request))
+    return not supervised(request) or (request.query.get("scripts") == "true" and ours)
+
+
+def names_us(request: Request, ours: str | None) -> bool:
+    """Whether the request comes from one of the two elements of our pages that tell where they are (all else has
+    ``no-referrer``): the frame, and an administrator's link to a document with its scripts."""
+    return ours is not None and request.headers.get("referer") == f"{ours}/"
 
 
 async def frame(site: Site, request: Request) -> Response:
     """The document itself, in a page with an origin of its own."""
     info, prefix = request.document, site.config.prefix
-    origin, scripts = site.origin(request) or "", site.config.document_scripts and is_trusted(request)
+    origin, scripts = site.origin(request) or "", site.config.document_scripts and is_trusted(site, request)
     socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{info.id}"
     body = site.render(
         "frame.html",

@@ -33,7 +33,7 @@ embed
 here
     Our own pages, or no browser at all: an exact ``Origin`` or ``Sec-Fetch-Site``, or neither header.
 frame
-    An iframe of our shell, never a page of its own (``Sec-Fetch-Dest: iframe``).
+    An iframe of our shell, never a page of its own (``Sec-Fetch-Dest: iframe``; without TLS, its ``Referer``).
 sandbox
     The sandboxed frame, whose origin is ``null``.
 program

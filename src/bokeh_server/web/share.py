@@ -95,7 +95,7 @@ async def post_link(site: Site, request: Request) -> Response:
     new: NewLink = parse_json(await request.read(site.limits.body), NewLink)
     role, limits = Role[new.role.upper()], {"seconds": new.seconds, "most": new.most}
     key, link = await site.accounts.make_link(request.document, new.name, role, **limits)  # type: ignore[arg-type]
-    return answer({**described(link), "url": f"{site.url}bokeh/link#{key}"}, 201)
+    return answer({**described(link), "url": f"{site.url_for(request)}bokeh/link#{key}"}, 201)
 
 
 async def switch_link(site: Site, request: Request) -> Response:

@@ -81,8 +81,14 @@ class Site:
     @property
     def url(self) -> str:
         """The link that is printed when the server is ready."""
-        own = f"{self.config.scheme}://{self.config.host}:{self.port}"
-        return f"{next(iter(self.config.public_urls), own)}{self.config.prefix}/"
+        return self._below(f"{self.config.scheme}://{self.config.host}:{self.port}")
+
+    def url_for(self, request: Request) -> str:
+        """Where links lead that somebody asks for: without a public address, to where he has found us himself."""
+        return self._below(self.origin(request) or "")
+
+    def _below(self, origin: str) -> str:
+        return f"{next(iter(self.config.public_urls), origin)}{self.config.prefix}/"
 
     def cookie(self, request: Request) -> str:
         """The name of our cookie: no other server on this machine uses it, nor can one below another name set it."""

@@ -7,7 +7,7 @@
 import { call, Documents } from "./api.js";
 import { ask, toast } from "./dialogs.js";
 
-const { prefix, document: id, frame_url: url, public: is_public, may, user } = JSON.parse(
+const { prefix, document: id, frame_url: url, public: is_public, may, user, supervised } = JSON.parse(
   document.getElementById("parameters").textContent,
 );
 const documents = new Documents(prefix);
@@ -211,7 +211,7 @@ function render() {
   again.hidden = gone !== null || view.state !== "reconnecting";
   viewers.hidden = !live || view.viewers < 2;
   viewers.querySelector("span").textContent = `${view.viewers} viewing`;
-  visit.hidden = may.edit || gone !== null;
+  visit.hidden = (may.edit && !supervised) || gone !== null;
   hint.hidden = !live || !may.edit || view.answering > 0 || !(view.wants || view.answered);
 }
 
