@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AsyncSession": "bokeh_server.client.asyncsession",
     "Session": "bokeh_server.client.session",
     "cursession": "bokeh_server.client.output",
     "output_server": "bokeh_server.client.output",
@@ -17,7 +18,7 @@ _HOMES = {
     "show": "bokeh_server.client.output",
     "create_app": "bokeh_server.adapters.asgi",
 }
-__all__ = ["Session", "create_app", "cursession", "output_server", "push", "show"]
+__all__ = ["AsyncSession", "Session", "create_app", "cursession", "output_server", "push", "show"]
 
 
 def __getattr__(name: str) -> Any:

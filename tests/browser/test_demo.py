@@ -213,4 +213,4 @@ def test_a_demo_without_its_packages_says_what_to_install() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     answer = subprocess.run([sys.executable, "-c", program, "demo"], env=environment, capture_output=True, text=True)
     assert answer.returncode == 2
-    assert answer.stderr == "bokeh-server: The demo needs psutil as well: pip install 'bokeh-server[demo]'\n"
+    assert answer.stderr == "bokeh-server: The demo needs psutil as well: pip install '.[demo]' in the clone\n"

@@ -14,6 +14,7 @@ from bokeh.models import ColumnDataSource
 
 from bokeh_server.client import connection
 from bokeh_server.client.dialogue import Pulled
+from bokeh_server.errors import ServerAway
 from bokeh_server.limits import LIMITS
 from tests.client.rig import Program, Rig
 from tests.client.test_sync import agree, pair, there
@@ -57,6 +58,31 @@ def test_what_is_thrown_away_while_somebody_waits_for_it_was_not_stored() -> Non
     timer.start()
     assert not one.connection.close(10)
     timer.join()
+
+
+def test_a_proxy_that_wants_a_login_for_good_is_named_once_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    source = ColumnDataSource({"x": [1]})
+    rig, one, other = pair(source)
+    one.cut()
+    source.stream({"x": [2]})
+    for _ in range(3):
+        one.connection.lost("what answers there says HTTP 403", 403)
+        one.connection.lost("connection refused", None)
+    assert caplog.text.count("no touch") == 2
+    assert caplog.text.count("what answers there says HTTP 403") == 1
+    one.open()
+    agree(rig, one, other)
+    assert there(other, source).data["x"] == [1, 2]
+    assert "in touch with the server again" in caplog.text
+
+
+def test_who_waits_for_a_server_that_does_not_come_is_told_what_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.1)
+    _, one, _ = pair(ColumnDataSource({"x": [1]}))
+    one.cut()
+    one.connection.lost("what answers there says HTTP 403", 403)
+    with pytest.raises(ServerAway, match="HTTP 403"):
+        one.connection.stored(one.connection.replica.push())
 
 
 def test_a_document_that_is_too_large_to_be_sent_whole_waits_as_its_changes(

@@ -24,6 +24,7 @@ from bokeh_server.store.memory import MemoryStore
 from tests.adapters import hosting
 from tests.client.pages import until
 from tests.client.test_convergence import differences
+from tests.client.test_transport import Listener, answer
 from tests.model.canonical import wire_flat
 from tests.running import RunningServer
 
@@ -71,6 +72,24 @@ def test_a_server_that_is_killed_while_points_stream_in_has_each_of_them_once(
     lines = [record.getMessage() for record in caplog.records if "touch" in record.getMessage()]
     assert ["no touch" in line for line in lines] == [True, False] * (len(lines) // 2)
     assert 2 <= len(lines) <= 4
+
+
+def test_what_a_proxy_answers_while_the_server_is_away_ends_no_program(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = ColumnDataSource({"x": []}, name="points")
+    with program(server.url, source) as session:
+        server.kill()
+        statuses = ["404 Not Found", "403 Forbidden", "401 Unauthorized", "502 Bad Gateway"]
+        proxy = Listener(*map(answer, statuses), port=server.port)
+        for number in range(200):
+            source.stream({"x": [number]})
+        until(lambda: proxy.count > len(statuses))
+        proxy.close()
+        server.start()
+        assert session.flush(30)
+        assert stored(server, session) == list(range(200))
+    assert [caplog.text.count(f"says HTTP {status[:3]})") for status in statuses] == [1] * len(statuses)
 
 
 def test_callbacks_and_a_second_program_go_on_after_an_outage(server: RunningServer) -> None:

@@ -19,6 +19,8 @@ from bokeh_server.errors import (
     ServerFault,
     StoreFull,
 )
+from bokeh_server.web import pages
+from tests.client.test_transport import Listener
 from tests.running import RunningServer
 
 
@@ -156,6 +158,21 @@ def test_a_problem_becomes_the_error_with_its_code() -> None:
     assert type(error_of("refused-patch", "No.")) is RefusedPatch
     assert type(error_of("of-a-newer-server", "New.", 418)) is ClientError
     assert type(error_of("of-a-newer-server", "New.", 500)) is ServerFault
-    told = problem(409, b'{"code": "conflict", "title": "Conflict", "detail": "This title is taken."}', "http://x/")
+    told = problem(409, pages.problem(Conflict("This title is taken.")).body, "http://x/")
     assert (type(told), str(told)) == (Conflict, "This title is taken.")
-    assert type(problem(502, b'{"message": "bad gateway"}', "http://x/")) is ServerAway
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"message": "bad gateway"}', b'{"code": "not-found"}', b'{"code": 404}', b"[]", b""]
+)
+def test_what_a_proxy_answers_is_no_word_of_the_server(body: bytes) -> None:
+    told = problem(404, body, "http://x/")
+    assert type(told) is ServerAway
+    assert "says HTTP 404" in str(told)
+
+
+def test_what_speaks_another_protocol_is_no_bokeh_server() -> None:
+    listener = Listener(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n"))
+    with pytest.raises(ServerAway, match="SSH"):
+        Rest(f"http://localhost:{listener.port}/", {}).document("title")
+    listener.close()

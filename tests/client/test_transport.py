@@ -18,12 +18,17 @@ from pathlib import Path
 import pytest
 from bokeh.document import Document
 from bokeh.models.widgets.markups import Div
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.client import transport
 from bokeh_server.client.session import Session
 from bokeh_server.client.transport import Transport
 from bokeh_server.core.wire import Assembler, Message, Outgoing, outgoing
+from bokeh_server.errors import AccessRevoked, BokehServerError, Forbidden, NotFound, StoreFailed, Unauthorized
 from bokeh_server.limits import Limits
+from bokeh_server.web.pages import problem
+from tests.adapters.hosting import hosted
 from tests.client.pages import until
 from tests.running import environment
 
@@ -67,9 +72,9 @@ Serve = Callable[[socket.socket], None]
 class Listener:
     """Hands each connection to the next of some functions; the last one takes all others."""
 
-    def __init__(self, *serve: Serve) -> None:
+    def __init__(self, *serve: Serve, port: int = 0) -> None:
         self._serve = list(serve)
-        self._socket = socket.create_server(("localhost", 0))
+        self._socket = socket.create_server(("localhost", port))
         self.port: int = self._socket.getsockname()[1]
         self.count = 0
         threading.Thread(target=self._run, daemon=True).start()
@@ -89,12 +94,12 @@ class Listener:
         self._socket.close()
 
 
-def answer(status: str) -> Serve:
-    """Refuse the handshake with this status line."""
+def answer(status: str, body: bytes = b"<h1>Sorry</h1>") -> Serve:
+    """Refuse the handshake with this status line, as a proxy does, or as what has such a body."""
 
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     return serve
 
@@ -175,13 +180,46 @@ def test_it_tries_again_until_a_server_takes_it(talk: Talk, connect: Connect) ->
     assert [line[:5] for line in talk.happened if line != "tick"] == ["lost:"] * 4 + ["opene"]
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "410 Gone"])
-def test_it_gives_up_where_the_server_says_so(talk: Talk, connect: Connect, status: str) -> None:
-    listener = connect(answer(status))
+@pytest.mark.parametrize("error", [Unauthorized, Forbidden, AccessRevoked, NotFound])
+def test_it_gives_up_where_the_server_says_so(talk: Talk, connect: Connect, error: type[BokehServerError]) -> None:
+    listener = connect(answer(f"{error.status} No", problem(error()).body))
     until(lambda: talk.happened)
     time.sleep(0.5)
     assert [line[:5] for line in talk.happened] == ["gone:"]
     assert listener.count == 1
+
+
+@pytest.mark.parametrize("ws", [FramesProtocol, WebSocketsSansIOProtocol])
+def test_it_gives_up_where_a_real_server_has_no_such_document(talk: Talk, ws: object) -> None:
+    with hosted(ws=ws) as port:
+        transport_ = Transport(f"ws://localhost:{port}/bokeh/doc/nothing/ws", talk)
+        transport_.start()
+        until(lambda: talk.happened)
+        transport_.stop(5)
+    assert talk.happened == ["gone: it is not there"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((status, b"<h1>Sorry</h1>") for status in (401, 403, 404, 410, 502)),
+        (404, b""),
+        (403, b'{"code": "forbidden", "message": "no route matched"}'),
+        (404, b'{"type": "", "title": "", "status": 404, "detail": "", "code": 404}'),
+        (503, problem(StoreFailed()).body),
+    ],
+)
+def test_it_tries_again_where_something_else_answers_in_the_place_of_the_server(
+    talk: Talk, connect: Connect, status: int, body: bytes
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection, frames(ACK))
+        connection.recv(1)
+
+    connect(answer(f"{status} No", body), serve)
+    until(lambda: talk.messages)
+    assert talk.happened[0] == f"lost: what answers there says HTTP {status}"
+    assert talk.codes[0] == status
 
 
 def test_a_close_frame_tells_why(talk: Talk, connect: Connect) -> None:

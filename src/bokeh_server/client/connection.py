@@ -49,6 +49,8 @@ GOODBYE = 1.0
 """Seconds that a socket has to close."""
 BLAME = {1002, 1003, 1007, 1009}
 """Close codes that are about what we sent."""
+STATUSES = range(100, 600)
+"""Those of HTTP. What answers a handshake with one is named in the log, though the server was away before."""
 TRIES = 3
 """How often that is sent again before it is given up."""
 
@@ -77,7 +79,10 @@ class Connection:
         self._stored = True
         """Whether the server had everything at the end."""
         self._away_since: float | None = time.monotonic()
-        self._complained = False
+        self._reason = "no answer"
+        """What happened at the last try."""
+        self._complaints: set[int | None] = set()
+        """What was logged since all was well: HTTP statuses, and None for a loss of touch, whatever else it is."""
         self._opened = (0.0, 0)
         self._unfit = 0
         """Up to this number the whole document can't wait in the place of its changes."""
@@ -136,7 +141,7 @@ class Connection:
         if self.over is not None:
             raise self.over
         if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
-            raise away(self.name, "no answer")
+            raise away(self.name, self._reason)
 
     def hasten(self) -> None:
         """Send all that waits, now."""
@@ -252,16 +257,18 @@ class Connection:
             self.callbacks.put(partial(self.replica.forget, self.outbox.acknowledged))
 
     def lost(self, reason: str, code: int | None = None) -> None:
-        """The socket is gone (with this close code), or could not be opened."""
+        """The socket is gone (with this close code), or could not be opened (what answered gave this HTTP status)."""
         self.dialogue.live = False
+        self._reason = reason
         if code in BLAME:
             self._suspect(reason)
         if self._away_since is None:
             self._away_since = time.monotonic()
             for callback in self.disconnected:
                 self.callbacks.put(partial(callback, reason))
-        if not self._complained:
-            self._complained = True
+        answered = code if code in STATUSES else None
+        if answered not in self._complaints:
+            self._complaints |= {answered, None}
             log.warning("%s: no touch with the server (%s); changes are kept and sent later", self.name, reason)
 
     def _suspect(self, reason: str) -> None:
@@ -302,8 +309,8 @@ class Connection:
     def _relieve(self) -> None:
         """Say that all is well again, where that was in question and nothing of ours is any more."""
         idle = self.live and self.outbox.acknowledged == self.outbox.last
-        if self._complained and (idle or self.proven):
-            self._complained = False
+        if self._complaints and (idle or self.proven):
+            self._complaints.clear()
             log.warning("%s: in touch with the server again", self.name)
 
     def _resolve_doubt(self) -> None:

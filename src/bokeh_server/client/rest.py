@@ -12,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from functools import cache
+from http.client import HTTPException
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,8 @@ from bokeh_server.limits import LIMITS
 log = logging.getLogger("bokeh_server.client")
 TIMEOUT = 30.0
 """Seconds for one answer: a document of 100 MB takes its time."""
+PROBLEM = {"type", "title", "status", "detail", "code"}
+"""What a problem of our server has. Others write JSON, too, and some of it has a ``code``."""
 
 
 class Rest:
@@ -53,7 +56,7 @@ class Rest:
         except urllib.error.HTTPError as error:
             with error:
                 raise problem(error.code, error.read(), self.root) from None
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise away(self.root, getattr(error, "reason", error)) from None
         try:
             return orjson.loads(content) if content else None
@@ -152,13 +155,20 @@ def away(root: str, reason: object) -> ServerAway:
 
 def problem(status: int, content: bytes, root: str) -> BokehServerError:
     """The error that an answer with an HTTP status of 400 or more stands for."""
+    told = problem_in(content)
+    if told is None:
+        return away(root, f"what answers there says HTTP {status}")
+    return error_of(told["code"], str(told["detail"] or told["title"]), status)
+
+
+def problem_in(content: bytes) -> dict[str, Any] | None:
+    """The problem that a bokeh-server tells of in this body; None where something else answers, as a proxy."""
     try:
         told = orjson.loads(content)
     except orjson.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict) or "code" not in told:
-        return away(root, f"what answers there says HTTP {status}")
-    return error_of(str(told["code"]), str(told.get("detail") or told.get("title") or ""), status)
+        return None
+    ours = isinstance(told, dict) and PROBLEM <= told.keys() and isinstance(told["code"], str)
+    return told if ours else None
 
 
 def error_of(code: str, text: str, status: int = 400) -> BokehServerError:

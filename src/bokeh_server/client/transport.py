@@ -2,8 +2,9 @@
 
 The protocol is the sans-IO ``ClientProtocol`` of ``websockets``; the socket is ours, so that one thread reads, writes,
 pings and waits for a wake-up from other threads. After a cut it tries again for ever, 0.2 to 5 s apart with jitter
-(the pause grows until a connection has proven to be a good one), until the server says that it never will (401, 403,
-404). Nothing here blocks the threads of the program.
+(the pause grows until a connection has proven to be a good one), until the server says that it never will. Only the
+server's own word counts: a proxy that answers in its place while it is away may say 404 or 403 as well. Nothing here
+blocks the threads of the program.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from bokeh_server.client.rest import problem_in
 from bokeh_server.core.wire import Assembler, Message, Outgoing
 from bokeh_server.errors import BadMessage
 from bokeh_server.limits import LIMITS
@@ -51,11 +53,18 @@ TICK = 1.0
 """Seconds between two looks at what gives no signal."""
 
 
-REFUSED = {401: "log in first", 403: "you have no right to it", 404: "it is not there", 410: "it is not there"}
+FINAL = {
+    "unauthorized": "log in first",
+    "forbidden": "you have no right to it",
+    "revoked": "you have no right to it any more",
+    "not-found": "it is not there",
+}
+"""Codes of the server's problems after which another try is useless."""
 
 
 class Cut(Exception):
-    """The connection is gone; the text says why, and ``code`` is the close code of the server, if it gave one."""
+    """The connection is gone; the text says why. ``code`` is the close code of the server, or the HTTP status of what
+    answered in the place of a handshake, if there was one."""
 
     def __init__(self, text: str, code: int | None = None) -> None:
         super().__init__(text)
@@ -340,9 +349,13 @@ def shake_hands(sock: socket.socket, protocol: ClientProtocol, headers: dict[str
 
 
 def refusal(error: Exception) -> Exception:
-    """What a failed handshake means: ``Gone`` where another try is useless."""
-    status = error.response.status_code if isinstance(error, InvalidStatus) else 0
-    return Gone(REFUSED[status]) if status in REFUSED else Cut(str(error))
+    """What a failed handshake means: ``Gone`` where the server itself says so that another try is useless."""
+    if not isinstance(error, InvalidStatus):
+        return Cut(str(error))
+    status, told = error.response.status_code, problem_in(bytes(error.response.body))
+    if told is not None and told["code"] in FINAL:
+        return Gone(FINAL[told["code"]])
+    return Cut(f"what answers there says HTTP {status}", status)
 
 
 def drain(sock: socket.socket) -> None:

@@ -21,7 +21,7 @@ def check() -> None:
     """Raise ``BadSetting`` where a package of the extra ``demo`` is missing."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise BadSetting(f"The demo needs {', '.join(missing)} as well: pip install 'bokeh-server[demo]'")
+        raise BadSetting(f"The demo needs {', '.join(missing)} as well: pip install '.[demo]' in the clone")
 
 
 def start(url: str, token: str | None = None) -> subprocess.Popen[bytes]:
