@@ -18,10 +18,10 @@ D = Info("d", "anna", "line", 0.0, 0.0)
 E = Info("e", "anna", "bars", 0.0, 0.0)
 
 
-async def opens(sharing: Sharing, text: str) -> bool:
-    """Whether the link opens once more."""
+async def opens(sharing: Sharing, text: str, *had: str) -> bool:
+    """Whether the link opens once more, for a browser that ``had`` opened these."""
     try:
-        await sharing.open_link(text)
+        await sharing.open_link(text, frozenset(had))
     except NotFound:
         return False
     return True
@@ -142,6 +142,27 @@ async def test_a_link_opens_so_often_and_those_who_came_by_it_stay(ledger: Ledge
     assert sorted(opened) == [False, False, False, True, True, True]
     assert (await sharing.access(D)).links == {link.id: Role.VIEWER}
     assert [(each.opened, each.most) for each in await sharing.links("d")] == [(3, 3)]
+
+
+@on_both
+async def test_a_browser_that_has_opened_a_link_opens_it_again_uncounted_as_long_as_it_holds(
+    ledger: Ledger, clock: Clock
+) -> None:
+    sharing = Sharing(ledger, clock)
+    text, link = await sharing.make_link("d", "", Role.VIEWER, most=1, seconds=60)
+    assert await opens(sharing, text, "another")
+    for _ in range(3):
+        assert await sharing.open_link(text, {"another", link.id}) == (link.id, "d")
+    assert [each.opened for each in await sharing.links("d")] == [1]
+    assert not await opens(sharing, text, "another"), "another browser"
+    await sharing.switch_link("d", link.id, False)
+    assert not await opens(sharing, text, link.id)
+    await sharing.switch_link("d", link.id, True)
+    assert await opens(sharing, text, link.id)
+    clock.now += 61
+    assert not await opens(sharing, text, link.id)
+    await sharing.remove_link("d", link.id)
+    assert not await opens(sharing, text, link.id)
 
 
 @on_both

@@ -14,7 +14,7 @@ from bokeh_server.web.routes import ROUTES
 from tests.web.asking import MARKUP, Answer, content, handshake, token
 from tests.web.conftest import Shared
 from tests.web.test_account import told
-from tests.web.town import API, DOCUMENTS, Document, Person, Town, closed, key_of, numbers, receive, send
+from tests.web.town import API, DOCUMENTS, Document, Person, Town, closed, cookie_of, key_of, numbers, receive, send
 
 ROWS = {"t": 3.5, "n": 3, "who": "eva"}
 PUBLIC = "?public=true"
@@ -285,6 +285,28 @@ def test_a_link_opens_so_often(town: Town) -> None:
     visitor = town.visitor(key)
     told(town.nobody("POST", "/bokeh/link", {"key": key}), 404)
     assert role_of(visitor, document) == "viewer"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_browser_opens_again_what_it_has_open_and_no_other_does(town: Town, known: bool) -> None:
+    owner, person = town.person(), town.person()
+    document = owner.store()
+    opening = {"key": share(owner, document, "viewer", most=1)}
+    browser = town.browser(person.name) if known else town.nobody
+    first = browser("POST", "/bokeh/link", opening)
+    browser = browser if known else Person(town.port, "", (("Cookie", cookie_of(first)),))
+    for _ in range(2):
+        again = browser("POST", "/bokeh/link", opening)
+        assert (again.json, "set-cookie" in again.headers) == (first.json, False)
+    [link] = owner("GET", f"{document.api}/links").json
+    assert link["opened"] == 1
+    for other in (town.nobody, town.browser(person.name), town.browser(owner.name)):
+        told(other("POST", "/bokeh/link", opening), 404)
+    path = f"{document.api}/links/{link['id']}"
+    assert owner("PATCH", path, {"enabled": False}).status == 204
+    told(browser("POST", "/bokeh/link", opening), 404)
+    assert owner("PATCH", path, {"enabled": True}).status == 204
+    assert browser("POST", "/bokeh/link", opening).status == 200
 
 
 def test_a_link_ends_in_time_and_so_do_its_sockets(town: Town) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
@@ -111,16 +111,21 @@ class Sharing:
         await self._ledger.change(lambda connection: connection.execute(made))
         return key.text, link
 
-    async def open_link(self, text: str) -> tuple[str, str]:
-        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up."""
+    async def open_link(self, text: str, had: Set[str] = frozenset()) -> tuple[str, str]:
+        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up.
+
+        A browser that ``had`` opened it before (the ids of its links) goes on with what it has: that uses up nothing.
+        """
 
         def job(connection: Connection) -> tuple[str, str]:
             row = connection.execute(select(links.c.id, links.c.document).where(links.c.digest == digest(text)))
             found = row.one_or_none()
             if found is None:
                 raise NotFound(NO_LINK)
-            left = self._holds(found.document) & or_(links.c.most.is_(None), links.c.opened < links.c.most)
-            used = update(links).where(links.c.id == found.id, left).values(opened=links.c.opened + 1)
+            good, count = self._holds(found.document), 0
+            if found.id not in had:
+                good, count = good & or_(links.c.most.is_(None), links.c.opened < links.c.most), 1
+            used = update(links).where(links.c.id == found.id, good).values(opened=links.c.opened + count)
             if not connection.execute(used).rowcount:
                 raise NotFound(NO_LINK)
             return found.id, found.document

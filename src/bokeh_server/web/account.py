@@ -141,14 +141,16 @@ async def log_out_everywhere(site: Site, request: Request) -> Response:
 async def open_link(site: Site, request: Request) -> Response:
     """Open a link to a document: this browser gets a cookie, and the place to go.
 
-    Who has the token of a server without accounts keeps his cookie: he may see everything.
+    One that it has open already is not counted again. Who has the token of a server without accounts keeps his cookie:
+    he may see everything.
     """
     given: OpenLink = parse_json(await request.read(BODY), OpenLink)
-    link, document = await site.accounts.sharing.open_link(given.key)
+    here = request.cookies.get(site.cookie(request))
+    had = (await site.accounts.logins.actor(here or "")).links
+    link, document = await site.accounts.sharing.open_link(given.key, had)
     found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
     if site.shared_token is not None and request.actor.name:
         return found
-    here = request.cookies.get(site.cookie(request))
     key = await site.accounts.logins.open_link(here, link, request.agent)
     return found if key is None else with_cookie(site, request, found, key)
 
