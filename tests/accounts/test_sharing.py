@@ -59,10 +59,10 @@ async def test_a_user_has_one_role_in_a_document_the_one_given_last(ledger: Ledg
     await sharing.grant("d", " Eva ", Role.EDITOR)
     await sharing.grant("e", "ben", Role.EDITOR)
     assert await sharing.access(D) == Access("d", "anna", grants={"ben": Role.VIEWER, "eva": Role.EDITOR})
-    assert await sharing.shared_with("ben") == {"d": Role.VIEWER, "e": Role.EDITOR}
+    assert await sharing.shared_with("ben") == {"d", "e"}
     await sharing.ungrant("d", "BEN")
     assert await sharing.access(D) == Access("d", "anna", grants={"eva": Role.EDITOR})
-    assert await sharing.shared_with("ben") == {"e": Role.EDITOR}
+    assert await sharing.shared_with("ben") == {"e"}
 
 
 @on_memory
@@ -182,6 +182,22 @@ async def test_a_link_is_switched_off_and_on_again_and_removed(ledger: Ledger, c
     for gone in (sharing.switch_link("d", link.id, True), sharing.remove_link("d", link.id)):
         with pytest.raises(NotFound, match="no such link"):
             await gone
+
+
+@on_both
+async def test_a_document_is_shared_by_a_link_that_was_opened_as_long_as_it_holds(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "ben")
+    sharing = Sharing(ledger, clock)
+    await sharing.grant("d", "ben", Role.VIEWER)
+    _, first = await sharing.make_link("d", "", Role.EDITOR)
+    _, link = await sharing.make_link("e", "", Role.VIEWER, seconds=60)
+    _, _ = await sharing.make_link("f", "not opened", Role.VIEWER)
+    opened = {first.id, link.id, "removed"}
+    assert await sharing.shared_with("ben", opened) == await sharing.shared_with("eva", opened) == {"d", "e"}
+    await sharing.switch_link("d", first.id, False)
+    assert await sharing.shared_with("eva", opened) == {"e"}
+    clock.now += 61
+    assert await sharing.shared_with("ben", opened) == {"d"}
 
 
 @on_memory

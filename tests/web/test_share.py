@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -285,6 +286,32 @@ def test_a_link_opens_so_often(town: Town) -> None:
     visitor = town.visitor(key)
     told(town.nobody("POST", "/bokeh/link", {"key": key}), 404)
     assert role_of(visitor, document) == "viewer"
+
+
+def listed(person: Person, document: Document) -> tuple[str, bool] | None:
+    """What somebody's list says that he is to a document, and whether it is shared; None where it is not there."""
+    found = [each for each in person("GET", DOCUMENTS).json if each["id"] == document.id]
+    return (found[0]["role"], found[0]["shared"]) if found else None
+
+
+def test_who_has_opened_a_link_finds_its_document_in_his_list_as_long_as_it_holds(town: Town) -> None:
+    owner, person = town.person(), town.person()
+    document, short = owner.store(), owner.store()
+    browser, other = town.browser(person.name), town.browser(person.name)
+    for shared, life in ((document, {}), (short, {"seconds": 1.5})):
+        assert browser("POST", "/bokeh/link", {"key": share(owner, shared, "editor", **life)}).status == 200
+    assert listed(browser, document) == listed(browser, short) == ("editor", True)
+    assert listed(other, document) is listed(person, document) is None, "it is this browser's, not the user's"
+    assert document.id not in {each["id"] for each in browser("GET", f"{DOCUMENTS}{PUBLIC}").json}
+    [link] = owner("GET", f"{document.api}/links").json
+    path = f"{document.api}/links/{link['id']}"
+    for enabled, shown in ((False, None), (True, ("editor", True))):
+        assert owner("PATCH", path, {"enabled": enabled}).status == 204
+        assert listed(browser, document) == shown
+    assert owner("DELETE", path).status == 204
+    assert listed(browser, document) is None
+    time.sleep(1.6)
+    assert listed(browser, short) is None
 
 
 @pytest.mark.parametrize("known", [True, False])
