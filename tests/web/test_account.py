@@ -259,7 +259,9 @@ def test_after_ten_failures_one_has_to_wait(town: Town) -> None:
     for _ in range(10):
         told(town.nobody("POST", f"{API}/login", credentials(person.name, "wrong password")), 401)
     for path in (LOGIN, f"{API}/login"):
-        assert "Too many attempts" in told(town.nobody("POST", path, credentials(person.name)), 429)
+        answer = town.nobody("POST", path, credentials(person.name))
+        assert told(answer, 429) == "Too many attempts; wait 1 minute."
+        assert 0 < int(answer.headers["retry-after"]) <= 60
     assert who(person) == person.name
 
 
