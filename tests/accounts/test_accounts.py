@@ -260,9 +260,13 @@ async def test_an_administrator_who_is_one_no_longer_comes_in_anew(house: House)
 
 
 @scene
-async def test_a_password_that_an_administrator_gives_ends_what_was_opened_with_the_old_one(house: House) -> None:
+async def test_a_password_that_an_administrator_gives_ends_all_that_the_user_has(house: House) -> None:
     await house.accounts.reset_password("anna", "another password")
-    await check(house, "here", "there", "program", "other program")
+    await check(house, *ANNAS)
+    assert await house.accounts.tokens.of("anna") == []
+    with pytest.raises(Unauthorized):
+        await house.accounts.log_in("anna", GOOD, address=HERE, agent="", before=None)
+    await house.accounts.log_in("anna", "another password", address=HERE, agent="", before=None)
 
 
 # Documents

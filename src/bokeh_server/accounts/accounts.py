@@ -99,7 +99,8 @@ class Accounts:
         self._revoke(lost)
 
     async def change_password(self, actor: Actor, old: str, new: str, *, address: str) -> None:
-        """Give the actor another password; all that was opened with the old one ends, but this login."""
+        """Give the actor another password; all that was opened with the old one ends, but this login. The tokens that
+        he made stay: he sees them in his list, and can revoke them."""
         try:
             await self.users.log_in(actor.name, old, address=address)
         except Unauthorized:
@@ -132,9 +133,12 @@ class Accounts:
         self._revoke(lambda actor: actor.name == name and actor.admin != admin)
 
     async def reset_password(self, name: str, password: str) -> None:
-        """Give a user another password, as an administrator; all that was opened with the old one ends."""
+        """Give a user another password, as an administrator. All that he has ends, also the tokens that he made:
+        whoever knew the old one may have made them, and no administrator sees them."""
         await self.users.set_password(name, password)
-        await self.log_out_everywhere(Actor("user", name))
+        await self.logins.close_all(name)
+        await self.tokens.revoke_all(name)
+        self._revoke(lambda actor: actor.name == name)
 
     # Documents
 

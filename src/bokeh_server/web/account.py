@@ -194,7 +194,7 @@ async def account(site: Site, request: Request) -> Response:
 
 
 async def put_password(site: Site, request: Request) -> Response:
-    """Change one's password; everything that was opened with the old one ends, but this login."""
+    """Change one's password; what was opened with the old one ends, but this login and the tokens one made."""
     given: NewPassword = await body(site, request, NewPassword)
     await site.accounts.change_password(request.actor, given.old, given.new, address=request.client)
     return DONE
@@ -234,7 +234,7 @@ async def post_token(site: Site, request: Request) -> Response:
         if found is None:
             raise NotFound(f"There is no document {new.document[: site.limits.title]!r}.")
         document = found.id
-    more = {"document": document, "seconds": new.seconds}
+    more = {"document": document, "seconds": new.seconds, "by": actor.credential}
     text, token = await site.accounts.tokens.make(actor.name, new.name, new.scopes, **more)  # type: ignore[arg-type]
     return answer({**described(token), "token": text}, 201)
 
@@ -261,7 +261,10 @@ async def post_user(site: Site, request: Request) -> Response:
 
 
 async def patch_user(site: Site, request: Request) -> Response:
-    """Disable an account or let it in again, make it an administrator, give it another password."""
+    """Disable an account or let it in again, make it an administrator, give it another password.
+
+    With another password all its logins and tokens end.
+    """
     change: UserChange = await body(site, request, UserChange)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
     if change.password is not None:
