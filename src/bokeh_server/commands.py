@@ -447,8 +447,10 @@ def entered(server: Server) -> dict[str, str]:
 @command(top, "logout")
 @click.option("--everywhere", is_flag=True, help="In all browsers and programs; tokens that you made stay.")
 def logout(server: Server, everywhere: bool) -> None:
-    """End the key that is kept for a server."""
-    if server.session.userapikey == "nokey":
+    """End the key that is kept for a server; the token in BOKEH_SERVER_TOKEN stays."""
+    from bokeh_server.client.keys import load
+
+    if not everywhere and load(server.session.root_url) is None:
         raise BadSetting(f"Nobody is logged in to {server.session.root_url} here.")
     if everywhere:
         server.ask("DELETE", "account/logins")
