@@ -24,12 +24,14 @@ class Door:
     def __init__(self) -> None:
         self.lost: list[Callable[[Actor], bool]] = []
         self.accesses: list[Access] = []
+        self.before: list[Access | None] = []
 
     def revoke(self, lost: Callable[[Actor], bool]) -> None:
         self.lost.append(lost)
 
-    def rights(self, access: Access) -> None:
+    def rights(self, access: Access, before: Access | None = None) -> None:
         self.accesses.append(access)
+        self.before.append(before)
 
 
 class House:
@@ -293,6 +295,7 @@ async def test_every_change_of_who_may_see_a_document_is_told_with_what_holds_no
     await accounts.remove_link(D, link.id)
     assert door.accesses[-1] == Access("d", "anna")
     assert len(door.accesses) == 8
+    assert door.before == [Access("d", "anna"), *door.accesses[:-1]]
     assert door.accesses == house.doors[1].accesses
     assert house.told() == set()
 
@@ -309,7 +312,7 @@ async def test_what_fails_changes_nothing_and_the_doors_hear_what_holds(house: H
 async def test_trying_again_what_failed_half_way_tells_the_doors_of_it(house: House) -> None:
     await house.accounts.grant(D, "ben", Role.EDITOR)
     sharing = house.accounts.sharing
-    look, away = sharing.access, [True]
+    look, away = sharing.access, [True, False]  # before the change, and after it
 
     async def access(info: Info) -> Access:
         if away and away.pop():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from contextlib import AbstractContextManager
@@ -312,6 +313,36 @@ def test_who_has_opened_a_link_finds_its_document_in_his_list_as_long_as_it_hold
     assert listed(browser, document) is None
     time.sleep(1.6)
     assert listed(browser, short) is None
+
+
+def test_the_board_of_a_stranger_hears_nothing_of_a_private_document(town: Town) -> None:
+    owner, friend, stranger = town.person(), town.person(), town.person()
+    with owner.board() as his, friend.board() as other, stranger.board() as third:
+        drain(third, 1.5)  # of what other tests have published
+        document = owner.store()
+        his.recv(5)
+        grant(owner, document, friend, "viewer")
+        other.recv(5)
+        for _ in range(2):
+            with owner.socket(document) as socket:
+                send(socket, "PULL-DOC-REQ")
+                receive(socket, "PULL-DOC-REPLY")
+        owner("PATCH", document.api, {"title": f"renamed {next(numbers)}"})
+        drain(other, 1.5)
+        assert owner("DELETE", f"{document.api}/grants/{friend.name}").status == 204
+        other.recv(1)
+        assert owner("DELETE", document.api).status == 204
+        assert drain(third, 0.5) == 0
+
+
+def drain(board: ClientConnection, seconds: float) -> int:
+    """Read what a board is told until it has been silent for some seconds; how much that was."""
+    for many in itertools.count():
+        try:
+            board.recv(seconds)
+        except TimeoutError:
+            return many
+    raise AssertionError("it never ends")
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -32,8 +32,11 @@ class Doors(Protocol):
     def revoke(self, lost: Callable[[Actor], bool]) -> None:
         """Close what is open for actors of whom ``lost`` is true."""
 
-    def rights(self, access: Access) -> None:
-        """Who is what to a document has changed: close what is open for those who may no longer see it."""
+    def rights(self, access: Access, before: Access | None = None) -> None:
+        """Who is what to a document has changed: close what is open for those who may no longer see it.
+
+        ``before``: who was what to it, where that is known; they have a list that is out of date now.
+        """
 
 
 class Accounts:
@@ -178,13 +181,14 @@ class Accounts:
     async def _changing(self, info: Info) -> AsyncIterator[None]:
         """Tell the doors what holds afterwards: also where nothing was left to change, because they may not have heard
         of it when it was changed (the store failed just then, and somebody tries again)."""
+        before = await self.sharing.access(info)
         try:
             yield
         finally:
             async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
                 access = await self.sharing.access(info)
                 for door in self.doors:
-                    door.rights(access)
+                    door.rights(access, before)
 
     def _revoke(self, lost: Callable[[Actor], bool]) -> None:
         for door in self.doors:
