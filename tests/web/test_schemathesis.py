@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import hypothesis
 import pytest
@@ -85,7 +86,8 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
         told = response.content.decode(errors="replace") + str(response.headers)
         try:
             case.validate_response(response, checks=CHECKS, **more)
-            assert [text for text in secrets if text in told] == []
+            asked = said_by(response.request)
+            assert [text for text in secrets if text in told and text not in asked] == []
         except Exception as error:
             failures.append(error)
             raise
@@ -128,6 +130,12 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
             Chain.run(settings=hypothesis.settings(max_examples=4, stateful_step_count=20, **SETTINGS))
     print(actor, sorted(statuses.items()))
     assert failures == []
+
+
+def said_by(request: Any) -> str:
+    """What a request says itself, as its answer may say it back: Hypothesis takes words from this very file."""
+    body = request.body or b""
+    return unquote(request.url) + (body if isinstance(body, str) else body.decode(errors="replace"))
 
 
 def rank(operation: Any) -> int:
