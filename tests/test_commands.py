@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from bokeh_server import cli, commands
+from bokeh_server.client.session import Session
+from bokeh_server.recovery import user_reset
 from tests.running import RunningServer
 from tests.web.asking import ask, content, token
 from tests.web.town import PASSWORD, Person, Town, receive, send
@@ -249,6 +251,35 @@ def test_a_password_is_changed_with_a_token_of_the_environment(
     town.program("kate", "another password")
 
 
+def test_logging_out_ends_the_key_that_is_kept_and_not_the_token_of_the_environment(
+    run: Run, town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = town.person("mona").token("read", "manage")
+    run("login", "mona", typed=PASSWORD)
+    kept = job.by(json.loads((tmp_path / ".bokeh" / "config.json").read_text())[f"{town.server.url}/"]["userapikey"])
+    monkeypatch.setenv("BOKEH_SERVER_TOKEN", job.key)
+    assert run("logout") == f"Logged out of {town.server.url}/."
+    assert caplog.messages == ["The token in BOKEH_SERVER_TOKEN was left alone; it is still in force."]
+    assert [person("GET", "/api/v1/account").status for person in (kept, job)] == [401, 200]
+    assert json.loads((tmp_path / ".bokeh" / "config.json").read_text()) == {}
+    assert "Nobody is logged in" in run("logout", fails=True)
+    assert "mona" in run("account", "show")
+
+
+def test_a_session_that_logs_out_ends_its_own_key_and_the_one_that_is_kept(
+    run: Run, town: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    person = town.person("nick")
+    own = Session(town.server.url, "nick", person.key, configdir=tmp_path)
+    other = Session(town.server.url, configdir=tmp_path)
+    other.login("nick", PASSWORD)
+    kept = person.by(other.userapikey)
+    own.logout()
+    assert [each("GET", "/api/v1/account").status for each in (person, kept)] == [401, 401]
+    assert (own.userapikey, Session(town.server.url, configdir=tmp_path).userapikey) == ("nokey", "nokey")
+    assert caplog.messages == []
+
+
 def test_register(logged_in: Run, run: Run, town: Town) -> None:
     link = logged_in("user", "invite")
     run("logout")
@@ -263,4 +294,5 @@ def test_every_command_that_asks_the_server_prints_json() -> None:
     found = [command for group in commands.COMMANDS for command in getattr(group, "commands", {"": group}).values()]
     assert len(found) > 25
     for command in found:
-        assert {"as_json", "url"} <= {parameter.name for parameter in command.params}, command.name
+        where = "data" if command is user_reset else "url"
+        assert {"as_json", where} <= {parameter.name for parameter in command.params}, command.name

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from bokeh_server import errors
-from bokeh_server.errors import BokehServerError, ClientError, ServerFault
+from bokeh_server.errors import BokehServerError, ClientError, ServerFault, TooManyAttempts
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BokehServerError)]
 CLIENT = [kind for kind in ALL if issubclass(kind, ClientError)]
@@ -55,6 +55,16 @@ def test_a_fault_of_ours_has_a_status_of_the_5xx(kind: type[ServerFault]) -> Non
 @pytest.mark.parametrize("kind", ALL)
 def test_the_close_code_is_one_that_a_server_may_send(kind: type[BokehServerError]) -> None:
     assert kind.close in {1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait", "told"),
+    [(0.0, 1, "1 minute."), (59.2, 60, "1 minute."), (60.1, 61, "2 minutes."), (3600, 3600, "60 minutes.")],
+)
+def test_who_tried_too_often_is_told_how_long_to_wait(seconds: float, wait: int, told: str) -> None:
+    error = TooManyAttempts(seconds=seconds)
+    assert (error.wait, str(error)) == (wait, f"Too many attempts; wait {told}")
+    assert TooManyAttempts().wait is None
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -16,9 +16,10 @@ import click
 from click.core import ParameterSource
 
 from bokeh_server.accounts.keys import new_key
-from bokeh_server.commands import COMMANDS
+from bokeh_server.commands import COMMANDS, user
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
+from bokeh_server.recovery import user_reset
 
 F = TypeVar("F", bound=Callable[..., Any])
 TOKEN = "BOKEH_SERVER_TOKEN"  # noqa: S105
@@ -135,6 +136,7 @@ def demo(**flags: Any) -> None:
 
 for command in COMMANDS:
     cli.add_command(command)
+user.add_command(user_reset)
 
 
 def start(flags: dict[str, Any], ready: Callable[[str, str | None], object] = lambda url, token: None) -> None:

@@ -150,7 +150,7 @@ def user_add(server: Server, name: str, admin: bool) -> None:
 @click.argument("name")
 @click.option("--disable/--enable", "disabled", default=None, help="Keep the user out, or let him in again.")
 @click.option("--admin/--no-admin", default=None, help="Make an administrator, or no longer.")
-@click.option("--new-password", is_flag=True, help="Ask for a new password; everything opened with the old one ends.")
+@click.option("--new-password", is_flag=True, help="Ask for a new password; all logins and tokens of the user end.")
 def user_change(server: Server, name: str, disabled: bool | None, admin: bool | None, new_password: bool) -> None:
     """Change an account."""
     password = asked("New password", twice=True) if new_password else None
@@ -204,7 +204,7 @@ def account_show(server: Server) -> None:
 
 @command(account, "password")
 def account_password(server: Server) -> None:
-    """Change your password: everything that was opened with the old one ends.
+    """Change your password: everything that was opened with the old one ends. Tokens that you made stay.
 
     Asks for the old and the new one, or reads them from two lines of standard input.
     """
@@ -447,8 +447,10 @@ def entered(server: Server) -> dict[str, str]:
 @command(top, "logout")
 @click.option("--everywhere", is_flag=True, help="In all browsers and programs; tokens that you made stay.")
 def logout(server: Server, everywhere: bool) -> None:
-    """End the key that is kept for a server."""
-    if server.session.userapikey == "nokey":
+    """End the key that is kept for a server; the token in BOKEH_SERVER_TOKEN stays."""
+    from bokeh_server.client.keys import load
+
+    if not everywhere and load(server.session.root_url) is None:
         raise BadSetting(f"Nobody is logged in to {server.session.root_url} here.")
     if everywhere:
         server.ask("DELETE", "account/logins")

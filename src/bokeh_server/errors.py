@@ -31,6 +31,7 @@ wire and in problem+json, ``status`` the HTTP status, ``close`` the websocket cl
 
 from __future__ import annotations
 
+from math import ceil
 from typing import ClassVar
 
 
@@ -140,6 +141,13 @@ class TooManyAttempts(ClientError, OneLine):
 
     code = "too-many-attempts"
     status = 429
+
+    def __init__(self, message: str | None = None, *, seconds: float | None = None) -> None:
+        """``seconds``: how long to wait, where that is known."""
+        self.wait = None if seconds is None else max(1, ceil(seconds))
+        minutes = ceil((self.wait or 0) / 60)
+        told = f"Too many attempts; wait {minutes} minute{'s' if minutes > 1 else ''}." if self.wait else None
+        super().__init__(message or told)
 
 
 class MethodNotAllowed(ClientError):

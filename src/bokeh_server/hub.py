@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import structlog
 
+from bokeh_server.boards import Boards
 from bokeh_server.core import Buffers
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.document import Document
@@ -54,7 +55,6 @@ from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store
 
 log = structlog.get_logger("bokeh_server.hub")
-CHANGED = Outgoing((b'{"changed":true}',))
 GONE, RESTART = 1001, 1012
 MOMENT = 1.0
 """Seconds between two looks at what has ended."""
@@ -166,9 +166,8 @@ class Hub:
         self._batch: list[tuple[Live, Append]] = []
         self._idle = asyncio.Event()
         self._idle.set()
-        self._board: dict[Connection, Actor] = {}
+        self._boards = Boards()
         self._revocations: deque[tuple[float, Callable[[Actor], bool]]] = deque()
-        self._board_told = True
         self._tasks: set[asyncio.Task[None]] = set()
         self.ready = False
         """Whether requests are taken."""
@@ -186,7 +185,8 @@ class Hub:
     async def stop(self) -> None:
         """Close every socket so that its client comes back (1012), keep all that came, close the store."""
         self.ready = False
-        for connection in [*self._board, *(c for live in self._rooms.values() for c in live.connections.values())]:
+        in_rooms = (connection for live in self._rooms.values() for connection in live.connections.values())
+        for connection in [*self._boards.actors, *in_rooms]:
             connection.close(RESTART, "restart")
         await self._idle.wait()
         for task in self._tasks:
@@ -205,7 +205,7 @@ class Hub:
         now = time.time()
         info = Info(new_id(), owner, title, created=now, changed=now)
         await self._store.create(info)
-        self._board_changed()
+        self._boards.changed(Access(info.id, owner))
         return info
 
     async def look(self, owner: str, name: str) -> tuple[Info | None, Info | None]:
@@ -241,11 +241,13 @@ class Hub:
         title = title.strip()
         if not title or len(title) > self._limits.title or not title.isprintable():
             raise BadValue(f"A title has 1 to {self._limits.title} printable characters.")
+        access = await self._access(document)
         await self._store.rename(document, title)
-        self._board_changed()
+        self._boards.changed(access)
 
     async def delete(self, document: str) -> None:
         """Delete a document for good; who looks at it is shown the door."""
+        access = await self._access(document)
         self._deleting.add(document)  # its pages come back at once: they must not find it half deleted
         try:
             self._forget(document)
@@ -253,7 +255,13 @@ class Hub:
             self._forget(document)
         finally:
             self._deleting.discard(document)
-        self._board_changed()
+        self._boards.changed(access)
+
+    async def _access(self, document: str) -> Access:
+        info = await self._store.info(document)
+        if info is None:
+            raise NotFound
+        return await self.access_of(info)
 
     def _forget(self, document: str) -> None:
         live = self._rooms.pop(document, None)
@@ -299,7 +307,7 @@ class Hub:
         told = live.told_rights
         access = await self.access_of(info)
         if live.told_rights == told:
-            self.rights(access)
+            self.rights(access, live.room.access)
 
     async def replace(self, document: str, content: bytes, buffers: Buffers, actor: Actor) -> int:
         """Put another document in its place; returns the seq under which it is durable."""
@@ -369,7 +377,7 @@ class Hub:
             case Wake():
                 asyncio.get_running_loop().call_later(0.2, self._tick, live)
             case Noticed():
-                self._board_changed()
+                self._boards.changed(live.room.access)
 
     def _tick(self, live: Live) -> None:
         now = time.monotonic()
@@ -423,7 +431,7 @@ class Hub:
         try:
             if kind != live.kind:
                 await self._store.describe(live.room.name, kind)
-                self._board_changed()
+                self._boards.changed(live.room.access)
             live.kind, live.shows = kind, shows
         except BokehServerError as error:  # it is tried again after the next append
             log.warning("what a document shows was not noted", document=live.room.name, error=str(error))
@@ -445,7 +453,7 @@ class Hub:
             if not live.dead:
                 log.warning("no snapshot was taken", document=live.room.name, error=str(error))
         else:
-            self._board_changed()
+            self._boards.changed(live.room.access)
 
     def _end(self, live: Live, error: BokehServerError, reason: str) -> None:
         """Drop a room that is no longer the truth: its clients come back and find what the log has."""
@@ -462,20 +470,20 @@ class Hub:
 
     # Rights that end
 
-    def rights(self, access: Access) -> None:
+    def rights(self, access: Access, before: Access | None = None) -> None:
         """Who is what to a document has changed: who may no longer see it is shown the door, at once."""
         live = self._rooms.get(access.document)
         if live is not None:
             live.told_rights += 1
             self.tell(live, Rights(access))
-        self._board_changed()
+        self._boards.changed(access, before or access)
 
     def revoke(self, lost: Callable[[Actor], bool]) -> None:
         """Show the door to actors of whom ``lost`` is true, also to those who are just coming in."""
         self._revocations.append((time.time(), lost))
         for live in list(self._rooms.values()):
             self.tell(live, Revoked(lost))
-        for connection in [connection for connection, actor in self._board.items() if lost(actor)]:
+        for connection in [connection for connection, actor in self._boards.actors.items() if lost(actor)]:
             connection.close(AccessRevoked.close, AccessRevoked.code)
 
     def lately_revoked(self, actor: Actor) -> bool:
@@ -503,29 +511,19 @@ class Hub:
     def _actors(self) -> Iterator[Actor]:
         for live in self._rooms.values():
             yield from (client.actor for client in live.room.clients.values())
-        yield from self._board.values()
+        yield from self._boards.actors.values()
 
-    # The board
+    # The boards
 
     def watch(self, connection: Connection, actor: Actor) -> None:
-        """Tell this connection whenever the list of documents must be fetched again."""
-        self._board[connection] = actor
+        """Tell this connection whenever the list of the actor's documents must be fetched again."""
+        self._boards.actors[connection] = actor
         if self.lately_revoked(actor):
             connection.close(AccessRevoked.close, AccessRevoked.code)
 
     def unwatch(self, connection: Connection) -> None:
         """Tell it no more."""
-        self._board.pop(connection, None)
-
-    def _board_changed(self) -> None:
-        if self._board_told and self._board:
-            self._board_told = False
-            asyncio.get_running_loop().call_later(0.2, self._tell_board)
-
-    def _tell_board(self) -> None:
-        self._board_told = True
-        for connection in self._board:
-            connection.send(CHANGED)
+        self._boards.actors.pop(connection, None)
 
     # Time
 

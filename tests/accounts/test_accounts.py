@@ -24,18 +24,21 @@ class Door:
     def __init__(self) -> None:
         self.lost: list[Callable[[Actor], bool]] = []
         self.accesses: list[Access] = []
+        self.before: list[Access | None] = []
 
     def revoke(self, lost: Callable[[Actor], bool]) -> None:
         self.lost.append(lost)
 
-    def rights(self, access: Access) -> None:
+    def rights(self, access: Access, before: Access | None = None) -> None:
         self.accesses.append(access)
+        self.before.append(before)
 
 
 class House:
     """Accounts with two doors, and people who came in: anna by two browsers and three tokens, ben, root, a visitor."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.clock = clock
         self.accounts = Accounts(ledger, passwords=cheap(), registration="open", clock=clock)
         self.doors = [Door(), Door()]
         self.accounts.doors += self.doors
@@ -165,6 +168,7 @@ async def test_programs_can_log_in_for_ever_and_the_token_used_longest_ago_ends(
     for _ in range(module.MOST_BY_LOGIN - 2):
         await house.accounts.token_for(anna, "curl")
     await check(house)
+    house.clock.now += 1
     texts = [await house.accounts.token_for(anna, "curl") for _ in range(2)]
     for text in texts:
         await house.accounts.tokens.actor(text)
@@ -260,9 +264,13 @@ async def test_an_administrator_who_is_one_no_longer_comes_in_anew(house: House)
 
 
 @scene
-async def test_a_password_that_an_administrator_gives_ends_what_was_opened_with_the_old_one(house: House) -> None:
+async def test_a_password_that_an_administrator_gives_ends_all_that_the_user_has(house: House) -> None:
     await house.accounts.reset_password("anna", "another password")
-    await check(house, "here", "there", "program", "other program")
+    await check(house, *ANNAS)
+    assert await house.accounts.tokens.of("anna") == []
+    with pytest.raises(Unauthorized):
+        await house.accounts.log_in("anna", GOOD, address=HERE, agent="", before=None)
+    await house.accounts.log_in("anna", "another password", address=HERE, agent="", before=None)
 
 
 # Documents
@@ -289,6 +297,7 @@ async def test_every_change_of_who_may_see_a_document_is_told_with_what_holds_no
     await accounts.remove_link(D, link.id)
     assert door.accesses[-1] == Access("d", "anna")
     assert len(door.accesses) == 8
+    assert door.before == [Access("d", "anna"), *door.accesses[:-1]]
     assert door.accesses == house.doors[1].accesses
     assert house.told() == set()
 
@@ -305,7 +314,7 @@ async def test_what_fails_changes_nothing_and_the_doors_hear_what_holds(house: H
 async def test_trying_again_what_failed_half_way_tells_the_doors_of_it(house: House) -> None:
     await house.accounts.grant(D, "ben", Role.EDITOR)
     sharing = house.accounts.sharing
-    look, away = sharing.access, [True]
+    look, away = sharing.access, [True, False]  # before the change, and after it
 
     async def access(info: Info) -> Access:
         if away and away.pop():

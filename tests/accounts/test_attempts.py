@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import limits.storage.memory
 import pytest
 
+from bokeh_server.accounts import attempts as attempts_module
 from bokeh_server.accounts.attempts import ACCOUNT, ADDRESS, PAIR, PAIR_LONG, UNINVITED, Attempts, network_of
 from bokeh_server.errors import Conflict, Forbidden, TooManyAttempts, Unauthorized
 from tests.accounts.ledgers import Clock
@@ -17,7 +18,8 @@ from tests.accounts.ledgers import Clock
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the limiter looks at."""
     made = Clock()
-    monkeypatch.setattr(limits.storage.memory, "time", SimpleNamespace(time=made))
+    for module in (limits.storage.memory, attempts_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=made))
     return made
 
 
@@ -35,6 +37,13 @@ def left(attempts: Attempts, account: str, address: str) -> bool:
         return False
 
 
+def wait(attempts: Attempts, account: str, address: str) -> int | None:
+    """The seconds that are told to whom has no try left."""
+    with pytest.raises(TooManyAttempts) as refused, attempts.one(account, address):
+        pass
+    return refused.value.wait
+
+
 def test_a_person_has_few_tries_and_gets_new_ones_after_a_minute(clock: Clock) -> None:
     attempts = Attempts()
     fail(attempts, "anna", "10.0.0.1", PAIR.amount)
@@ -43,6 +52,35 @@ def test_a_person_has_few_tries_and_gets_new_ones_after_a_minute(clock: Clock) -
     assert left(attempts, "anna", "10.0.0.2")
     clock.now += 61
     assert left(attempts, "anna", "10.0.0.1")
+
+
+def test_who_has_no_try_left_is_told_how_long_to_wait_and_has_one_then(clock: Clock) -> None:
+    attempts = Attempts()
+    fail(attempts, "anna", "10.0.0.1")
+    clock.now += 20
+    fail(attempts, "anna", "10.0.0.1", PAIR.amount - 1)
+    assert wait(attempts, "anna", "10.0.0.1") == 40
+    clock.now += 41
+    fail(attempts, "anna", "10.0.0.1")
+    assert wait(attempts, "anna", "10.0.0.1") == 19
+
+
+def test_of_all_limits_that_are_reached_the_longest_wait_is_told(clock: Clock) -> None:
+    attempts = Attempts()
+    for _ in range(5):
+        fail(attempts, "anna", "10.0.0.1", PAIR.amount)
+        clock.now += 61
+    assert wait(attempts, "anna", "10.0.0.1") == 3600 - 5 * 61
+    with pytest.raises(TooManyAttempts, match="wait 55 minutes"), attempts.one("anna", "10.0.0.1"):
+        pass
+
+
+def test_who_comes_while_too_many_are_under_way_waits_a_moment(clock: Clock) -> None:
+    attempts = Attempts()
+    with ExitStack() as under_way:
+        for _ in range(PAIR.amount):
+            under_way.enter_context(attempts.one("anna", "10.0.0.1"))
+        assert wait(attempts, "anna", "10.0.0.1") == 1
 
 
 def test_what_succeeds_or_fails_for_another_reason_counts_as_no_failure(clock: Clock) -> None:
@@ -59,10 +97,11 @@ def test_registrations_that_nobody_invited_are_counted_by_address(clock: Clock) 
     attempts = Attempts()
     for _ in range(UNINVITED.amount):
         attempts.uninvited("10.0.0.1")
-    with pytest.raises(TooManyAttempts):
+    clock.now += 600
+    with pytest.raises(TooManyAttempts, match="wait 50 minutes"):
         attempts.uninvited("10.0.0.1")
     attempts.uninvited("10.0.0.2")
-    clock.now += 3601
+    clock.now += 3001
     attempts.uninvited("10.0.0.1")
 
 

@@ -18,10 +18,10 @@ D = Info("d", "anna", "line", 0.0, 0.0)
 E = Info("e", "anna", "bars", 0.0, 0.0)
 
 
-async def opens(sharing: Sharing, text: str) -> bool:
-    """Whether the link opens once more."""
+async def opens(sharing: Sharing, text: str, *had: str) -> bool:
+    """Whether the link opens once more, for a browser that ``had`` opened these."""
     try:
-        await sharing.open_link(text)
+        await sharing.open_link(text, frozenset(had))
     except NotFound:
         return False
     return True
@@ -59,10 +59,10 @@ async def test_a_user_has_one_role_in_a_document_the_one_given_last(ledger: Ledg
     await sharing.grant("d", " Eva ", Role.EDITOR)
     await sharing.grant("e", "ben", Role.EDITOR)
     assert await sharing.access(D) == Access("d", "anna", grants={"ben": Role.VIEWER, "eva": Role.EDITOR})
-    assert await sharing.shared_with("ben") == {"d": Role.VIEWER, "e": Role.EDITOR}
+    assert await sharing.shared_with("ben") == {"d", "e"}
     await sharing.ungrant("d", "BEN")
     assert await sharing.access(D) == Access("d", "anna", grants={"eva": Role.EDITOR})
-    assert await sharing.shared_with("ben") == {"e": Role.EDITOR}
+    assert await sharing.shared_with("ben") == {"e"}
 
 
 @on_memory
@@ -145,6 +145,27 @@ async def test_a_link_opens_so_often_and_those_who_came_by_it_stay(ledger: Ledge
 
 
 @on_both
+async def test_a_browser_that_has_opened_a_link_opens_it_again_uncounted_as_long_as_it_holds(
+    ledger: Ledger, clock: Clock
+) -> None:
+    sharing = Sharing(ledger, clock)
+    text, link = await sharing.make_link("d", "", Role.VIEWER, most=1, seconds=60)
+    assert await opens(sharing, text, "another")
+    for _ in range(3):
+        assert await sharing.open_link(text, {"another", link.id}) == (link.id, "d")
+    assert [each.opened for each in await sharing.links("d")] == [1]
+    assert not await opens(sharing, text, "another"), "another browser"
+    await sharing.switch_link("d", link.id, False)
+    assert not await opens(sharing, text, link.id)
+    await sharing.switch_link("d", link.id, True)
+    assert await opens(sharing, text, link.id)
+    clock.now += 61
+    assert not await opens(sharing, text, link.id)
+    await sharing.remove_link("d", link.id)
+    assert not await opens(sharing, text, link.id)
+
+
+@on_both
 async def test_a_link_is_switched_off_and_on_again_and_removed(ledger: Ledger, clock: Clock) -> None:
     sharing = Sharing(ledger, clock)
     text, link = await sharing.make_link("d", "", Role.VIEWER)
@@ -161,6 +182,22 @@ async def test_a_link_is_switched_off_and_on_again_and_removed(ledger: Ledger, c
     for gone in (sharing.switch_link("d", link.id, True), sharing.remove_link("d", link.id)):
         with pytest.raises(NotFound, match="no such link"):
             await gone
+
+
+@on_both
+async def test_a_document_is_shared_by_a_link_that_was_opened_as_long_as_it_holds(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "ben")
+    sharing = Sharing(ledger, clock)
+    await sharing.grant("d", "ben", Role.VIEWER)
+    _, first = await sharing.make_link("d", "", Role.EDITOR)
+    _, link = await sharing.make_link("e", "", Role.VIEWER, seconds=60)
+    _, _ = await sharing.make_link("f", "not opened", Role.VIEWER)
+    opened = {first.id, link.id, "removed"}
+    assert await sharing.shared_with("ben", opened) == await sharing.shared_with("eva", opened) == {"d", "e"}
+    await sharing.switch_link("d", first.id, False)
+    assert await sharing.shared_with("eva", opened) == {"e"}
+    clock.now += 61
+    assert await sharing.shared_with("ben", opened) == {"d"}
 
 
 @on_memory

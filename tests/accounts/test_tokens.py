@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.tokens import MOST, SELDOM, Token, Tokens
 from bokeh_server.core.authorise import ALL_SCOPES, Actor, Scope
 from bokeh_server.errors import BadValue, Conflict, NotFound, Unauthorized
@@ -169,6 +170,32 @@ async def test_tokens_by_login_end_together_and_only_these(ledger: Ledger, clock
     assert await holds(known, made)
     assert await known.revoke_by_login("anna") == set()
     assert await holds(known, bens)
+
+
+@on_both
+async def test_all_tokens_of_a_user_end_and_no_others(ledger: Ledger, clock: Clock) -> None:
+    known = Tokens(ledger, clock)
+    for name in ("anna", "ben"):
+        await add_user(ledger, name)
+        await known.make(name, "login", ALL_SCOPES, proof=proof_of(name))
+        await known.make(name, "a job", ALL_SCOPES)
+    await known.revoke_all("anna")
+    assert [len(await known.of(name)) for name in ("anna", "ben")] == [0, 2]
+
+
+@on_memory
+async def test_what_has_ended_makes_no_token_any_more(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna")
+    known, browsers = Tokens(ledger, clock), Logins(ledger, clock)
+    login = (await browsers.actor(await browsers.open("anna", ""))).credential
+    _, first = await known.make("anna", "first", ALL_SCOPES, by=login)
+    await known.make("anna", "second", ALL_SCOPES, by=f"token:{first.id}")
+    await known.revoke_all("anna")
+    await browsers.close_all("anna")
+    for ended in (login, f"token:{first.id}"):
+        with pytest.raises(Unauthorized):
+            await known.make("anna", "late", ALL_SCOPES, by=ended)
+    assert await known.of("anna") == []
 
 
 @on_memory

@@ -25,7 +25,7 @@ from bokeh_server.web.routes import Route
 def deaf() -> None:
     """Close nobody's socket."""
     Hub.revoke = lambda self, lost: None  # type: ignore[method-assign]
-    Hub.rights = lambda self, access: None  # type: ignore[method-assign]
+    Hub.rights = lambda self, access, before=None: None  # type: ignore[method-assign]
 
 
 def slow() -> None:

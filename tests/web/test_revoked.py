@@ -127,6 +127,15 @@ def test_a_changed_password(world: World) -> None:
         assert is_open(his)
 
 
+def test_a_password_that_an_administrator_gives(world: World) -> None:
+    document, person = world.new_document(), world.town.person()
+    world.call("anna", "PUT", f"/api/v1/documents/{document}/grants/{person.name}", {"role": "viewer"})
+    job = person.token("read")
+    with page(world, document, cookie(world, person.name)) as his, program(world, document, job.key) as too:
+        world.call("root", "PATCH", f"/api/v1/users/{person.name}", {"password": PASSWORD})
+        ends_at_once(his, too)
+
+
 def test_a_disabled_user(world: World) -> None:
     document = world.new_document()
     world.call("anna", "PUT", f"/api/v1/documents/{document}/grants/sam", {"role": "viewer"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +16,7 @@ from bokeh_server.web.routes import ROUTES
 from tests.web.asking import MARKUP, Answer, content, handshake, token
 from tests.web.conftest import Shared
 from tests.web.test_account import told
-from tests.web.town import API, DOCUMENTS, Document, Person, Town, closed, key_of, numbers, receive, send
+from tests.web.town import API, DOCUMENTS, Document, Person, Town, closed, cookie_of, key_of, numbers, receive, send
 
 ROWS = {"t": 3.5, "n": 3, "who": "eva"}
 PUBLIC = "?public=true"
@@ -285,6 +287,84 @@ def test_a_link_opens_so_often(town: Town) -> None:
     visitor = town.visitor(key)
     told(town.nobody("POST", "/bokeh/link", {"key": key}), 404)
     assert role_of(visitor, document) == "viewer"
+
+
+def listed(person: Person, document: Document) -> tuple[str, bool] | None:
+    """What somebody's list says that he is to a document, and whether it is shared; None where it is not there."""
+    found = [each for each in person("GET", DOCUMENTS).json if each["id"] == document.id]
+    return (found[0]["role"], found[0]["shared"]) if found else None
+
+
+def test_who_has_opened_a_link_finds_its_document_in_his_list_as_long_as_it_holds(town: Town) -> None:
+    owner, person = town.person(), town.person()
+    document, short = owner.store(), owner.store()
+    browser, other = town.browser(person.name), town.browser(person.name)
+    for shared, life in ((document, {}), (short, {"seconds": 1.5})):
+        assert browser("POST", "/bokeh/link", {"key": share(owner, shared, "editor", **life)}).status == 200
+    assert listed(browser, document) == listed(browser, short) == ("editor", True)
+    assert listed(other, document) is listed(person, document) is None, "it is this browser's, not the user's"
+    assert document.id not in {each["id"] for each in browser("GET", f"{DOCUMENTS}{PUBLIC}").json}
+    [link] = owner("GET", f"{document.api}/links").json
+    path = f"{document.api}/links/{link['id']}"
+    for enabled, shown in ((False, None), (True, ("editor", True))):
+        assert owner("PATCH", path, {"enabled": enabled}).status == 204
+        assert listed(browser, document) == shown
+    assert owner("DELETE", path).status == 204
+    assert listed(browser, document) is None
+    time.sleep(1.6)
+    assert listed(browser, short) is None
+
+
+def test_the_board_of_a_stranger_hears_nothing_of_a_private_document(town: Town) -> None:
+    owner, friend, stranger = town.person(), town.person(), town.person()
+    with owner.board() as his, friend.board() as other, stranger.board() as third:
+        drain(third, 1.5)  # of what other tests have published
+        document = owner.store()
+        his.recv(5)
+        grant(owner, document, friend, "viewer")
+        other.recv(5)
+        for _ in range(2):
+            with owner.socket(document) as socket:
+                send(socket, "PULL-DOC-REQ")
+                receive(socket, "PULL-DOC-REPLY")
+        owner("PATCH", document.api, {"title": f"renamed {next(numbers)}"})
+        drain(other, 1.5)
+        assert owner("DELETE", f"{document.api}/grants/{friend.name}").status == 204
+        other.recv(1)
+        assert owner("DELETE", document.api).status == 204
+        assert drain(third, 0.5) == 0
+
+
+def drain(board: ClientConnection, seconds: float) -> int:
+    """Read what a board is told until it has been silent for some seconds; how much that was."""
+    for many in itertools.count():
+        try:
+            board.recv(seconds)
+        except TimeoutError:
+            return many
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_browser_opens_again_what_it_has_open_and_no_other_does(town: Town, known: bool) -> None:
+    owner, person = town.person(), town.person()
+    document = owner.store()
+    opening = {"key": share(owner, document, "viewer", most=1)}
+    browser = town.browser(person.name) if known else town.nobody
+    first = browser("POST", "/bokeh/link", opening)
+    browser = browser if known else Person(town.port, "", (("Cookie", cookie_of(first)),))
+    for _ in range(2):
+        again = browser("POST", "/bokeh/link", opening)
+        assert (again.json, "set-cookie" in again.headers) == (first.json, False)
+    [link] = owner("GET", f"{document.api}/links").json
+    assert link["opened"] == 1
+    for other in (town.nobody, town.browser(person.name), town.browser(owner.name)):
+        told(other("POST", "/bokeh/link", opening), 404)
+    path = f"{document.api}/links/{link['id']}"
+    assert owner("PATCH", path, {"enabled": False}).status == 204
+    told(browser("POST", "/bokeh/link", opening), 404)
+    assert owner("PATCH", path, {"enabled": True}).status == 204
+    assert browser("POST", "/bokeh/link", opening).status == 200
 
 
 def test_a_link_ends_in_time_and_so_do_its_sockets(town: Town) -> None:

@@ -32,8 +32,11 @@ class Doors(Protocol):
     def revoke(self, lost: Callable[[Actor], bool]) -> None:
         """Close what is open for actors of whom ``lost`` is true."""
 
-    def rights(self, access: Access) -> None:
-        """Who is what to a document has changed: close what is open for those who may no longer see it."""
+    def rights(self, access: Access, before: Access | None = None) -> None:
+        """Who is what to a document has changed: close what is open for those who may no longer see it.
+
+        ``before``: who was what to it, where that is known; they have a list that is out of date now.
+        """
 
 
 class Accounts:
@@ -99,7 +102,8 @@ class Accounts:
         self._revoke(lost)
 
     async def change_password(self, actor: Actor, old: str, new: str, *, address: str) -> None:
-        """Give the actor another password; all that was opened with the old one ends, but this login."""
+        """Give the actor another password; all that was opened with the old one ends, but this login. The tokens that
+        he made stay: he sees them in his list, and can revoke them."""
         try:
             await self.users.log_in(actor.name, old, address=address)
         except Unauthorized:
@@ -132,9 +136,12 @@ class Accounts:
         self._revoke(lambda actor: actor.name == name and actor.admin != admin)
 
     async def reset_password(self, name: str, password: str) -> None:
-        """Give a user another password, as an administrator; all that was opened with the old one ends."""
+        """Give a user another password, as an administrator. All that he has ends, also the tokens that he made:
+        whoever knew the old one may have made them, and no administrator sees them."""
         await self.users.set_password(name, password)
-        await self.log_out_everywhere(Actor("user", name))
+        await self.logins.close_all(name)
+        await self.tokens.revoke_all(name)
+        self._revoke(lambda actor: actor.name == name)
 
     # Documents
 
@@ -174,13 +181,14 @@ class Accounts:
     async def _changing(self, info: Info) -> AsyncIterator[None]:
         """Tell the doors what holds afterwards: also where nothing was left to change, because they may not have heard
         of it when it was changed (the store failed just then, and somebody tries again)."""
+        before = await self.sharing.access(info)
         try:
             yield
         finally:
             async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
                 access = await self.sharing.access(info)
                 for door in self.doors:
-                    door.rights(access)
+                    door.rights(access, before)
 
     def _revoke(self, lost: Callable[[Actor], bool]) -> None:
         for door in self.doors:

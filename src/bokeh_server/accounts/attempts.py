@@ -8,6 +8,7 @@ another one out from one address, and an address alone too, since many people ma
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ PAIR_LONG = RateLimitItemPerHour(50)
 ACCOUNT = RateLimitItemPerHour(200)
 ADDRESS = RateLimitItemPerMinute(60)
 UNINVITED = RateLimitItemPerHour(60)
+MOMENT = 1.0
+"""Seconds that a try may take."""
 Kinds = list[tuple[RateLimitItem, tuple[str, ...]]]
 
 
@@ -36,8 +39,9 @@ class Attempts:
 
     def uninvited(self, address: str) -> None:
         """Count a registration that nobody invited, also one that succeeds; ``TooManyAttempts`` where none is left."""
-        if not self._limiter.hit(UNINVITED, "uninvited", network_of(address)):
-            raise TooManyAttempts
+        key = "uninvited", network_of(address)
+        if not self._limiter.hit(UNINVITED, *key):
+            raise TooManyAttempts(seconds=self._wait(UNINVITED, key))
 
     @contextmanager
     def one(self, account: str, address: str) -> Iterator[None]:
@@ -47,9 +51,9 @@ class Attempts:
         looked up or hashed, and a hundred at once are a hundred. ``account`` is "" where there is none yet.
         """
         limited = kinds(account, address)
-        for item, key in limited:
-            if not self._limiter.test(item, *key, cost=self._under_way[key] + 1):
-                raise TooManyAttempts
+        waits = [self._wait(item, key) for item, key in limited if not self._left(item, key)]
+        if waits:
+            raise TooManyAttempts(seconds=max(waits))
         keys = {key for _, key in limited}
         self._under_way.update(keys)
         try:
@@ -60,6 +64,14 @@ class Attempts:
             raise
         finally:
             self._under_way -= Counter(keys)
+
+    def _left(self, item: RateLimitItem, key: tuple[str, ...]) -> bool:
+        return self._limiter.test(item, *key, cost=self._under_way[key] + 1)
+
+    def _wait(self, item: RateLimitItem, key: tuple[str, ...]) -> float:
+        """Seconds until the oldest failure is forgotten; a moment where those that are under way may yet succeed."""
+        known = self._limiter.get_window_stats(item, *key)
+        return MOMENT if known.remaining > 0 else known.reset_time - time.time()
 
 
 def kinds(account: str, address: str) -> Kinds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
@@ -46,17 +46,17 @@ class Sharing:
             public = connection.scalar(select(exists().where(published.c.document == info.id)))
             granted = connection.execute(select(grants.c.user, grants.c.role).where(grants.c.document == info.id))
             shared = {user: Role(role) for user, role in granted}
-            ways = connection.execute(select(links.c.id, links.c.role, links.c.until).where(self._holds(info.id))).all()
+            of_it = links.c.document == info.id, self._holds()
+            ways = connection.execute(select(links.c.id, links.c.role, links.c.until).where(*of_it)).all()
             until = min((way.until for way in ways if way.until is not None), default=None)
             roles = {way.id: Role(way.role) for way in ways}
             return Access(info.id, info.owner, bool(public), shared, roles, until)
 
         return await self._ledger.look(job)
 
-    def _holds(self, document: str) -> ColumnElement[bool]:
-        """Whether a link of the document can still be used by who has opened it."""
-        lasts = or_(links.c.until.is_(None), links.c.until >= self._clock())
-        return (links.c.document == document) & links.c.enabled & lasts
+    def _holds(self) -> ColumnElement[bool]:
+        """Whether a link can still be used by who has opened it."""
+        return links.c.enabled & or_(links.c.until.is_(None), links.c.until >= self._clock())
 
     async def publish(self, document: str) -> None:
         """Show a document to everybody."""
@@ -111,16 +111,21 @@ class Sharing:
         await self._ledger.change(lambda connection: connection.execute(made))
         return key.text, link
 
-    async def open_link(self, text: str) -> tuple[str, str]:
-        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up."""
+    async def open_link(self, text: str, had: Set[str] = frozenset()) -> tuple[str, str]:
+        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up.
+
+        A browser that ``had`` opened it before (the ids of its links) goes on with what it has: that uses up nothing.
+        """
 
         def job(connection: Connection) -> tuple[str, str]:
             row = connection.execute(select(links.c.id, links.c.document).where(links.c.digest == digest(text)))
             found = row.one_or_none()
             if found is None:
                 raise NotFound(NO_LINK)
-            left = self._holds(found.document) & or_(links.c.most.is_(None), links.c.opened < links.c.most)
-            used = update(links).where(links.c.id == found.id, left).values(opened=links.c.opened + 1)
+            good, count = self._holds(), 0
+            if found.id not in had:
+                good, count = good & or_(links.c.most.is_(None), links.c.opened < links.c.most), 1
+            used = update(links).where(links.c.id == found.id, good).values(opened=links.c.opened + count)
             if not connection.execute(used).rowcount:
                 raise NotFound(NO_LINK)
             return found.id, found.document
@@ -146,11 +151,11 @@ class Sharing:
         rows = await self._ledger.look(lambda connection: connection.execute(ordered).all())
         return [Link(id, name, Role(role), *more) for id, name, role, *more in rows]
 
-    async def shared_with(self, user: str) -> dict[str, Role]:
-        """The documents that are shared with a user, by id."""
-        chosen = select(grants.c.document, grants.c.role).where(grants.c.user == user)
-        rows = await self._ledger.look(lambda connection: connection.execute(chosen).all())
-        return {document: Role(role) for document, role in rows}
+    async def shared_with(self, user: str, opened: Set[str] = frozenset()) -> set[str]:
+        """The documents that are shared with a user, or by one of the links that he has ``opened``, by id."""
+        granted = select(grants.c.document).where(grants.c.user == user)
+        chosen = granted.union(select(links.c.document).where(links.c.id.in_(opened), self._holds()))
+        return await self._ledger.look(lambda connection: set(connection.scalars(chosen)))
 
     async def published(self) -> set[str]:
         """The documents that are published, by id."""

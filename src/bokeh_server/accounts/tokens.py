@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import Actor, Scope
 from bokeh_server.errors import BadValue, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
-from bokeh_server.store.schema import tokens, users
+from bokeh_server.store.schema import logins, tokens, users
 
 MOST = 200
 """Tokens of one user."""
@@ -51,10 +51,12 @@ class Tokens:
         document: str | None = None,
         seconds: float | None = None,
         proof: Proof | None = None,
+        by: str = "",
     ) -> tuple[str, Token]:
         """The text of a new token, which is never shown again, and what lists show of it.
 
-        ``proof`` is what a program that logs in has shown of the user's password.
+        ``proof`` is what a program that logs in has shown of the user's password, ``by`` the credential of who asks
+        otherwise: where that has just ended there is no token (``Unauthorized``), so that none outlives a reset.
         """
         name, wanted = name.strip(), frozenset(scopes)
         if not name or len(name) > 100 or not name.isprintable():
@@ -69,6 +71,8 @@ class Tokens:
         def job(connection: Connection) -> None:
             if proof is not None:
                 proof.ensure(connection)
+            if by:
+                ensure_stands(connection, by)
             connection.execute(delete(tokens).where(tokens.c.user == user, tokens.c.until < now - 30 * 86_400))
             if (connection.scalar(select(func.count()).where(tokens.c.user == user)) or 0) >= MOST:
                 raise Conflict(f"A user has at most {MOST} tokens; revoke some first.")
@@ -109,6 +113,11 @@ class Tokens:
         if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
             raise NotFound("There is no such token any more.")
 
+    async def revoke_all(self, user: str) -> None:
+        """End all tokens of a user."""
+        gone = delete(tokens).where(tokens.c.user == user)
+        await self._ledger.change(lambda connection: connection.execute(gone))
+
     async def revoke_by_login(self, user: str, *, but: int = 0) -> set[str]:
         """End the tokens that programs got for the user's password, but so many that were used last; their ids."""
         used = func.coalesce(tokens.c.used, tokens.c.created)
@@ -117,3 +126,11 @@ class Tokens:
         gone = delete(tokens).where(tokens.c.id.in_(ended)).returning(tokens.c.id)
         rows = await self._ledger.change(lambda connection: connection.execute(gone).all())
         return {id for (id,) in rows}
+
+
+def ensure_stands(connection: Connection, credential: str) -> None:
+    """``Unauthorized`` where this login or token has ended."""
+    kind, _, id = credential.partition(":")
+    table = {"login": logins, "token": tokens}[kind]
+    if not connection.scalar(select(exists().where(table.c.id == id))):
+        raise Unauthorized

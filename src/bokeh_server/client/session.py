@@ -106,12 +106,18 @@ class Session:
         self._become(self._rest.request("POST", "api/v1/login", body, known=False))  # the old key may have ended
 
     def logout(self) -> None:
-        """End the key that this session uses, and keep it no longer. What is live in the session ends, too."""
+        """End the key that this session uses and the one that is kept for the server, and keep none any more. What is
+        live in the session ends, too. The token in ``BOKEH_SERVER_TOKEN`` stays: other programs may live by it.
+        """
         self.close()
-        with suppress(Unauthorized):  # the key had ended before
-            self._rest.request("DELETE", "api/v1/account/login")
+        saved, given = keys.load(self.root_url, self.configdir), os.environ.get("BOKEH_SERVER_TOKEN")
+        for key in {self.userapikey, saved.userapikey if saved else "nokey"} - {"nokey", given}:
+            with suppress(Unauthorized):  # it had ended before
+                Rest(self.root_url, headers_of(key)).request("DELETE", "api/v1/account/login")
         keys.forget(self.root_url, self.configdir)
         self._use("defaultuser", "nokey")
+        if given:
+            log.warning("The token in BOKEH_SERVER_TOKEN was left alone; it is still in force.")
 
     def _become(self, told: dict[str, str]) -> None:
         self._use(told["username"], told["token"])

@@ -141,14 +141,16 @@ async def log_out_everywhere(site: Site, request: Request) -> Response:
 async def open_link(site: Site, request: Request) -> Response:
     """Open a link to a document: this browser gets a cookie, and the place to go.
 
-    Who has the token of a server without accounts keeps his cookie: he may see everything.
+    One that it has open already is not counted again. Who has the token of a server without accounts keeps his cookie:
+    he may see everything.
     """
     given: OpenLink = parse_json(await request.read(BODY), OpenLink)
-    link, document = await site.accounts.sharing.open_link(given.key)
+    here = request.cookies.get(site.cookie(request))
+    had = (await site.accounts.logins.actor(here or "")).links
+    link, document = await site.accounts.sharing.open_link(given.key, had)
     found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
     if site.shared_token is not None and request.actor.name:
         return found
-    here = request.cookies.get(site.cookie(request))
     key = await site.accounts.logins.open_link(here, link, request.agent)
     return found if key is None else with_cookie(site, request, found, key)
 
@@ -192,7 +194,7 @@ async def account(site: Site, request: Request) -> Response:
 
 
 async def put_password(site: Site, request: Request) -> Response:
-    """Change one's password; everything that was opened with the old one ends, but this login."""
+    """Change one's password; what was opened with the old one ends, but this login and the tokens one made."""
     given: NewPassword = await body(site, request, NewPassword)
     await site.accounts.change_password(request.actor, given.old, given.new, address=request.client)
     return DONE
@@ -232,7 +234,7 @@ async def post_token(site: Site, request: Request) -> Response:
         if found is None:
             raise NotFound(f"There is no document {new.document[: site.limits.title]!r}.")
         document = found.id
-    more = {"document": document, "seconds": new.seconds}
+    more = {"document": document, "seconds": new.seconds, "by": actor.credential}
     text, token = await site.accounts.tokens.make(actor.name, new.name, new.scopes, **more)  # type: ignore[arg-type]
     return answer({**described(token), "token": text}, 201)
 
@@ -259,7 +261,10 @@ async def post_user(site: Site, request: Request) -> Response:
 
 
 async def patch_user(site: Site, request: Request) -> Response:
-    """Disable an account or let it in again, make it an administrator, give it another password."""
+    """Disable an account or let it in again, make it an administrator, give it another password.
+
+    With another password all its logins and tokens end.
+    """
     change: UserChange = await body(site, request, UserChange)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
     if change.password is not None:

@@ -82,7 +82,8 @@ def answer(value: Any, status: int = 200) -> Response:
 async def documents(site: Site, request: Request) -> Response:
     """The documents that the user may see, the last changed first; with ``?title=`` only his own of that title.
 
-    His own, those shared with him, those that are published; an administrator's also those from before accounts.
+    His own, those shared with him, also by a link that this browser has open, those that are published; an
+    administrator's also those from before accounts.
     """
     actor, title = request.actor, request.query.get("title")
     found = []
@@ -96,7 +97,7 @@ async def documents(site: Site, request: Request) -> Response:
 
 async def visible(site: Site, actor: Actor) -> list[Info]:
     """The documents that may be of interest to a user, the last changed first."""
-    ids = set(await site.accounts.sharing.shared_with(actor.name)) | await site.accounts.sharing.published()
+    ids = await site.accounts.sharing.shared_with(actor.name, actor.links) | await site.accounts.sharing.published()
     owners = [actor.name, *([DEFAULT_USER.name] if actor.admin else [])]
     infos = {info.id: info for owner in owners for info in await site.hub.documents(owner)}
     others = [await site.hub.look("", id) for id in ids - infos.keys()]

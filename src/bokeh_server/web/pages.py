@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, unquote, urlencode
 
 from bokeh_server.core.authorise import DEFAULT_USER, ON_DOCUMENTS
-from bokeh_server.errors import BokehServerError, NotFound
+from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
@@ -219,5 +219,7 @@ def problem(error: BokehServerError) -> Response:
         "detail": str(error),
         "code": error.code,
     }
-    answer = Response.json(body, error.status, headers.data())
+    wait = error.wait if isinstance(error, TooManyAttempts) else None
+    more = () if wait is None else (("Retry-After", str(wait)),)
+    answer = Response.json(body, error.status, (*headers.data(), *more))
     return Response(answer.status, answer.body, "application/problem+json", answer.headers)

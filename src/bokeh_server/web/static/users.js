@@ -87,7 +87,7 @@ async function promote({ name, admin }) {
 }
 
 async function reset({ name }) {
-  const text = "All his logins end. Give him this password, which he can change, or type another.";
+  const text = "All his logins and tokens end. Give him this password, which he can change, or type another.";
   const password = await ask({ title: `New password for ${name}`, text, action: "Reset", value: new_password() });
   if (password) await change(name, { password }, `${name} has a new password.`);
 }
