@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from bokeh_server.core.events import Append, Effect, Event, Received, Send, TakeSnapshot
+from bokeh_server.core.events import Append, Effect, Event, Paused, Received, Send, TakeSnapshot
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Message
 from tests.model.actions import Play, Step, play
@@ -199,6 +199,13 @@ class Skipping(Room):
         return super()._catch_up(key)[1:]
 
 
+class Heedless(Room):
+    """Goes on sending to who does not read."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        return [] if isinstance(event, Paused) else super().receive(event)
+
+
 class Echoing(Room):
     """Sends a page its own patches as well."""
 
@@ -261,6 +268,7 @@ def without_rule(name: str) -> Page:
         ),
         (Overtaking, OVERTAKEN, "differs from the log"),
         (Skipping, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1), ("submit", 0, 1)], "but never|differs"),
+        (Heedless, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1)], "into a socket that is full"),
         (Echoing, [("rest", 0, 0), ("edit", 0, 4)], "gets its own patch"),
         (Silent, [("rest", 0, 0), ("submit", 0, 7)], "differs from the log"),
         (Hasty, LOOKED_UP, "differs from the log"),

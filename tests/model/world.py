@@ -70,6 +70,8 @@ class Socket:
     there: bool = True
     """Whether the room has not been told that it is gone."""
     paused: bool = False
+    resumed: int = 0
+    """When it was told what it had missed (``World.turn``)."""
     reading: bool = True
     seen: int | None = None
     """The seq up to which the client has the document by this socket."""
@@ -82,6 +84,8 @@ class World:
 
     def __init__(self, base: bytes) -> None:
         self.now = 0.0
+        self.turn = 0
+        """How often something has happened to a room."""
         self.epoch = 1
         self.stored = Stored(None, {}, [])
         self.history: list[Record] = []
@@ -113,6 +117,7 @@ class World:
 
     def tell(self, event: Event) -> None:
         """Something happens to the room; do what it wants done."""
+        self.turn += 1
         for effect in self.live().receive(event):
             self._perform(effect)
 
@@ -144,6 +149,10 @@ class World:
         head, durable = message.header, len(self.truth) - 1
         if head.seq is not None and head.seq > durable:
             raise Broken(f"{head.msgtype} {head.seq} leaves before the log has it ({durable})")
+        if head.msgtype == "RESUMED":
+            socket.resumed = self.turn
+        if head.msgtype == "PATCH-DOC" and socket.paused and socket.resumed != self.turn:
+            raise Broken("a patch goes into a socket that is full")
         if head.msgtype == "PULL-DOC-REPLY":
             seq = durable if head.seq is None else head.seq
             if wire_flat(message.content, message.buffers) != self.truth[seq]:
