@@ -33,9 +33,11 @@ coverage: $(TESTED) ## every file of core/ and accounts/: 100 % of its branches 
 docs: $(TESTED) ## the tests that hold the docs against the code
 	$(PY) -m pytest tests/test_docs.py
 
-fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches; 20,000 requests as each kind of actor
-	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) --timeout 0 -o faulthandler_timeout=0 \
-	  tests/model tests/web/test_schemathesis.py
+fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
+	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0 -o faulthandler_timeout=0
+
+requests: $(TESTED) ## the whole REST interface, 20,000 requests as each kind of actor (schemathesis)
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/web/test_schemathesis.py --timeout 0 -o faulthandler_timeout=0
 
 crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and power cuts of its database
 	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
