@@ -58,4 +58,4 @@ clean: ## forget .venv and all caches
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*
 
-.PHONY: help demo test lint types contracts shape coverage docs fuzz crash isolation bench pictures clean
+.PHONY: help demo test lint types contracts shape coverage docs fuzz requests crash isolation bench pictures clean
