@@ -65,8 +65,7 @@ def test_its_frame_is_no_page_of_its_own_there_either(named: Team, open_page: Op
     expect(page.get_by_text("shown only inside its page")).to_be_visible()
 
 
-@pytest.mark.parametrize("role", [None, "editor"])
-@pytest.mark.parametrize("plain", [True, False], ids=["plain", "this machine"])
+@pytest.mark.parametrize(("plain", "role"), [(True, "editor"), (False, None)], ids=["plain", "this machine"])
 def test_no_link_but_ours_makes_an_administrator_run_anothers_scripts(
     request: pytest.FixtureRequest, open_page: OpenPage, plain: bool, role: str | None
 ) -> None:
