@@ -212,6 +212,8 @@ def show_team(
 
 def show_account(page: Page, team: Team, document: str) -> None:
     page.goto(f"{team.url}/bokeh/account")
+    for entries in ("#tokens", "#logins"):  # when they come, they push down what is below
+        expect(page.locator(f"{entries} > *").first).to_be_visible()
     page.get_by_text("New token").click()
     page.get_by_label("Name", exact=True).fill("CI")
     page.get_by_role("button", name="Make the token").click()
