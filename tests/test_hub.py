@@ -18,6 +18,17 @@ from bokeh_server.store.memory import MemoryStore
 from tests.hubs import DOCUMENT, Line, add, change, remove, run, send, settled, until
 
 
+class Disk:
+    """What admits records to a store as long as it is not full."""
+
+    def __init__(self, *, full: bool) -> None:
+        self.full = full
+
+    def admit(self, records: Sequence[Record]) -> None:
+        if self.full:
+            raise StoreFull
+
+
 def test_a_patch_reaches_the_others_and_not_its_sender() -> None:
     async def test(hub: Hub) -> None:
         info = await hub.create("defaultuser", "line")
@@ -69,55 +80,42 @@ def test_a_document_is_loaded_from_the_log_as_it_was() -> None:
 
 
 def test_when_the_disk_is_full_the_sender_is_told_nobody_sees_the_patch_and_the_room_recovers() -> None:
-    full = False
-
-    def admit(records: Sequence[Record]) -> None:
-        if full:
-            raise StoreFull
+    disk = Disk(full=False)
 
     async def test(hub: Hub) -> None:
-        nonlocal full
         info = await hub.create("defaultuser", "line")
         await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
         viewer = Line()
         send((await hub.open(info.id)).join(viewer, DEFAULT_USER, "viewer"), "PULL-DOC-REQ")
-        full = True
+        disk.full = True
         with pytest.raises(StoreFull, match="disk is full"):
             await hub.patch(info.id, change(1), (), DEFAULT_USER)
         assert viewer.types == ["ACK", "PULL-DOC-REPLY"]
         assert viewer.closed == (1013, "store-full")
         assert "full" in str(hub.failure)
-        full = False
+        disk.full = False
         assert await hub.patch(info.id, change(2), (), DEFAULT_USER) == 2
         assert hub.failure is None
 
-    run(test, MemoryStore(admit=admit))
+    run(test, MemoryStore(admit=disk.admit))
 
 
 def test_a_store_that_keeps_something_again_is_found_out_without_a_patch() -> None:
-    full = True
-
-    def admit(records: Sequence[Record]) -> None:
-        if full:
-            raise StoreFull
+    disk = Disk(full=True)
 
     async def test(hub: Hub) -> None:
-        nonlocal full
         info = await hub.create("defaultuser", "line")
         with pytest.raises(StoreFull):
             await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
         await asyncio.sleep(0.3)
         assert "full" in str(hub.failure)
-        full = False
+        disk.full = False
         await until(lambda: hub.failure is None)
 
-    run(test, MemoryStore(admit=admit), idle_room=0.1)
+    run(test, MemoryStore(admit=disk.admit), idle_room=0.1)
 
 
 def test_deleting_what_could_not_be_kept_ends_the_failure_too() -> None:
-    def admit(records: Sequence[Record]) -> None:
-        raise StoreFull
-
     async def test(hub: Hub) -> None:
         info = await hub.create("defaultuser", "line")
         with pytest.raises(StoreFull):
@@ -125,7 +123,29 @@ def test_deleting_what_could_not_be_kept_ends_the_failure_too() -> None:
         await hub.delete(info.id)
         await until(lambda: hub.failure is None)
 
-    run(test, MemoryStore(admit=admit), idle_room=0.1)
+    run(test, MemoryStore(admit=Disk(full=True).admit), idle_room=0.1)
+
+
+def test_what_is_deleted_while_the_store_is_tried_does_not_stop_the_time() -> None:
+    class Deleting(MemoryStore):
+        deleted = False
+
+        async def describe(self, document: str, kind: str) -> None:
+            if not self.deleted:
+                self.deleted = True
+                raise NotFound
+            await super().describe(document, kind)
+
+    disk = Disk(full=True)
+
+    async def test(hub: Hub) -> None:
+        info = await hub.create("defaultuser", "line")
+        with pytest.raises(StoreFull):
+            await hub.replace(info.id, DOCUMENT, (), DEFAULT_USER)
+        disk.full = False
+        await until(lambda: hub.failure is None)
+
+    run(test, Deleting(admit=disk.admit), idle_room=0.1)
 
 
 def test_lists_say_what_a_document_shows_also_where_it_grew_by_patches() -> None:

@@ -443,7 +443,7 @@ class Hub:
             if info is not None:
                 await self._store.describe(info.id, info.kind)
             self.failure = None
-        except ServerFault as error:
+        except BokehServerError as error:  # also where it is deleted just now: it is looked at again in a moment
             self.failure = str(error)
 
     async def _snapshot(self, live: Live, effect: TakeSnapshot) -> None:
