@@ -64,6 +64,18 @@ def test_push_session_stores_the_document_and_what_it_changes_later(server: Runn
     session.close()
 
 
+def test_a_document_that_was_never_stored_whole_is_pulled_empty_and_as_it_grew(server: RunningServer) -> None:
+    info = server.document("grows")
+    for title in ("", "grown"):
+        session = pull_session(session_id=ANY, url=url(info))
+        assert session.document.title == title
+        session.document.title = "grown"
+        session.document.add_root(Slider(start=0, end=10, value=5, name="speed"))
+        session.force_roundtrip()
+        session.close()
+    assert len(server.request("GET", "/api/v1/documents/grows")["roots"]) == 2
+
+
 def test_pull_session_gets_what_another_program_stored(server: RunningServer) -> None:
     document, _, _ = plot()
     info = server.document("stored", document)

@@ -86,6 +86,12 @@ def test_callbacks_of_the_document_are_kept() -> None:
     assert json.loads(Document.decode(came).encode()[0])["callbacks"] == json.loads(came)["callbacks"]
 
 
+def test_a_new_document_has_the_config_that_pythons_bokeh_asks_for() -> None:
+    written = json.loads(Document.empty().encode()[0])
+    assert written.pop("config")["name"] == "DocumentConfig"
+    assert written == {"version": None, "title": "", "roots": []}
+
+
 def test_a_document_of_an_old_bokeh_gets_the_config_that_a_new_one_asks_for() -> None:
     written = json.loads(Document.decode(doc(model("M", "m"))).encode()[0])
     assert written["config"] == {"type": "object", "name": "DocumentConfig", "id": "config", "attributes": {}}

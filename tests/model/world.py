@@ -90,9 +90,9 @@ class World:
         self.stored = Stored(None, {}, [])
         self.history: list[Record] = []
         """Every record of this epoch and before, never trimmed."""
-        self.truth: list[Flat] = [server_flat(Document())]
+        self.truth: list[Flat] = [server_flat(Document.empty())]
         """The document after each seq."""
-        self.replayed = Document()
+        self.replayed = Document.empty()
         self.room: Room | None = None
         self.writing: deque[Record] = deque()
         self.sockets: dict[int, Socket] = {}
@@ -221,8 +221,8 @@ class World:
         keep = max(1, len(self.history) - back)
         self.history = [replace(record, epoch=self.epoch) for record in self.history[:keep]]
         self.stored = Stored(None, {}, list(self.history))
-        self.truth = [server_flat(Document())]
-        self.replayed = Document()
+        self.truth = [server_flat(Document.empty())]
+        self.replayed = Document.empty()
         records, self.history = self.history, []
         self.stored = Stored(None, {}, [])
         for record in records:

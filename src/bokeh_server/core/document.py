@@ -87,6 +87,11 @@ class Document:
         self.grave: dict[str, tuple[float, Model]] = {}
 
     @classmethod
+    def empty(cls, limits: Limits = LIMITS) -> Document:
+        """A new document: no roots, and the config that Python's bokeh can't load one without."""
+        return cls.from_json({"roots": []}, {}, limits=limits)
+
+    @classmethod
     def decode(cls, content: bytes, buffers: Buffers = (), *, limits: Limits = LIMITS) -> Document:
         """The document of a PUSH-DOC's content (``{"doc": …}``) or of a document's JSON itself, with its buffers."""
         value = load_json(content)

@@ -78,7 +78,7 @@ class Room:
         self.access = access
         """Who is what here just now."""
         self.epoch = epoch
-        self.document = Document(limits)
+        self.document = Document.empty(limits)
         self.seq = 0
         """The newest patch that the document in memory holds."""
         self.durable = 0
