@@ -96,7 +96,7 @@ def configured(flags: dict[str, Any]) -> Config:
             raise BadSetting(line)
     flags["document_scripts"] = flags["document_scripts"] == "on"
     if flags["token"]:
-        flags["token"] = os.environ.get(TOKEN) or new_key("token").text
+        flags["token"] = os.environ.get(TOKEN, "").strip() or new_key("token").text
     else:
         del flags["token"]
     if flags.pop("backend") == "memory":
@@ -150,7 +150,7 @@ def start(flags: dict[str, Any], ready: Callable[[str, str | None], object] = la
         say(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
         if invitation is not None:
             say(f"Make the administrator's account (this link is good once, for a day): {invitation}")
-        if config.token is not None and config.token != os.environ.get(TOKEN):
+        if config.token is not None and config.token != os.environ.get(TOKEN, "").strip():
             say(f"Open it in a browser: {url}bokeh/login#{config.token}")
             say(f"Programs take the token from {TOKEN}: {config.token}")
         ready(url, config.token)

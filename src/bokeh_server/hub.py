@@ -15,7 +15,7 @@ import base64
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal
@@ -220,9 +220,9 @@ class Hub:
             raise NotFound(f"There is no document {name[: self._limits.title]!r}.")
         return info
 
-    async def documents(self, owner: str) -> list[Info]:
-        """The owner's documents, the last changed first."""
-        return await self._store.documents(owner)
+    async def documents(self, owner: str, also: Collection[str] = ()) -> list[Info]:
+        """The owner's documents and those with one of the ids ``also``, the last changed first."""
+        return await self._store.documents(owner, also)
 
     def listing(self, info: Info) -> Listing:
         """The document with how many are there just now."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from bokeh_server.accounts import accounts as module
 from bokeh_server.accounts.accounts import Accounts
+from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import ALL_SCOPES, ANONYMOUS, DEFAULT_USER, Access, Actor, Role, Scope
 from bokeh_server.errors import Conflict, NotFound, StoreFailed, TooManyAttempts, Unauthorized
 from bokeh_server.store import Info, Ledger
@@ -221,6 +222,22 @@ async def test_the_password_is_not_changed_by_who_does_not_know_it(house: House)
 
 
 @scene
+async def test_a_password_that_an_administrator_gives_stays_though_the_old_one_was_shown_before(house: House) -> None:
+    users = house.accounts.users
+    log_in = users.log_in
+
+    async def overtaken(name: str, password: str, *, address: str) -> Proof:
+        proof = await log_in(name, password, address=address)
+        await house.accounts.reset_password("anna", "one from root")
+        return proof
+
+    users.log_in = overtaken  # type: ignore[method-assign]
+    with pytest.raises(Unauthorized, match="The old password is wrong"):
+        await house.accounts.change_password(house.actors["here"], GOOD, "another password", address=HERE)
+    await log_in("anna", "one from root", address=HERE)
+
+
+@scene
 async def test_a_user_ends_one_of_his_logins(house: House) -> None:
     with pytest.raises(NotFound):
         await house.accounts.close_login("ben", house.id("there"))
@@ -248,6 +265,22 @@ async def test_a_disabled_user_loses_everything_and_gets_his_tokens_back_when_he
     await house.accounts.set_disabled("anna", False)
     assert house.told() == set()
     assert await house.ended() == {"here", "there"}
+
+
+@scene
+async def test_what_a_disabled_user_owns_is_shown_by_no_link_and_not_to_everybody(house: House) -> None:
+    accounts, door = house.accounts, house.doors[0]
+    await accounts.publish(D, True)
+    await accounts.grant(D, "ben", Role.EDITOR)
+    _, link = await accounts.make_link(D, "", Role.EDITOR)
+    shown = door.accesses[-1]
+    assert shown == Access("d", "anna", True, {"ben": Role.EDITOR}, {link.id: Role.EDITOR})
+    await accounts.set_disabled("anna", True, [D, Info("e", "anna", "bars", 0.0, 0.0)])
+    hidden = Access("d", "anna", False, {"ben": Role.EDITOR})
+    assert door.accesses[-2:] == [hidden, Access("e", "anna")]
+    assert door.before[-2:] == [shown, Access("e", "anna")]
+    await accounts.set_disabled("anna", False, [D])
+    assert (door.before[-1], door.accesses[-1]) == (hidden, shown)
 
 
 @scene
@@ -314,14 +347,14 @@ async def test_what_fails_changes_nothing_and_the_doors_hear_what_holds(house: H
 async def test_trying_again_what_failed_half_way_tells_the_doors_of_it(house: House) -> None:
     await house.accounts.grant(D, "ben", Role.EDITOR)
     sharing = house.accounts.sharing
-    look, away = sharing.access, [True, False]  # before the change, and after it
+    look, away = sharing.accesses, [True, False]  # before the change, and after it
 
-    async def access(info: Info) -> Access:
+    async def accesses(infos: Sequence[Info]) -> list[Access]:
         if away and away.pop():
             raise StoreFailed
-        return await look(info)
+        return await look(infos)
 
-    sharing.access = access  # type: ignore[method-assign]
+    sharing.accesses = accesses  # type: ignore[method-assign]
     with pytest.raises(StoreFailed):
         await house.accounts.ungrant(D, "ben")
     assert house.doors[0].accesses[-1].grants == {"ben": Role.EDITOR}
@@ -333,15 +366,15 @@ async def test_trying_again_what_failed_half_way_tells_the_doors_of_it(house: Ho
 @scene
 async def test_of_two_changes_at_once_the_doors_hear_last_of_what_holds(house: House) -> None:
     sharing = house.accounts.sharing
-    look, slow = sharing.access, [True]
+    look, slow = sharing.accesses, [True]
 
-    async def access(info: Info) -> Access:
-        found = await look(info)
+    async def accesses(infos: Sequence[Info]) -> list[Access]:
+        found = await look(infos)
         if slow.pop() if slow else False:
             await asyncio.sleep(0.05)
         return found
 
-    sharing.access = access  # type: ignore[method-assign]
+    sharing.accesses = accesses  # type: ignore[method-assign]
     await asyncio.gather(house.accounts.grant(D, "ben", Role.VIEWER), house.accounts.publish(D, True))
     assert house.doors[0].accesses[-1] == Access("d", "anna", published=True, grants={"ben": Role.VIEWER})
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bokeh_server.accounts.sharing import Link, Sharing
+from bokeh_server.accounts.sharing import AT_ONCE, MOST_LINKS, MOST_SHOWN, Link, Sharing
 from bokeh_server.core.authorise import Access, Role
-from bokeh_server.errors import BadValue, NotFound
+from bokeh_server.errors import BadValue, Conflict, NotFound
 from bokeh_server.store import Info, Ledger
 from bokeh_server.store.schema import grants, links, published
 from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory
@@ -44,6 +44,51 @@ async def test_what_is_published_is_so_until_it_is_not(ledger: Ledger, clock: Cl
         await sharing.unpublish("d")
     assert await sharing.access(D) == Access("d", "anna")
     assert await sharing.published() == set()
+
+
+@on_both
+async def test_many_documents_are_looked_up_at_once_in_their_order(ledger: Ledger, clock: Clock) -> None:
+    sharing = Sharing(ledger, clock)
+    await add_user(ledger, "ben")
+    await sharing.publish("d1")
+    await sharing.grant(f"d{AT_ONCE}", "ben", Role.EDITOR)
+    _, link = await sharing.make_link("d2", "", Role.VIEWER, seconds=10)
+    infos = [Info(f"d{n}", "anna", "", 0.0, 0.0) for n in range(2 * AT_ONCE + 1)]
+    found = await sharing.accesses(infos)
+    assert [access.document for access in found] == [info.id for info in infos]
+    shown = {at: access for at, access in enumerate(found) if access != Access(f"d{at}", "anna")}
+    assert shown == {
+        1: Access("d1", "anna", published=True),
+        2: Access("d2", "anna", links={link.id: Role.VIEWER}, until=clock.now + 10),
+        AT_ONCE: Access(f"d{AT_ONCE}", "anna", grants={"ben": Role.EDITOR}),
+    }
+    assert await sharing.accesses([]) == []
+
+
+@on_both
+async def test_what_a_disabled_user_owns_is_seen_by_named_users_only(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna", disabled=True)
+    await add_user(ledger, "ben")
+    sharing = Sharing(ledger, clock)
+    for document in ("d", "f"):
+        await sharing.publish(document)
+        await sharing.grant(document, "ben", Role.EDITOR)
+        await sharing.make_link(document, "", Role.EDITOR, seconds=10)
+    annas, eves = await sharing.accesses([D, Info("f", "eve", "", 0.0, 0.0)])
+    assert annas == Access("d", "anna", grants={"ben": Role.EDITOR})
+    assert (eves.published, len(eves.links), eves.until) == (True, 1, clock.now + 10)
+
+
+@on_memory
+async def test_a_list_has_the_documents_of_others_that_came_last(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "ben")
+    sharing = Sharing(ledger, clock)
+    for n in range(MOST_SHOWN + 2):
+        clock.now += 1
+        await sharing.publish(f"p{n}")
+        await sharing.grant(f"g{n}", "ben", Role.VIEWER)
+    assert await sharing.published() == {f"p{n}" for n in range(2, MOST_SHOWN + 2)}
+    assert await sharing.shared_with("ben") == {f"g{n}" for n in range(2, MOST_SHOWN + 2)}
 
 
 # Grants
@@ -232,6 +277,17 @@ def test_a_link_that_can_not_be_is_refused(settings: dict[str, Any], words: str)
         assert await count(ledger, links) == 0
 
     test_it()
+
+
+@on_memory
+async def test_a_document_has_so_many_links_at_most(ledger: Ledger, clock: Clock) -> None:
+    sharing = Sharing(ledger, clock)
+    made = [await sharing.make_link("d", "", Role.VIEWER) for _ in range(MOST_LINKS)]
+    with pytest.raises(Conflict, match="at most 100 links; remove some first"):
+        await sharing.make_link("d", "", Role.VIEWER)
+    await sharing.make_link("e", "", Role.VIEWER)
+    await sharing.remove_link("d", made[0][1].id)
+    await sharing.make_link("d", "", Role.VIEWER)
 
 
 @on_memory

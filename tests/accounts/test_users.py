@@ -11,8 +11,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import insert
 
 from bokeh_server.accounts.attempts import PAIR, UNINVITED, Attempts
+from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.passwords import Passwords
+from bokeh_server.accounts.tokens import Tokens
 from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Registration, User, Users, canonical
+from bokeh_server.core.authorise import Scope
 from bokeh_server.errors import BadValue, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import documents, invitations, users
@@ -397,6 +400,34 @@ async def test_another_password_takes_the_place_of_the_old_one(ledger: Ledger, c
     await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
     await known.log_in("anna", "another password", address=HERE)
     await refused(BadValue, known.set_password("anna", "short"))
+
+
+@on_both
+async def test_who_has_lost_what_he_came_with_makes_no_user_no_invitation_and_no_password(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock)
+    for name in ("root", "sam", "eva", "ben"):
+        await known.create(name, GOOD, admin=name != "ben")
+    tokens, logins = Tokens(ledger, clock), Logins(ledger, clock)
+    made = {name: await tokens.make(name, "job", [Scope.MANAGE]) for name in ("root", "sam", "eva", "ben")}
+    came = {name: f"token:{token.id}" for name, (_, token) in made.items()}
+    proof = await known.log_in("root", GOOD, address=HERE)
+    came["browser"] = (await logins.actor(await logins.open("root", "", proof=proof))).credential
+    for name in ("root", "browser"):
+        await known.create(f"by-{name}", GOOD, by=came[name])
+        await known.set_password("ben", GOOD, by=came[name])
+        await known.invite("root", by=came[name])
+    await known.set_disabled("sam", True)
+    await known.set_admin("eva", False)
+    await tokens.revoke("root", came["root"].removeprefix("token:"))
+    await logins.close_all("root")
+    before = [await dump(ledger, table) for table in (users, invitations)]
+    for by in came.values():
+        await refused(Unauthorized, known.create("backdoor", GOOD, admin=True, by=by))
+        await refused(Unauthorized, known.set_password("ben", "another password", by=by))
+        await refused(Unauthorized, known.invite("eva", admin=True, by=by))
+    assert [await dump(ledger, table) for table in (users, invitations)] == before
 
 
 @on_memory

@@ -87,6 +87,8 @@ class StoreContract(ABC):
         assert [info.id for info in await store.documents("me")] == ["d1", "d2", "d3"]
         assert [info.id for info in await store.documents()] == ["d4", "d1", "d2", "d3"]
         assert await store.documents("nobody") == []
+        assert [info.id for info in await store.documents("me", ["d4", "d2", "gone"])] == ["d4", "d1", "d2", "d3"]
+        assert [info.id for info in await store.documents("you", {"d3"})] == ["d4", "d3"]
 
     @with_a_store
     async def test_a_document_is_renamed_and_its_old_title_is_free(self, store: Store) -> None:

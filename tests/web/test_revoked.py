@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from tests.web.asking import ask, token
+from tests.web.asking import ask, content, token
 from tests.web.people import World, bearer
 from tests.web.town import PASSWORD, Person
 
@@ -146,6 +146,33 @@ def test_a_disabled_user(world: World) -> None:
             ends_at_once(his, too)
     finally:
         world.call("root", "PATCH", "/api/v1/users/sam", {"disabled": False})
+
+
+def test_what_a_disabled_user_has_shown_to_others_than_named_users(world: World) -> None:
+    document = world.call("sam", "PUT", "/api/v1/documents/shown", content())["id"]
+    place = f"/api/v1/documents/{document}"
+    world.call("sam", "PUT", f"{place}/published")
+    world.call("sam", "PUT", f"{place}/grants/ben", {"role": "viewer"})
+    key = world.call("sam", "POST", f"{place}/links", {"role": "editor"})["url"].partition("#")[2]
+    by_link = world.town.visitor(key)
+    (opened,) = by_link.headers
+    changed = ("PUT", f"{place}/models/d1/text", "mine")
+    try:
+        with (
+            page(world, document, opened) as editor,
+            page(world, document, None, "?public=true") as visitor,
+            program(world, document, world.keys["ben"]) as named,
+        ):
+            world.call("root", "PATCH", "/api/v1/users/sam", {"disabled": True})
+            ends_at_once(editor, visitor)
+            assert is_open(named)
+        assert by_link(*changed).status == 404
+        assert world.town.nobody("POST", "/bokeh/link", {"key": key}).status == 404
+        assert world.town.nobody("GET", f"/bokeh/doc/{document}?public=true").status == 404
+    finally:
+        world.call("root", "PATCH", "/api/v1/users/sam", {"disabled": False})
+    assert world.town.nobody("GET", f"/bokeh/doc/{document}?public=true").status == 200
+    assert by_link(*changed).status == 200
 
 
 def test_a_grant_that_is_taken_back(world: World) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -105,10 +105,10 @@ class Accounts:
         """Give the actor another password; all that was opened with the old one ends, but this login. The tokens that
         he made stay: he sees them in his list, and can revoke them."""
         try:
-            await self.users.log_in(actor.name, old, address=address)
+            proof = await self.users.log_in(actor.name, old, address=address)
+            await self.users.set_password(actor.name, new, proof=proof)
         except Unauthorized:
             raise Unauthorized("The old password is wrong.") from None
-        await self.users.set_password(actor.name, new)
         await self.log_out_everywhere(actor, but_here=True)
 
     # What ends
@@ -123,9 +123,11 @@ class Accounts:
         await self.tokens.revoke(user, id)
         self._revoke(lambda actor: actor.credential == f"token:{id}")
 
-    async def set_disabled(self, name: str, disabled: bool) -> None:
-        """Keep a user out: nothing that he has opens anything, until he is let in again."""
-        await self.users.set_disabled(name, disabled)
+    async def set_disabled(self, name: str, disabled: bool, owned: Sequence[Info] = ()) -> None:
+        """Keep a user out: nothing that he has opens anything, and what he ``owned`` is shown by no link of it and not
+        to everybody, until he is let in again."""
+        async with self._changing(*owned):
+            await self.users.set_disabled(name, disabled)
         if disabled:
             await self.logins.close_all(name)
             self._revoke(lambda actor: actor.name == name)
@@ -135,10 +137,10 @@ class Accounts:
         await self.users.set_admin(name, admin)
         self._revoke(lambda actor: actor.name == name and actor.admin != admin)
 
-    async def reset_password(self, name: str, password: str) -> None:
-        """Give a user another password, as an administrator. All that he has ends, also the tokens that he made:
-        whoever knew the old one may have made them, and no administrator sees them."""
-        await self.users.set_password(name, password)
+    async def reset_password(self, name: str, password: str, *, by: str = "") -> None:
+        """Give a user another password, as an administrator who came with ``by``. All that he has ends, also the tokens
+        that he made: whoever knew the old one may have made them, and no administrator sees them."""
+        await self.users.set_password(name, password, by=by)
         await self.logins.close_all(name)
         await self.tokens.revoke_all(name)
         self._revoke(lambda actor: actor.name == name)
@@ -178,17 +180,17 @@ class Accounts:
             await self.sharing.remove_link(info.id, id)
 
     @asynccontextmanager
-    async def _changing(self, info: Info) -> AsyncIterator[None]:
+    async def _changing(self, *infos: Info) -> AsyncIterator[None]:
         """Tell the doors what holds afterwards: also where nothing was left to change, because they may not have heard
         of it when it was changed (the store failed just then, and somebody tries again)."""
-        before = await self.sharing.access(info)
+        before = await self.sharing.accesses(infos)
         try:
             yield
         finally:
             async with self._turn:  # of two changes at once, the doors must hear last of what was looked up last
-                access = await self.sharing.access(info)
-                for door in self.doors:
-                    door.rights(access, before)
+                for access, was in zip(await self.sharing.accesses(infos), before, strict=True):
+                    for door in self.doors:
+                        door.rights(access, was)
 
     def _revoke(self, lost: Callable[[Actor], bool]) -> None:
         for door in self.doors:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections import defaultdict
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.core.authorise import Access, Role
-from bokeh_server.errors import BadValue, NotFound
+from bokeh_server.errors import BadValue, Conflict, NotFound
 from bokeh_server.store import Info, Ledger
 from bokeh_server.store.schema import grants, links, published, users
 
 NO_LINK = "This link is not valid, or not any more; ask for a new one."
+AT_ONCE = 500
+"""Documents in one look-up."""
+MOST_LINKS = 100
+"""Links to one document: each look at it reads them."""
+MOST_SHOWN = 1_000
+"""Documents of others that one list has, for each of the reasons to be in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,33 @@ class Sharing:
 
     async def access(self, info: Info) -> Access:
         """Who is what to a document, just now."""
+        return (await self.accesses([info]))[0]
 
-        def job(connection: Connection) -> Access:
-            public = connection.scalar(select(exists().where(published.c.document == info.id)))
-            granted = connection.execute(select(grants.c.user, grants.c.role).where(grants.c.document == info.id))
-            shared = {user: Role(role) for user, role in granted}
-            of_it = links.c.document == info.id, self._holds()
-            ways = connection.execute(select(links.c.id, links.c.role, links.c.until).where(*of_it)).all()
-            until = min((way.until for way in ways if way.until is not None), default=None)
-            roles = {way.id: Role(way.role) for way in ways}
-            return Access(info.id, info.owner, bool(public), shared, roles, until)
+    async def accesses(self, infos: Sequence[Info]) -> list[Access]:
+        """Who is what to each of these documents, just now. Links and publication hold while the owner is let in."""
+
+        def job(connection: Connection) -> list[Access]:
+            found = (self._some(connection, infos[at : at + AT_ONCE]) for at in range(0, len(infos), AT_ONCE))
+            return list(chain.from_iterable(found))
 
         return await self._ledger.look(job)
+
+    def _some(self, connection: Connection, infos: Sequence[Info]) -> list[Access]:
+        ids = [info.id for info in infos]
+        disabled = select(users.c.name).where(users.c.name.in_({info.owner for info in infos}), users.c.disabled)
+        kept_out = set(connection.scalars(disabled))
+        open_ids = [info.id for info in infos if info.owner not in kept_out]
+        public = set(connection.scalars(select(published.c.document).where(published.c.document.in_(open_ids))))
+        shared: dict[str, dict[str, Role]] = defaultdict(dict)
+        for row in connection.execute(select(grants).where(grants.c.document.in_(ids))):
+            shared[row.document][row.user] = Role(row.role)
+        roles: dict[str, dict[str, Role]] = defaultdict(dict)
+        until: dict[str, float] = {}
+        for row in connection.execute(select(links).where(links.c.document.in_(open_ids), self._holds())):
+            roles[row.document][row.id] = Role(row.role)
+            if row.until is not None:
+                until[row.document] = min(row.until, until.get(row.document, row.until))
+        return [Access(i.id, i.owner, i.id in public, shared[i.id], roles[i.id], until.get(i.id)) for i in infos]
 
     def _holds(self) -> ColumnElement[bool]:
         """Whether a link can still be used by who has opened it."""
@@ -107,8 +130,13 @@ class Sharing:
         key, now = new_key("link"), self._clock()
         link = Link(key.id, name, role, True, 0, most, now, None if seconds is None else now + seconds)
         row = {name: getattr(link, name) for name in Link.__slots__} | {"role": int(role)}
-        made = insert(links).values(**row, digest=key.digest, document=document)
-        await self._ledger.change(lambda connection: connection.execute(made))
+
+        def job(connection: Connection) -> None:
+            if (connection.scalar(select(func.count()).where(links.c.document == document)) or 0) >= MOST_LINKS:
+                raise Conflict(f"A document has at most {MOST_LINKS} links; remove some first.")
+            connection.execute(insert(links).values(**row, digest=key.digest, document=document))
+
+        await self._ledger.change(job)
         return key.text, link
 
     async def open_link(self, text: str, had: Set[str] = frozenset()) -> tuple[str, str]:
@@ -152,15 +180,19 @@ class Sharing:
         return [Link(id, name, Role(role), *more) for id, name, role, *more in rows]
 
     async def shared_with(self, user: str, opened: Set[str] = frozenset()) -> set[str]:
-        """The documents that are shared with a user, or by one of the links that he has ``opened``, by id."""
-        granted = select(grants.c.document).where(grants.c.user == user)
-        chosen = granted.union(select(links.c.document).where(links.c.id.in_(opened), self._holds()))
-        return await self._ledger.look(lambda connection: set(connection.scalars(chosen)))
+        """The documents that were last shared with a user, or by a link that he has ``opened``, by id."""
+        granted = select(grants.c.document).where(grants.c.user == user).order_by(grants.c.created.desc())
+        opening = select(links.c.document).where(links.c.id.in_(opened), self._holds())
+
+        def job(connection: Connection) -> set[str]:
+            return {*connection.scalars(granted.limit(MOST_SHOWN)), *connection.scalars(opening)}
+
+        return await self._ledger.look(job)
 
     async def published(self) -> set[str]:
-        """The documents that are published, by id."""
-        rows = await self._ledger.look(lambda connection: connection.execute(select(published.c.document)).all())
-        return {document for (document,) in rows}
+        """The documents that were published last, by id."""
+        chosen = select(published.c.document).order_by(published.c.created.desc()).limit(MOST_SHOWN)
+        return await self._ledger.look(lambda connection: set(connection.scalars(chosen)))
 
     async def forget(self, document: str) -> None:
         """The document was deleted."""

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bokeh_server.accounts.keys import digest, new_key
-from bokeh_server.accounts.users import Proof
+from bokeh_server.accounts.users import Proof, ensure_stands
 from bokeh_server.core.authorise import Actor, Scope
 from bokeh_server.errors import BadValue, Conflict, NotFound, Unauthorized
 from bokeh_server.store import Ledger
-from bokeh_server.store.schema import logins, tokens, users
+from bokeh_server.store.schema import tokens, users
 
 MOST = 200
 """Tokens of one user."""
@@ -126,11 +126,3 @@ class Tokens:
         gone = delete(tokens).where(tokens.c.id.in_(ended)).returning(tokens.c.id)
         rows = await self._ledger.change(lambda connection: connection.execute(gone).all())
         return {id for (id,) in rows}
-
-
-def ensure_stands(connection: Connection, credential: str) -> None:
-    """``Unauthorized`` where this login or token has ended."""
-    kind, _, id = credential.partition(":")
-    table = {"login": logins, "token": tokens}[kind]
-    if not connection.scalar(select(exists().where(table.c.id == id))):
-        raise Unauthorized

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, update
 
 from bokeh_server.accounts.attempts import Attempts
 from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.accounts.passwords import Passwords, ensure_good
 from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, Unauthorized
 from bokeh_server.store import Ledger
-from bokeh_server.store.schema import documents, invitations, users
+from bokeh_server.store.schema import documents, invitations, logins, tokens, users
 
 Registration = Literal["closed", "invitation", "open"]
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -63,6 +63,16 @@ class Proof:
         mine = users.c.name == self.user.name, users.c.password == self.hashed, ~users.c.disabled
         if connection.execute(select(users.c.name).where(*mine)).one_or_none() is None:
             raise Unauthorized(WRONG)
+
+
+def ensure_stands(connection: Connection, credential: str, *, admin: bool = False) -> None:
+    """``Unauthorized`` where this login or token has ended, its user is disabled or (``admin``) no administrator any
+    more: in the transaction that makes something which outlives it."""
+    kind, _, id = credential.partition(":")
+    table = {"login": logins, "token": tokens}[kind]
+    mine = [table.c.id == id, users.c.name == table.c.user, ~users.c.disabled, *([users.c.admin] if admin else [])]
+    if not connection.scalar(select(exists().where(*mine))):
+        raise Unauthorized
 
 
 class Users:
@@ -126,13 +136,19 @@ class Users:
         closed = [invitations.c.author == SERVER] if self.registration == "closed" else []
         return [invitations.c.until >= self._clock(), *closed]
 
-    async def create(self, name: str, password: str, *, admin: bool = False) -> User:
-        """A new account, made by an administrator."""
+    async def create(self, name: str, password: str, *, admin: bool = False, by: str = "") -> User:
+        """A new account, made by an administrator; ``by`` is the credential that he came with."""
         user = User(canonical(name), admin, False, self._clock())
         ensure_good(password, user.name)
         hashed = await self._passwords.hash(password)
+
+        def job(connection: Connection) -> None:
+            if by:
+                ensure_stands(connection, by, admin=True)
+            add(connection, user, hashed)
+
         try:
-            await self._ledger.change(lambda connection: add(connection, user, hashed))
+            await self._ledger.change(job)
         except Conflict:
             raise Conflict(f"The user name {user.name!r} is taken; choose another.") from None
         return user
@@ -153,10 +169,24 @@ class Users:
                 known = hashed
         return Proof(user_of(found), known)
 
-    async def set_password(self, name: str, password: str) -> None:
-        """Give a user another password. What was opened with the old one must be closed by the caller."""
+    async def set_password(self, name: str, password: str, *, proof: Proof | None = None, by: str = "") -> None:
+        """Give a user another password. What was opened with the old one must be closed by the caller.
+
+        ``proof`` is what the user has shown of the old one, ``by`` the credential of an administrator. Where that is
+        good no more when the new one is hashed, the password stays (``Unauthorized``).
+        """
         ensure_good(password, name)
-        await self._put(name, password=await self._passwords.hash(password))
+        hashed = await self._passwords.hash(password)
+
+        def job(connection: Connection) -> None:
+            if proof is not None:
+                proof.ensure(connection)
+            if by:
+                ensure_stands(connection, by, admin=True)
+            if not connection.execute(update(users).where(users.c.name == name).values(password=hashed)).rowcount:
+                raise NotFound(f"There is no user {name[:64]!r}.")
+
+        await self._ledger.change(job)
 
     async def set_disabled(self, name: str, disabled: bool) -> None:
         """Keep a user out, or let him in again. ``Conflict`` for the last administrator."""
@@ -184,15 +214,22 @@ class Users:
         rows = await self._ledger.look(lambda connection: connection.execute(chosen.order_by(users.c.name)).all())
         return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
 
-    async def invite(self, author: str, *, admin: bool = False, seconds: float = WEEK) -> tuple[str, Invitation]:
+    async def invite(
+        self, author: str, *, admin: bool = False, seconds: float = WEEK, by: str = ""
+    ) -> tuple[str, Invitation]:
         """The text of a new invitation, good once and for ``seconds``, which is never shown again, and what lists show
-        of it; ``Forbidden`` where registration is closed."""
+        of it; ``Forbidden`` where registration is closed. ``by`` is the credential that the author came with."""
         if self.registration == "closed" and author != SERVER:
             raise Forbidden(NOBODY_INVITED)
         key, now = new_key("invitation"), self._clock()
         made = Invitation(id=key.id, author=author, admin=admin, created=now, until=now + seconds)
-        row = insert(invitations).values(**asdict(made), digest=key.digest)
-        await self._ledger.change(lambda connection: connection.execute(row))
+
+        def job(connection: Connection) -> None:
+            if by:
+                ensure_stands(connection, by, admin=True)
+            connection.execute(insert(invitations).values(**asdict(made), digest=key.digest))
+
+        await self._ledger.change(job)
         return key.text, made
 
     async def invitations(self) -> list[Invitation]:
@@ -220,11 +257,6 @@ class Users:
     async def _row(self, name: str) -> Row[tuple[str, str, bool, bool, float]] | None:
         chosen = select(users).where(users.c.name == name)
         return await self._ledger.look(lambda connection: connection.execute(chosen).one_or_none())
-
-    async def _put(self, name: str, **values: object) -> None:
-        changed = update(users).where(users.c.name == name).values(**values)
-        if not await self._ledger.change(lambda connection: connection.execute(changed).rowcount):
-            raise NotFound(f"There is no user {name[:64]!r}.")
 
 
 def canonical(name: str) -> str:

@@ -18,14 +18,31 @@ from typing import Any
 
 import orjson
 
-from bokeh_server.errors import BadValue, BokehServerError, ClientError, Conflict, NotFound, ServerAway, ServerFault
+from bokeh_server.errors import (
+    BadValue,
+    BokehServerError,
+    ClientError,
+    Conflict,
+    NotFound,
+    ServerAway,
+    ServerFault,
+    Unauthorized,
+)
 from bokeh_server.limits import LIMITS
 
 log = logging.getLogger("bokeh_server.client")
 TIMEOUT = 30.0
 """Seconds for one answer: a document of 100 MB takes its time."""
+WHO = "log in once (`bokeh-server login`, or session.login(name, password)), or set BOKEH_SERVER_TOKEN."
 PROBLEM = {"type", "title", "status", "detail", "code"}
 """What a problem of our server has. Others write JSON, too, and some of it has a ``code``."""
+
+
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What is sent to a server, its user's key above all, goes nowhere else."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing: the answer that names another address stays an ``HTTPError``."""
 
 
 class Rest:
@@ -34,7 +51,7 @@ class Rest:
     def __init__(self, root: str, headers: dict[str, str]) -> None:
         self.root = root
         self.headers = headers
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects)
 
     def request(self, method: str, path: str, body: Any = None, *, known: bool = True) -> Any:
         """The JSON answer to ``method`` on ``path`` (below the root) with the JSON ``body``; None where it is empty.
@@ -55,13 +72,21 @@ class Rest:
                 content = response.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise problem(error.code, error.read(), self.root) from None
+                raise self._refusal(error, known=known) from None
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise away(self.root, getattr(error, "reason", error)) from None
         try:
             return orjson.loads(content) if content else None
         except orjson.JSONDecodeError:
             raise away(self.root, "what answers there is no bokeh-server") from None
+
+    def _refusal(self, error: urllib.error.HTTPError, *, known: bool) -> BokehServerError:
+        if 300 <= error.code < 400:
+            return away(self.root, f"what answers there leads to {error.headers['Location']}")
+        told = problem(error.code, error.read(), self.root)
+        if isinstance(told, Unauthorized) and known and not self.headers:
+            return Unauthorized(f"{self.root} asks who you are: {WHO}")
+        return told
 
     def check(self) -> None:
         """Say, in one line, where the server or its bokeh is of another version than here (the first two numbers)."""

@@ -65,7 +65,7 @@ class Session:
         say_plainly()
         self.root_url = root_of(root_url)
         self.username = username
-        self.userapikey = os.environ.get("BOKEH_SERVER_TOKEN", userapikey) if userapikey == "nokey" else userapikey
+        self.userapikey = (token_of_environment() if userapikey == "nokey" else userapikey) or "nokey"
         self.configdir = configdir
         saved = keys.load(self.root_url, configdir) if load_from_config and self.userapikey == "nokey" else None
         if saved is not None and username in ("defaultuser", saved.username):
@@ -110,7 +110,7 @@ class Session:
         live in the session ends, too. The token in ``BOKEH_SERVER_TOKEN`` stays: other programs may live by it.
         """
         self.close()
-        saved, given = keys.load(self.root_url, self.configdir), os.environ.get("BOKEH_SERVER_TOKEN")
+        saved, given = keys.load(self.root_url, self.configdir), token_of_environment()
         for key in {self.userapikey, saved.userapikey if saved else "nokey"} - {"nokey", given}:
             with suppress(Unauthorized):  # it had ended before
                 Rest(self.root_url, headers_of(key)).request("DELETE", "api/v1/account/login")
@@ -370,8 +370,15 @@ class Session:
 OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
+def token_of_environment() -> str:
+    """The token in ``BOKEH_SERVER_TOKEN``; "" where there is none."""
+    return os.environ.get("BOKEH_SERVER_TOKEN", "").strip()  # files of settings leave ends of lines behind
+
+
 def headers_of(userapikey: str) -> dict[str, str]:
-    """What tells the server who this is."""
+    """What tells the server who this is; ``BadSetting`` for what can be no key."""
+    if not (userapikey.isascii() and userapikey.isprintable()):
+        raise BadSetting("The key or token is none: a key has only plain letters, digits and signs; copy it once more.")
     return {} if userapikey == "nokey" else {"Authorization": f"Bearer {userapikey}"}
 
 

@@ -17,7 +17,7 @@ that says what to do), leaving waits for what is under way and closes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
 
@@ -67,8 +67,8 @@ class Store(Protocol):
     async def find(self, owner: str, title: str) -> Info | None:
         """The document of this owner and title."""
 
-    async def documents(self, owner: str | None = None) -> list[Info]:
-        """The documents of ``owner`` (None: of all), the last changed first."""
+    async def documents(self, owner: str | None = None, also: Collection[str] = ()) -> list[Info]:
+        """The documents of ``owner`` (None: of all) and those with one of the ids ``also``, the last changed first."""
 
     async def rename(self, document: str, title: str) -> None:
         """``NotFound`` without such a document, ``Conflict`` where the owner has another of that title."""

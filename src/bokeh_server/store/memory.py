@@ -7,7 +7,7 @@ Nothing in it waits or touches a disk; what it keeps ends with the process, exce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -46,8 +46,8 @@ class MemoryStore:
     async def find(self, owner: str, title: str) -> Info | None:
         return next((info for info in self._infos.values() if (info.owner, info.title) == (owner, title)), None)
 
-    async def documents(self, owner: str | None = None) -> list[Info]:
-        infos = (info for info in self._infos.values() if owner in (None, info.owner))
+    async def documents(self, owner: str | None = None, also: Collection[str] = ()) -> list[Info]:
+        infos = (info for info in self._infos.values() if owner in (None, info.owner) or info.id in also)
         return sorted(infos, key=lambda info: (-info.changed, info.id))
 
     async def rename(self, document: str, title: str) -> None:

@@ -11,7 +11,7 @@ nothing of the batch is kept. It needs no leader and would hold between processe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
@@ -31,7 +31,9 @@ from sqlalchemy import (
     func,
     insert,
     make_url,
+    or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -139,8 +141,9 @@ class SqlStore:
         found = await self._read(self._infos, documents.c.owner == owner, documents.c.title == title)
         return next(iter(found), None)
 
-    async def documents(self, owner: str | None = None) -> list[Info]:
-        return await self._read(self._infos, *(() if owner is None else (documents.c.owner == owner,)))
+    async def documents(self, owner: str | None = None, also: Collection[str] = ()) -> list[Info]:
+        mine = true() if owner is None else documents.c.owner == owner
+        return await self._read(self._infos, or_(mine, documents.c.id.in_(also)))
 
     async def rename(self, document: str, title: str) -> None:
         await self._write(self._set, document, {"title": title})

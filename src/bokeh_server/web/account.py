@@ -14,6 +14,7 @@ import msgspec
 
 from bokeh_server.accounts.logins import LONGEST
 from bokeh_server.accounts.passwords import ensure_good
+from bokeh_server.accounts.sharing import NO_LINK
 from bokeh_server.accounts.tokens import Token
 from bokeh_server.accounts.users import Proof
 from bokeh_server.core.authorise import Scope
@@ -21,7 +22,7 @@ from bokeh_server.errors import Forbidden, NotFound
 from bokeh_server.web import headers
 from bokeh_server.web.api import answer
 from bokeh_server.web.http import Request, Response, parse_json
-from bokeh_server.web.share import DONE
+from bokeh_server.web.share import DONE, ensure_no_more
 from bokeh_server.web.site import Site
 
 NO_ACCOUNTS = "This server has no accounts, everybody is 'defaultuser'; start it with -m to give people accounts."
@@ -148,6 +149,9 @@ async def open_link(site: Site, request: Request) -> Response:
     here = request.cookies.get(site.cookie(request))
     had = (await site.accounts.logins.actor(here or "")).links
     link, document = await site.accounts.sharing.open_link(given.key, had)
+    info, _ = await site.hub.look("", document)
+    if info is None or link not in (await site.hub.access_of(info)).links:  # its owner is disabled
+        raise NotFound(NO_LINK)
     found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
     if site.shared_token is not None and request.actor.name:
         return found
@@ -227,8 +231,7 @@ async def post_token(site: Site, request: Request) -> Response:
     """A new token for a program; ``token`` is told only now."""
     new: NewToken = await body(site, request, NewToken)
     actor, document = request.actor, None
-    if actor.kind == "token" and (actor.until is not None or not actor.scopes.issuperset(new.scopes)):
-        raise Forbidden("A token makes no other that is good for more, or for longer.")
+    ensure_no_more(actor, frozenset(new.scopes), new.seconds)
     if new.document is not None:
         found, _ = await site.find(actor, new.document)
         if found is None:
@@ -257,7 +260,10 @@ async def users(site: Site, request: Request) -> Response:
 async def post_user(site: Site, request: Request) -> Response:
     """A new account."""
     new: NewUser = await body(site, request, NewUser)
-    return answer(asdict(await site.accounts.users.create(new.username, new.password, admin=new.admin)), 201)
+    ensure_no_more(request.actor)
+    by = request.actor.credential
+    made = await site.accounts.users.create(new.username, new.password, admin=new.admin, by=by)
+    return answer(asdict(made), 201)
 
 
 async def patch_user(site: Site, request: Request) -> Response:
@@ -266,15 +272,17 @@ async def patch_user(site: Site, request: Request) -> Response:
     With another password all its logins and tokens end.
     """
     change: UserChange = await body(site, request, UserChange)
+    if change.password is not None or change.admin:
+        ensure_no_more(request.actor)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
     if change.password is not None:
         ensure_good(change.password, name)  # before anything is changed
     if change.admin is not None:
         await site.accounts.set_admin(name, change.admin)
     if change.disabled is not None:
-        await site.accounts.set_disabled(name, change.disabled)
+        await site.accounts.set_disabled(name, change.disabled, await site.hub.documents(name))
     if change.password is not None:
-        await site.accounts.reset_password(name, change.password)
+        await site.accounts.reset_password(name, change.password, by=request.actor.credential)
     return answer(asdict(await site.accounts.users.find(name)))
 
 
@@ -293,7 +301,9 @@ async def invitations(site: Site, request: Request) -> Response:
 async def post_invitation(site: Site, request: Request) -> Response:
     """A new invitation; ``url`` is told only now, and good once."""
     new: NewInvitation = await body(site, request, NewInvitation)
-    key, made = await site.accounts.users.invite(request.actor.name, admin=new.admin)
+    ensure_no_more(request.actor)
+    by = request.actor.credential
+    key, made = await site.accounts.users.invite(request.actor.name, admin=new.admin, by=by)
     return answer({**asdict(made), "url": f"{site.url_for(request)}bokeh/register#{key}"}, 201)
 
 

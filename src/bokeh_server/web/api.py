@@ -82,27 +82,29 @@ def answer(value: Any, status: int = 200) -> Response:
 async def documents(site: Site, request: Request) -> Response:
     """The documents that the user may see, the last changed first; with ``?title=`` only his own of that title.
 
-    His own, those shared with him, also by a link that this browser has open, those that are published; an
-    administrator's also those from before accounts.
+    His own, those shared with him, also by a link that this browser has open, those that are published (of each of
+    these the last 1,000); an administrator's also those from before accounts.
     """
     actor, title = request.actor, request.query.get("title")
-    found = []
-    for info in await visible(site, actor):
-        if title is None or (info.owner, info.title) == (actor.name, title.strip()):
-            access = await site.hub.access_of(info)
-            if isinstance(may(actor, Action.VIEW, access), Allowed):
-                found.append(described(site, request, site.hub.listing(info), access))
-    return answer(found)
+    infos = await visible(site, actor) if title is None else await titled(site, actor, title)
+    accesses = await site.accounts.sharing.accesses(infos)
+    seen = [pair for pair in zip(infos, accesses, strict=True) if isinstance(may(actor, Action.VIEW, pair[1]), Allowed)]
+    return answer([described(site, request, site.hub.listing(info), access) for info, access in seen])
 
 
 async def visible(site: Site, actor: Actor) -> list[Info]:
     """The documents that may be of interest to a user, the last changed first."""
-    ids = await site.accounts.sharing.shared_with(actor.name, actor.links) | await site.accounts.sharing.published()
-    owners = [actor.name, *([DEFAULT_USER.name] if actor.admin else [])]
-    infos = {info.id: info for owner in owners for info in await site.hub.documents(owner)}
-    others = [await site.hub.look("", id) for id in ids - infos.keys()]
-    found = [*infos.values(), *(info for info, _ in others if info is not None)]
-    return sorted(found, key=lambda info: (-info.changed, info.id))
+    sharing = site.accounts.sharing
+    ids = await sharing.shared_with(actor.name, actor.links) | await sharing.published()
+    found = {info.id: info for info in await site.hub.documents(actor.name, ids)}
+    found |= {info.id: info for info in await site.hub.documents(DEFAULT_USER.name)} if actor.admin else {}
+    return sorted(found.values(), key=lambda info: (-info.changed, info.id))
+
+
+async def titled(site: Site, actor: Actor, title: str) -> list[Info]:
+    """The user's own document of this title."""
+    _, found = await site.hub.look(actor.name, title)
+    return [] if found is None else [found]
 
 
 async def shown(site: Site, request: Request, id: str, status: int = 200) -> Response:

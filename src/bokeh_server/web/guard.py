@@ -123,13 +123,14 @@ class Guard:
             raise Forbidden(verdict.reason) if request.actor.name else Unauthorized(verdict.reason)
 
     def _reader(self, route: Route, request: Request) -> Callable[[int], Awaitable[bytes]]:
-        """How the handler reads the body: one that took its time shows anew who it is from, and that he still may."""
+        """How the handler reads the body. Where it took its time, or the one it is from lost something meanwhile, he
+        shows anew who he is, and that he still may."""
         read = request.read
 
         async def whole(most: int) -> bytes:
             began = time.monotonic()
             body = await read(most)
-            if time.monotonic() - began > AT_ONCE:
+            if time.monotonic() - began > AT_ONCE or self.site.hub.lately_revoked(request.actor):
                 request.actor = await self._actor(route, request)
                 await self._authorise(route, request)
             return body

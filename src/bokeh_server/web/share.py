@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -9,7 +10,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bokeh_server.accounts.sharing import Link
-from bokeh_server.core.authorise import Role
+from bokeh_server.core.authorise import ALL_SCOPES, Actor, Role, Scope
 from bokeh_server.errors import Forbidden
 from bokeh_server.web import headers
 from bokeh_server.web.api import answer
@@ -17,6 +18,10 @@ from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.site import Site
 
 Word = Literal["viewer", "editor"]
+LONGER = "it ends, and this would hold for longer."
+WIDER = "this would be good for more than its scopes."
+SCOPES = {"viewer": frozenset({Scope.MANAGE}), "editor": frozenset({Scope.MANAGE, Scope.WRITE})}
+"""What a token needs to give somebody a role."""
 DONE = Response(204, headers=headers.data())
 
 
@@ -39,6 +44,15 @@ class Switch(msgspec.Struct, forbid_unknown_fields=True):
     """Body that turns a link off, or on again."""
 
     enabled: bool
+
+
+def ensure_no_more(actor: Actor, scopes: frozenset[Scope] = ALL_SCOPES, seconds: float | None = None) -> None:
+    """``Forbidden`` where a token asks for a key (a token, a link, an account) that is good for more than it is itself,
+    or for longer: for ``scopes``, and so many ``seconds`` (None: without end)."""
+    end = None if seconds is None else time.time() + seconds
+    longer = actor.until is not None and (end is None or end > actor.until)
+    if actor.kind == "token" and (longer or not actor.scopes >= scopes):
+        raise Forbidden(f"A token gives nobody more than it has itself: {LONGER if longer else WIDER}")
 
 
 async def viewers(site: Site, request: Request) -> Response:
@@ -70,6 +84,7 @@ async def put_grant(site: Site, request: Request) -> Response:
     grant: Grant = parse_json(await request.read(site.limits.body), Grant)
     if not site.config.multi_user:
         raise Forbidden("There are no users to share with on this server; start it with -m.")
+    ensure_no_more(request.actor, SCOPES[grant.role], 0)  # a grant may outlive the token: it is listed by name
     await site.accounts.grant(request.document, unquote(request.parameters["user"]), Role[grant.role.upper()])
     return DONE
 
@@ -93,6 +108,7 @@ async def links(site: Site, request: Request) -> Response:
 async def post_link(site: Site, request: Request) -> Response:
     """A new link that carries a role; ``url`` is told only now."""
     new: NewLink = parse_json(await request.read(site.limits.body), NewLink)
+    ensure_no_more(request.actor, SCOPES[new.role], new.seconds)
     role, limits = Role[new.role.upper()], {"seconds": new.seconds, "most": new.most}
     key, link = await site.accounts.make_link(request.document, new.name, role, **limits)  # type: ignore[arg-type]
     return answer({**described(link), "url": f"{site.url_for(request)}bokeh/link#{key}"}, 201)
