@@ -68,7 +68,7 @@ def as_json(run: Run, *words: str, **more: Any) -> Any:
 
 
 def test_nobody_is_logged_in_at_first(run: Run) -> None:
-    assert run("user", "list", fails=True) == "bokeh-server: Log in first."
+    assert "asks who you are: log in once (`bokeh-server login`" in run("user", "list", fails=True)
     assert "Nobody is logged in" in run("logout", fails=True)
     assert "is wrong" in run("login", "root", typed="guess", fails=True)
 
@@ -83,7 +83,7 @@ def test_a_key_that_has_ended_hinders_neither_log_in_nor_log_out(logged_in: Run,
         assert "not valid" in logged_in("user", "list", fails=True)
         logged_in(*again, typed=PASSWORD)
     assert json.loads(keys.read_text()) == {}
-    assert "Log in first" in logged_in("user", "list", fails=True)
+    assert "asks who you are" in logged_in("user", "list", fails=True)
 
 
 def test_users(logged_in: Run, town: Town) -> None:

@@ -72,7 +72,11 @@ def test_register_log_in_and_publish(team: RunningServer, programs: Programs, tm
     private = link.partition("?")[0]
     assert status(private) == 200, "what is published everybody may see"
     (tmp_path / ".bokeh" / "config.json").unlink()
-    assert line_of(programs.run(PUBLISH.replace(URL, team.url), tmp_path)) == "Log in first."
+    line = line_of(programs.run(PUBLISH.replace(URL, team.url), tmp_path))
+    assert line == (
+        f"{team.url}/ asks who you are: log in once (`bokeh-server login`, or session.login(name, password)), "
+        "or set BOKEH_SERVER_TOKEN."
+    )
     runs(LOGIN)
     runs(PUBLISH.replace("publish()", "unpublish()"))
     assert (status(link), status(private)) == (404, 303)

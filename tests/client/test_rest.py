@@ -20,16 +20,18 @@ from bokeh_server.errors import (
     StoreFull,
 )
 from bokeh_server.web import pages
-from tests.client.test_transport import Listener
+from tests.client.test_transport import Listener, answer
 from tests.running import RunningServer
 
 
 class Stranger(BaseHTTPRequestHandler):
-    """Some other web server: GET gives a page, POST an error page."""
+    """Some other web server: GET gives a page, or leads elsewhere, POST an error page."""
 
     def do_GET(self) -> None:
-        """A page."""
-        self.send_response(200)
+        """A page; below ``to/PORT/`` the way to that port."""
+        way, _, port = self.path.lstrip("/").partition("/")
+        self.send_response(302 if way == "to" else 200)
+        self.send_header("Location", f"http://localhost:{port.partition('/')[0]}/")
         self.end_headers()
         self.wfile.write(b"<h1>Hello</h1>")
 
@@ -51,6 +53,15 @@ def stranger() -> Iterator[str]:
         yield f"http://localhost:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+def test_no_key_goes_where_an_answer_leads(stranger: str) -> None:
+    elsewhere = Listener(answer("200 OK"))
+    rest = Rest(f"{stranger}to/{elsewhere.port}/", {"Authorization": "Bearer secret"})
+    with pytest.raises(ServerAway, match=f"leads to http://localhost:{elsewhere.port}/"):
+        rest.check()
+    assert elsewhere.count == 0
+    elsewhere.close()
 
 
 def test_another_web_server_is_not_taken_for_a_bokeh_server(stranger: str) -> None:

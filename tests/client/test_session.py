@@ -482,6 +482,21 @@ def test_the_environment_names_server_and_key(monkeypatch: pytest.MonkeyPatch) -
     assert session._rest.headers == {"Authorization": "Bearer secret"}
     assert Session(userapikey="other").userapikey == "other"
     assert "secret" not in repr(session)
+    monkeypatch.setenv("BOKEH_SERVER_TOKEN", " secret\r\n")
+    assert Session()._rest.headers == {"Authorization": "Bearer secret"}
+    monkeypatch.setenv("BOKEH_SERVER_TOKEN", "\r\n")
+    assert Session()._rest.headers == {}
+
+
+@pytest.mark.parametrize("wrong", ["sec\nret", "sécret", "sec\0ret", "\ud800"])
+def test_what_can_be_no_key_is_said_and_not_repeated(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    if "\0" not in wrong and "\ud800" != wrong:
+        monkeypatch.setenv("BOKEH_SERVER_TOKEN", wrong)
+        with pytest.raises(BadSetting, match="copy it once more"):
+            Session()
+    with pytest.raises(BadSetting, match="copy it once more") as told:
+        Session(userapikey=wrong)
+    assert "sec" not in str(told.value)
 
 
 def test_model_ids_are_unique_among_programs() -> None:

@@ -398,12 +398,37 @@ def test_a_token_makes_no_token_that_is_good_for_more_or_for_longer(town: Town) 
     person = town.person()
     manager = person.token("manage")
     refused = manager("POST", f"{API}/account/tokens", {"name": "x", "scopes": ["manage", "write"]})
-    assert told(refused, 403) == "A token makes no other that is good for more, or for longer."
+    assert told(refused, 403) == "A token gives nobody more than it has itself: this would be good for more than that."
     manager.token("manage")
     short = person.token("manage", "read", seconds=60)
-    told(short("POST", f"{API}/account/tokens", {"name": "x", "scopes": ["read"]}), 403)
+    for life in ({}, {"seconds": 70}):
+        refused = short("POST", f"{API}/account/tokens", {"name": "x", "scopes": ["read"], **life})
+        assert (
+            told(refused, 403) == "A token gives nobody more than it has itself: it ends, and this would not so soon."
+        )
+    short.token("read", seconds=50)
     for scopes in (("read",), ("read", "stream", "write")):
         told(person.token(*scopes)("POST", f"{API}/account/tokens", {"name": "x", "scopes": ["read"]}), 403)
+
+
+def test_a_token_of_an_administrator_makes_nothing_that_outlives_it_or_is_good_for_more(town: Town) -> None:
+    town.person("marked")
+    admin = town.person("chief", admin=True)
+    someone = {"username": "for-ever", "password": PASSWORD}
+    asked = [
+        ("POST", f"{API}/users", {**someone, "admin": True}),
+        ("POST", f"{API}/users", someone),
+        ("POST", f"{API}/invitations", {}),
+        ("PATCH", f"{API}/users/marked", {"password": PASSWORD}),
+        ("PATCH", f"{API}/users/marked", {"admin": True}),
+    ]
+    for token in (admin.token("manage"), admin.token("read", "stream", "write", "manage", seconds=60)):
+        for request in asked:
+            assert "gives nobody more than it has itself" in told(token(*request), 403)
+        assert token("PATCH", f"{API}/users/marked", {"disabled": True}).status == 200, "that gives nobody anything"
+        assert token("PATCH", f"{API}/users/marked", {"disabled": False}).status == 200
+    whole = admin.token("read", "stream", "write", "manage")
+    assert [whole(*request).status for request in asked] == [201, 409, 201, 200, 200]
 
 
 def test_a_token_for_one_document_is_good_for_no_other_and_for_no_account(town: Town) -> None:

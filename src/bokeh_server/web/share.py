@@ -18,8 +18,8 @@ from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.site import Site
 
 Word = Literal["viewer", "editor"]
-LONGER = "it ends, and this would hold for longer."
-WIDER = "this would be good for more than its scopes."
+LONGER = "it ends, and this would not so soon."
+WIDER = "this would be good for more than that."
 SCOPES = {"viewer": frozenset({Scope.MANAGE}), "editor": frozenset({Scope.MANAGE, Scope.WRITE})}
 """What a token needs to give somebody a role."""
 DONE = Response(204, headers=headers.data())
