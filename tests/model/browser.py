@@ -187,8 +187,14 @@ def canonical(value: Any) -> Any:
     """The canonical form of an attribute."""
     if not isinstance(value, dict):
         return value
-    columns = [(name, packed(c) if isinstance(c, np.ndarray) else ("list", *c)) for name, c in value.items()]
-    return ("map", *sorted(columns, key=repr))
+    return ("map", *sorted(((name, column(cells)) for name, cells in value.items()), key=repr))
+
+
+def column(cells: Any) -> Any:
+    """The canonical form of a column: of an array, of a list, or of what never grows (objects in two dimensions)."""
+    if isinstance(cells, np.ndarray):
+        return packed(cells)
+    return ("list", *cells) if isinstance(cells, list) else cells
 
 
 def typed(values: Any, dtype: Any) -> Any:

@@ -138,6 +138,13 @@ def test_single_columns_that_are_set_leave_the_others_as_they_are() -> None:
     assert case.columns == {"x": ["list", 1, 2], "y": ["list", 5, 6]}
 
 
+def test_objects_in_two_dimensions_are_a_column_like_any_other() -> None:
+    case = Case(x=[1, 2])
+    objects = {"type": "ndarray", "array": [1, "a", 3, 4], "shape": [2, 2], "dtype": "object", "order": "little"}
+    data = {"type": "map", "entries": [["x", objects]]}
+    case.apply({"kind": "ModelChanged", "model": {"id": case.source.id}, "attr": "data", "new": data})
+
+
 def test_a_patch_that_names_a_forgotten_model_brings_it_back_for_everyone() -> None:
     case = Case()
     root = case.bokeh.roots[0]
