@@ -29,8 +29,8 @@ ALL_CYCLES = int(os.environ.get("CRASH_CYCLES", "100"))
 CYCLES = min(100, ALL_CYCLES)
 """Of one server: the documents grow all the time."""
 READY = 2.0
-"""Seconds until it is ready again: of processor time each time; and in the median by the clock, less what it waited
-while others had the processors (how long a single start takes depends on who else uses the machine)."""
+"""Seconds until it is ready again: of processor time each time; and nine times of ten by the clock, less what it
+waited while others had the processors (what it waited for the disk, too, depends on who else uses the machine)."""
 
 
 def document(*sources: str) -> dict[str, object]:
@@ -112,7 +112,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged_or_shown(server: RunningServ
     assert program.returncode == 0
     there = server.request("GET", "/api/v1/documents/program/models/rows/data")
     assert there["entries"] == [["n", list(range(streamed))]]
-    work, taken = max(work for work, _ in starts), statistics.median(taken for _, taken in starts)
-    print(f"{CYCLES} kills; ready again after {taken:.2f} s in the median, and {work:.2f} s of work at most")
+    work, taken = max(work for work, _ in starts), statistics.quantiles((taken for _, taken in starts), n=10)[-1]
+    print(f"{CYCLES} kills; ready again within {taken:.2f} s nine times of ten, with {work:.2f} s of work at most")
     assert work < READY
     assert taken < READY
