@@ -78,7 +78,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if output.OUTPUT.session is not None:
         output.OUTPUT.session.close()
-    output.OUTPUT.session, output.OUTPUT.shown = None, frozenset()
+    output.OUTPUT.session, output.OUTPUT.sessions, output.OUTPUT.shown = None, frozenset(), frozenset()
     bokeh.io.reset_output()
     for thread in at_work() - before:
         thread.join(5)

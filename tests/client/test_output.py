@@ -28,6 +28,12 @@ def stored(session: Session, typename: str) -> list[dict[str, Any]]:
     return found
 
 
+def texts(session: Session) -> set[str]:
+    """What the stored ``Div`` say, as soon as all is stored."""
+    assert session.flush()
+    return {model["attributes"]["text"] for model in stored(session, "Div")}
+
+
 def current() -> Session:
     """The session that ``output_server`` made."""
     session = cursession()
@@ -103,6 +109,57 @@ def test_the_same_title_again_is_the_same_link_with_new_content(live: RunningSer
     assert current().link == link
     show(figure())
     assert len(stored(current(), "Figure")) == 2
+
+
+def test_the_same_session_again_replaces_what_is_stored_too(live: RunningServer, title: str) -> None:
+    session = Session(root_url=live.url)
+    first = Div(text="one")
+    output_server(title, session=session)
+    show(first)
+    output_server(title, session=session)
+    show(Div(text="two"))
+    assert texts(session) == {"two"}
+    assert session.document is curdoc()
+    curdoc().add_root(Div(text="three"))
+    show(first)
+    assert texts(session) == {"one", "two", "three"}
+    output_server(title, session=session, clear=False)
+    show(Div(text="four"))
+    assert session.document is curdoc()
+    assert texts(session) == {"one", "two", "three", "four"}
+
+
+def test_the_same_session_may_go_on_to_another_title(live: RunningServer, title: str) -> None:
+    session = Session(root_url=live.url)
+    output_server(title, session=session)
+    show(Div(text="one"))
+    link = session.link
+    output_server(f"{title} two", session=session)
+    show(Div(text="two"))
+    curdoc().add_root(Div(text="three"))
+    assert session.flush()
+    assert session.document is curdoc()
+    assert texts(session) == {"two", "three"}
+    output_server(title, session=session)
+    assert session.link == link
+    assert texts(session) == {"one"}
+
+
+def test_a_title_that_comes_again_after_another_one_takes_the_place_of_its_first_session(
+    live: RunningServer, title: str
+) -> None:
+    output_server(title, url=live.url)
+    div = Div(text="one")
+    show(div)
+    first = current()
+    output_server(f"{title} two", url=live.url)
+    show(Div(text="two"))
+    second = current()
+    output_server(title, url=live.url)
+    assert (first.connected, second.connected) == (False, True)
+    show(div)
+    assert texts(current()) == {"one"}
+    second.close()
 
 
 def test_another_title_leaves_the_first_document_live(live: RunningServer, title: str) -> None:

@@ -30,6 +30,8 @@ class Output:
     """Where this script's plots go."""
 
     session: Session | None = None
+    sessions: frozenset[Session] = frozenset()
+    """This one and those before it that may still be live."""
     shown: frozenset[str] = frozenset()
     """Links that a browser was opened for."""
 
@@ -47,7 +49,7 @@ def output_server(
     docname
         Title of the stored document. The same title is the same document, and the same link, in every run.
     session
-        A session to use; a new one by default.
+        A session to use; a new one by default. What was live in it is no longer.
     url
         Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
     autopush
@@ -60,17 +62,23 @@ def output_server(
     say_plainly()
     session = session or Session(url)
     session.use_doc(docname)
-    old = OUTPUT.session
-    if old is not None and old is not session and (old.docid, old.root_url) == (session.docid, session.root_url):
-        document = old.document
-        old.close()
-        if document is not None:
-            document.clear()  # its models may go into the new document
+    for old in {session, *OUTPUT.sessions}:
+        if old.link == session.link and (clear or old is not session):
+            take_over(old)
     session.autopush = autopush
     OUTPUT.session = session
+    OUTPUT.sessions = frozenset({session, *(old for old in OUTPUT.sessions if old.document is not None)})
     curstate().document = Document(theme=bokeh.io.curdoc().theme)
     if not clear:
         session.load_document(curstate().document)
+
+
+def take_over(session: Session) -> None:
+    """End what is live in ``session``; its models may go into the document that comes now."""
+    document = session.document
+    session.close()
+    if document is not None:
+        document.clear()
 
 
 def cursession() -> Session | None:
