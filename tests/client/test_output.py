@@ -9,14 +9,16 @@ from typing import Any
 import bokeh.io
 import bokeh.plotting as original
 import pytest
-from bokeh.layouts import row
+from bokeh.document import Document
+from bokeh.layouts import column, row
+from bokeh.models import ColumnDataSource
 from bokeh.models.widgets.markups import Div
 
 import bokeh_server
 from bokeh_server import plotting
 from bokeh_server.client import output
 from bokeh_server.client.session import Session
-from bokeh_server.errors import ServerAway
+from bokeh_server.errors import Conflict, ServerAway
 from bokeh_server.plotting import curdoc, cursession, figure, output_server, push, reset_output, show
 from tests.client.pages import until
 from tests.running import RunningServer
@@ -175,6 +177,62 @@ def test_another_title_leaves_the_first_document_live(live: RunningServer, title
     assert session.flush()
     assert "Still here" in [model["attributes"].get("text") for model in stored(session, "Title")]
     session.close()
+
+
+def test_what_is_live_elsewhere_is_refused_in_one_line_and_nothing_is_half_added(
+    live: RunningServer, title: str
+) -> None:
+    output_server(title, url=live.url)
+    source = ColumnDataSource({"x": [1]})
+    p = figure()
+    p.scatter("x", "x", source=source)
+    show(p)
+    session, first = current(), curdoc()
+    output_server(f"{title} two", url=live.url)
+    other, spare = figure(), Div(text="spare")
+    other.scatter("x", "x", source=source)
+    for wrong in (p, row(spare, p), other, [spare, p]):
+        with pytest.raises(Conflict, match=rf"live in the document '{title}', .*close that session first") as raised:
+            show(wrong)
+        assert "\n" not in str(raised.value)
+        assert curdoc().roots == []
+        assert spare.document is other.document is None
+    assert first.roots == [p]
+    show(spare)
+    with pytest.raises(Conflict):
+        show(row(spare, p))
+    assert curdoc().roots == [spare]
+    assert session.connected
+    session.close()
+    show(row(spare, p))
+    show(other)
+    assert texts(current()) == {"spare"}
+    assert {model["id"] for model in stored(current(), "Figure")} == {p.id, other.id}
+    assert first.roots == []
+
+
+def test_what_was_shown_before_reset_output_may_be_shown_again(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    p, div = figure(), Div(text="stays")
+    show([p, div])
+    old = curdoc()
+    reset_output()
+    output_server(f"{title} two", url=live.url)
+    show(p)
+    assert [model["id"] for model in stored(current(), "Figure")] == [p.id]
+    assert old.roots == [div]
+
+
+def test_what_is_in_a_document_that_is_none_of_ours_is_left_there(live: RunningServer, title: str) -> None:
+    document, div = Document(), Div(text="x")
+    document.add_root(div)
+    output_server(title, url=live.url)
+    with pytest.raises(Conflict, match=r"parts in another bokeh document, .*remove_root"):
+        show(column(div))
+    assert document.roots == [div]
+    document.remove_root(div)
+    show(column(div))
+    assert texts(current()) == {"x"}
 
 
 def test_clear_off_adds_to_what_is_stored(live: RunningServer, title: str) -> None:

@@ -22,6 +22,8 @@ from bokeh.util.browser import view
 
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.session import Session
+from bokeh_server.client.sync import LIVED, is_live
+from bokeh_server.errors import Conflict
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -100,13 +102,17 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     """Show a plot, widget or layout, or several: on the server after ``output_server``, else as bokeh does.
 
     It becomes a root of the current document, the document is stored and stays live, its link is printed, and a
-    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display).
+    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display). It leaves a document whose session
+    is closed; ``Conflict`` where it, or a part of it, is in any other document.
     """
     session = OUTPUT.session
     if session is None:
         return bokeh.io.show(obj, browser, new, **kwargs)
     document = session.document or curstate().document  # curdoc() of a callback is that of its own session
-    for item in obj if isinstance(obj, Sequence) else [obj]:
+    items = obj if isinstance(obj, Sequence) else [obj]
+    for item in items:
+        free(document, item)
+    for item in items:
         add(document, item)
     push(session, document)
     print(session.link)
@@ -118,10 +124,31 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     return None
 
 
-def add(document: Document, obj: Any) -> None:
-    """Make ``obj`` a root; roots that are parts of it no longer are, and a part of a root stays one."""
+def free(document: Document, obj: Any) -> None:
+    """Take ``obj`` out of documents that were live and no longer are; ``Conflict`` where it is in another one."""
     if not isinstance(obj, Model):
         raise ValueError(f"show() takes plots, widgets and layouts, not {type(obj).__name__}")
+    parts = obj.references()
+    others = {other for part in parts if (other := part.document) is not None and other is not document}
+    for other in others:
+        if is_live(other):
+            raise Conflict(
+                f"{obj} has parts that are live in the document {other.title!r}, and a model is in one document only: "
+                "make it anew for this one, or close that session first (cursession().close() before output_server)."
+            )
+        if other not in LIVED:
+            raise Conflict(
+                f"{obj} has parts in another bokeh document, and a model is in one document only: take it out of there "
+                "first (document.remove_root), or make it anew."
+            )
+    for other in others:
+        for root in other.roots:
+            if not parts.isdisjoint(root.references()):
+                other.remove_root(root)
+
+
+def add(document: Document, obj: Model) -> None:
+    """Make ``obj`` a root; roots that are parts of it no longer are, and a part of a root stays one."""
     if obj.document is document:
         return
     parts = obj.references()

@@ -52,6 +52,8 @@ log = logging.getLogger("bokeh_server.client")
 Callback = Callable[[], object]
 Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], int]
 """Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
+LIVED: weakref.WeakSet[Document] = weakref.WeakSet()
+"""The documents that are, or were, live."""
 
 
 class Replica:
@@ -84,10 +86,11 @@ class Replica:
     def attach(self) -> None:
         """Watch the document from now on; ``Conflict`` where another session does."""
         callbacks, models = self.document.callbacks, self.document.models
-        if "trigger_on_change" in vars(callbacks):
+        if is_live(self.document):
             raise Conflict("This document is live in another session already; close that session first.")
         trigger, recompute, unhold = callbacks.trigger_on_change, models.recompute, callbacks.unhold
         self._attached = True
+        LIVED.add(self.document)
 
         def trigger_on_change(event: DocumentChangedEvent) -> None:
             self._triggered(event, trigger)
@@ -338,6 +341,11 @@ class Replica:
             callbacks.subscribe(data.event_name, data.model)
         for callback in list(callbacks._message_callbacks.get(msg_type, ())):
             invoke_with_curdoc(self.document, partial(callback, data))
+
+
+def is_live(document: Document) -> bool:
+    """Whether a session has this document now."""
+    return MARK in vars(document)
 
 
 class _Applying:
