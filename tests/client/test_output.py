@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from functools import partial
 from typing import Any
 
 import bokeh.io
@@ -13,10 +15,11 @@ from bokeh.document import Document
 from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource
 from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import Slider
 
 import bokeh_server
 from bokeh_server import plotting
-from bokeh_server.client import output
+from bokeh_server.client import connection, output
 from bokeh_server.client.session import Session
 from bokeh_server.errors import Conflict, ServerAway
 from bokeh_server.plotting import curdoc, cursession, figure, output_server, push, reset_output, show
@@ -383,16 +386,59 @@ raise {}
         assert done.stderr.splitlines()[:1] == lines
 
 
-def test_show_of_a_live_document_while_the_server_is_away_does_not_stop_the_program(
-    server: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("autopush", [True, False])
+def test_show_and_push_say_that_the_server_is_away_and_what_was_changed_is_sent_later(
+    server: RunningServer,
+    title: str,
+    autopush: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    output_server(title, url=server.url, autopush=autopush)
+    show(figure())
+    session, document = current(), curdoc()
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    capsys.readouterr()
+    server.kill()
+    with pytest.raises(ServerAway, match="No bokeh-server answers"):
+        show(Div(text="later"))
+    assert capsys.readouterr().out == ""
+    for again in (push, partial(session.store_document, document)):
+        with pytest.raises(ServerAway, match="No bokeh-server answers"):
+            again()
+    assert not session.push(0.2)
+    server.start()
+    assert texts(session) == {"later"}
+
+
+def test_show_waits_for_a_server_that_is_started_anew(server: RunningServer, title: str) -> None:
     output_server(title, url=server.url)
     show(figure())
-    session = current()
-    monkeypatch.setattr(Session.push, "__defaults__", (0.5,))
     server.kill()
-    until(lambda: not session.connected)
-    show(Div(text="later"))
-    server.start()
-    assert session.flush(20)
-    assert stored(session, "Div")[0]["attributes"]["text"] == "later"
+    starting = threading.Timer(0.5, server.start)
+    starting.start()
+    show(Div(text="shown"))
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "shown"
+    starting.join()
+
+
+def test_a_callback_may_show_and_push(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url, autopush=False)
+    slider = Slider(start=0, end=10, value=0)
+    show(slider)
+    seen: list[Any] = []
+
+    def callback(attr: str, old: float, new: float) -> None:
+        show(Div(text="shown"))
+        seen.append(texts(current()))
+        slider.end = 20
+        push()
+        seen.append(stored(current(), "Slider")[0]["attributes"]["end"])
+
+    slider.on_change("value", callback)
+    with Session(root_url=live.url) as other:
+        other.use_doc(title)
+        other.load_document(Document())
+        there: Any = other.document.get_model_by_id(slider.id) if other.document else None
+        there.value = 3
+        assert until(lambda: len(seen) == 2 and seen) == [{"shown"}, 20]

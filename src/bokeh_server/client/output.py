@@ -89,7 +89,11 @@ def cursession() -> Session | None:
 
 
 def push(session: Session | None = None, document: Document | None = None) -> None:
-    """Store the document, or what was changed since; returns when the server has it."""
+    """Store the document, or what was changed since; returns when the server has it.
+
+    Raises ``ServerAway`` after 10 seconds without touch. What was changed in a document that is live already is kept
+    all the same, and sent when the server is back.
+    """
     session = session or OUTPUT.session
     if session is None:
         log.warning("push() does nothing: call output_server(title) first")
@@ -103,7 +107,8 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
 
     It becomes a root of the current document, the document is stored and stays live, its link is printed, and a
     browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display). It leaves a document whose session
-    is closed; ``Conflict`` where it, or a part of it, is in any other document.
+    is closed; ``Conflict`` where it, or a part of it, is in any other document. Where the server is away it raises what
+    ``push`` does.
     """
     session = OUTPUT.session
     if session is None:
