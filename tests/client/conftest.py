@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import bokeh.io
 import pytest
+from bokeh.core.has_props import _default_resolver
 from bokeh.document import Document
 
 from bokeh_server.client import output
@@ -61,6 +63,15 @@ def look(live: RunningServer) -> Iterator[Callable[[Session], Page]]:
     yield make
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def classes() -> Iterator[None]:
+    """Models that are defined in a test are forgotten: bokeh would write them into every document of this process."""
+    resolver: Any = _default_resolver
+    before = resolver.known_models
+    yield
+    resolver._known_models = before
 
 
 def at_work() -> set[threading.Thread]:
