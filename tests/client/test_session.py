@@ -395,13 +395,23 @@ def test_a_server_that_goes_away_meanwhile_is_said(server: RunningServer, monkey
     session.close()
 
 
-def test_a_document_that_bokeh_can_not_build_is_not_loaded(live: RunningServer) -> None:
+def test_a_document_that_bokeh_can_not_build_is_not_loaded(
+    live: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    document = Document()
     widget = {"type": "object", "name": "my.own.Widget", "id": "w1"}
-    live.request("PUT", "/api/v1/documents/own-widget", {"version": "3.9.2", "title": "x", "roots": [widget]})
     with Session(root_url=live.url) as session:
         session.use_doc("own-widget")
-        with pytest.raises(ClientError, match=r"can't be loaded: can't resolve type 'my\.own\.Widget'"):
-            session.load_document(Document())
+        session.store_document(document)
+        own = {"version": "3.9.2", "title": "x", "roots": [widget]}
+        live.request("PUT", f"/api/v1/documents/{session.docid}", own)
+        until(lambda: "can't be taken over" in caplog.text)  # nobody has asked for it
+        caplog.clear()
+        for doc in (document, Document()):  # the live one, and another
+            with pytest.raises(ClientError, match=r"can't be loaded: can't resolve type 'my\.own\.Widget'"):
+                session.load_document(doc)
+        assert [record.getMessage() for record in caplog.records if record.name.startswith("bokeh_server")] == []
 
 
 @pytest.mark.parametrize("defs", [None, [1, {"type": "model"}, {"name": ["x"]}]])

@@ -241,9 +241,7 @@ class Session:
         """
         connection = self._connection
         if connection is not None and connection.document is doc and connection.over is None:
-            count = connection.merged + 1
-            connection.pull()
-            connection.pulled(count)
+            connection.pull_now()
             return
         roots = doc.roots
         connection = self._open(doc)
