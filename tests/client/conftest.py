@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import bokeh.io
 import pytest
+from bokeh.core.has_props import _default_resolver
 from bokeh.document import Document
 
 from bokeh_server.client import output
@@ -63,6 +65,15 @@ def look(live: RunningServer) -> Iterator[Callable[[Session], Page]]:
         page.close()
 
 
+@pytest.fixture
+def classes() -> Iterator[None]:
+    """Models that are defined in a test are forgotten: bokeh would write them into every document of this process."""
+    resolver: Any = _default_resolver
+    before = resolver.known_models
+    yield
+    resolver._known_models = before
+
+
 def at_work() -> set[threading.Thread]:
     """The threads of sessions that are open."""
     return {thread for thread in threading.enumerate() if thread.name == "bokeh-server socket"}
@@ -78,7 +89,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if output.OUTPUT.session is not None:
         output.OUTPUT.session.close()
-    output.OUTPUT.session, output.OUTPUT.shown = None, frozenset()
+    output.OUTPUT.session, output.OUTPUT.sessions, output.OUTPUT.shown = None, frozenset(), frozenset()
     bokeh.io.reset_output()
     for thread in at_work() - before:
         thread.join(5)

@@ -139,6 +139,7 @@ def check(seed: int, caplog: pytest.LogCaptureFixture, **how: Any) -> None:
     server = server_flat(rig.room.document)
     assert [differences(server, program.document) for program in programs] == [[]] * len(programs)
     assert not [record for record in caplog.records if record.exc_info], "an error was logged with a traceback"
+    assert "can't be taken over" not in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -146,6 +146,16 @@ def test_only_what_may_leave_leaves() -> None:
     assert numbers(outbox) == [3]
 
 
+def test_a_whole_document_may_leave_where_a_part_of_it_may() -> None:
+    outbox = filled(3)
+    outbox.until = 2
+    assert outbox.put("PUSH-DOC", b"{}") == 4
+    assert numbers(outbox) == [4]
+    outbox.put("PATCH-DOC", b"5")
+    outbox.put("PUSH-DOC", b"{}")
+    assert numbers(outbox) == []
+
+
 def test_waiting_ends_with_the_acknowledgement_or_the_time() -> None:
     outbox = filled(1)
     assert not outbox.wait(1, 0.01)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from functools import partial
 from typing import Any
 
 import bokeh.io
 import bokeh.plotting as original
 import pytest
-from bokeh.layouts import row
+from bokeh.document import Document
+from bokeh.layouts import column, row
+from bokeh.models import ColumnDataSource
 from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import Slider
 
 import bokeh_server
 from bokeh_server import plotting
-from bokeh_server.client import output
+from bokeh_server.client import connection, output
 from bokeh_server.client.session import Session
-from bokeh_server.errors import ServerAway
+from bokeh_server.errors import Conflict, ServerAway
 from bokeh_server.plotting import curdoc, cursession, figure, output_server, push, reset_output, show
 from tests.client.pages import until
 from tests.running import RunningServer
@@ -26,6 +31,12 @@ def stored(session: Session, typename: str) -> list[dict[str, Any]]:
     """The stored models of a type."""
     found: list[dict[str, Any]] = session.pull(typename)
     return found
+
+
+def texts(session: Session) -> set[str]:
+    """What the stored ``Div`` say, as soon as all is stored."""
+    assert session.flush()
+    return {model["attributes"]["text"] for model in stored(session, "Div")}
 
 
 def current() -> Session:
@@ -105,6 +116,57 @@ def test_the_same_title_again_is_the_same_link_with_new_content(live: RunningSer
     assert len(stored(current(), "Figure")) == 2
 
 
+def test_the_same_session_again_replaces_what_is_stored_too(live: RunningServer, title: str) -> None:
+    session = Session(root_url=live.url)
+    first = Div(text="one")
+    output_server(title, session=session)
+    show(first)
+    output_server(title, session=session)
+    show(Div(text="two"))
+    assert texts(session) == {"two"}
+    assert session.document is curdoc()
+    curdoc().add_root(Div(text="three"))
+    show(first)
+    assert texts(session) == {"one", "two", "three"}
+    output_server(title, session=session, clear=False)
+    show(Div(text="four"))
+    assert session.document is curdoc()
+    assert texts(session) == {"one", "two", "three", "four"}
+
+
+def test_the_same_session_may_go_on_to_another_title(live: RunningServer, title: str) -> None:
+    session = Session(root_url=live.url)
+    output_server(title, session=session)
+    show(Div(text="one"))
+    link = session.link
+    output_server(f"{title} two", session=session)
+    show(Div(text="two"))
+    curdoc().add_root(Div(text="three"))
+    assert session.flush()
+    assert session.document is curdoc()
+    assert texts(session) == {"two", "three"}
+    output_server(title, session=session)
+    assert session.link == link
+    assert texts(session) == {"one"}
+
+
+def test_a_title_that_comes_again_after_another_one_takes_the_place_of_its_first_session(
+    live: RunningServer, title: str
+) -> None:
+    output_server(title, url=live.url)
+    div = Div(text="one")
+    show(div)
+    first = current()
+    output_server(f"{title} two", url=live.url)
+    show(Div(text="two"))
+    second = current()
+    output_server(title, url=live.url)
+    assert (first.connected, second.connected) == (False, True)
+    show(div)
+    assert texts(current()) == {"one"}
+    second.close()
+
+
 def test_another_title_leaves_the_first_document_live(live: RunningServer, title: str) -> None:
     output_server(title, url=live.url)
     first = figure()
@@ -118,6 +180,62 @@ def test_another_title_leaves_the_first_document_live(live: RunningServer, title
     assert session.flush()
     assert "Still here" in [model["attributes"].get("text") for model in stored(session, "Title")]
     session.close()
+
+
+def test_what_is_live_elsewhere_is_refused_in_one_line_and_nothing_is_half_added(
+    live: RunningServer, title: str
+) -> None:
+    output_server(title, url=live.url)
+    source = ColumnDataSource({"x": [1]})
+    p = figure()
+    p.scatter("x", "x", source=source)
+    show(p)
+    session, first = current(), curdoc()
+    output_server(f"{title} two", url=live.url)
+    other, spare = figure(), Div(text="spare")
+    other.scatter("x", "x", source=source)
+    for wrong in (p, row(spare, p), other, [spare, p]):
+        with pytest.raises(Conflict, match=rf"live in the document '{title}', .*close that session first") as raised:
+            show(wrong)
+        assert "\n" not in str(raised.value)
+        assert curdoc().roots == []
+        assert spare.document is other.document is None
+    assert first.roots == [p]
+    show(spare)
+    with pytest.raises(Conflict):
+        show(row(spare, p))
+    assert curdoc().roots == [spare]
+    assert session.connected
+    session.close()
+    show(row(spare, p))
+    show(other)
+    assert texts(current()) == {"spare"}
+    assert {model["id"] for model in stored(current(), "Figure")} == {p.id, other.id}
+    assert first.roots == []
+
+
+def test_what_was_shown_before_reset_output_may_be_shown_again(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url)
+    p, div = figure(), Div(text="stays")
+    show([p, div])
+    old = curdoc()
+    reset_output()
+    output_server(f"{title} two", url=live.url)
+    show(p)
+    assert [model["id"] for model in stored(current(), "Figure")] == [p.id]
+    assert old.roots == [div]
+
+
+def test_what_is_in_a_document_that_is_none_of_ours_is_left_there(live: RunningServer, title: str) -> None:
+    document, div = Document(), Div(text="x")
+    document.add_root(div)
+    output_server(title, url=live.url)
+    with pytest.raises(Conflict, match=r"parts in another bokeh document, .*remove_root"):
+        show(column(div))
+    assert document.roots == [div]
+    document.remove_root(div)
+    show(column(div))
+    assert texts(current()) == {"x"}
 
 
 def test_clear_off_adds_to_what_is_stored(live: RunningServer, title: str) -> None:
@@ -268,16 +386,59 @@ raise {}
         assert done.stderr.splitlines()[:1] == lines
 
 
-def test_show_of_a_live_document_while_the_server_is_away_does_not_stop_the_program(
-    server: RunningServer, title: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("autopush", [True, False])
+def test_show_and_push_say_that_the_server_is_away_and_what_was_changed_is_sent_later(
+    server: RunningServer,
+    title: str,
+    autopush: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    output_server(title, url=server.url, autopush=autopush)
+    show(figure())
+    session, document = current(), curdoc()
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    capsys.readouterr()
+    server.kill()
+    with pytest.raises(ServerAway, match="No bokeh-server answers"):
+        show(Div(text="later"))
+    assert capsys.readouterr().out == ""
+    for again in (push, partial(session.store_document, document)):
+        with pytest.raises(ServerAway, match="No bokeh-server answers"):
+            again()
+    assert not session.push(0.2)
+    server.start()
+    assert texts(session) == {"later"}
+
+
+def test_show_waits_for_a_server_that_is_started_anew(server: RunningServer, title: str) -> None:
     output_server(title, url=server.url)
     show(figure())
-    session = current()
-    monkeypatch.setattr(Session.push, "__defaults__", (0.5,))
     server.kill()
-    until(lambda: not session.connected)
-    show(Div(text="later"))
-    server.start()
-    assert session.flush(20)
-    assert stored(session, "Div")[0]["attributes"]["text"] == "later"
+    starting = threading.Timer(0.5, server.start)
+    starting.start()
+    show(Div(text="shown"))
+    assert stored(current(), "Div")[0]["attributes"]["text"] == "shown"
+    starting.join()
+
+
+def test_a_callback_may_show_and_push(live: RunningServer, title: str) -> None:
+    output_server(title, url=live.url, autopush=False)
+    slider = Slider(start=0, end=10, value=0)
+    show(slider)
+    seen: list[Any] = []
+
+    def callback(attr: str, old: float, new: float) -> None:
+        show(Div(text="shown"))
+        seen.append(texts(current()))
+        slider.end = 20
+        push()
+        seen.append(stored(current(), "Slider")[0]["attributes"]["end"])
+
+    slider.on_change("value", callback)
+    with Session(root_url=live.url) as other:
+        other.use_doc(title)
+        other.load_document(Document())
+        there: Any = other.document.get_model_by_id(slider.id) if other.document else None
+        there.value = 3
+        assert until(lambda: len(seen) == 2 and seen) == [{"shown"}, 20]

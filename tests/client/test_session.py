@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bokeh.core.properties import Int
 from bokeh.document import Document
 from bokeh.events import ButtonClick, Tap
 from bokeh.layouts import column
+from bokeh.model import DataModel
 from bokeh.models import ColumnDataSource
 from bokeh.models.widgets.buttons import Button
 from bokeh.models.widgets.inputs import FileInput, TextInput
@@ -393,13 +395,56 @@ def test_a_server_that_goes_away_meanwhile_is_said(server: RunningServer, monkey
     session.close()
 
 
-def test_a_document_that_bokeh_can_not_build_is_not_loaded(live: RunningServer) -> None:
+def test_a_document_that_bokeh_can_not_build_is_not_loaded(
+    live: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    document = Document()
     widget = {"type": "object", "name": "my.own.Widget", "id": "w1"}
-    live.request("PUT", "/api/v1/documents/own-widget", {"version": "3.9.2", "title": "x", "roots": [widget]})
     with Session(root_url=live.url) as session:
         session.use_doc("own-widget")
-        with pytest.raises(ClientError, match=r"can't be loaded: can't resolve type 'my\.own\.Widget'"):
-            session.load_document(Document())
+        session.store_document(document)
+        own = {"version": "3.9.2", "title": "x", "roots": [widget]}
+        live.request("PUT", f"/api/v1/documents/{session.docid}", own)
+        until(lambda: "can't be taken over" in caplog.text)  # nobody has asked for it
+        caplog.clear()
+        for doc in (document, Document()):  # the live one, and another
+            with pytest.raises(ClientError, match=r"can't be loaded: can't resolve type 'my\.own\.Widget'"):
+                session.load_document(doc)
+        assert [record.getMessage() for record in caplog.records if record.name.startswith("bokeh_server")] == []
+
+
+@pytest.mark.parametrize("defs", [None, [1, {"type": "model"}, {"name": ["x"]}]])
+def test_definitions_of_classes_that_are_none_keep_nobody_from_loading(live: RunningServer, defs: Any) -> None:
+    live.request("PUT", "/api/v1/documents/odd-defs", {**by_hand(), "defs": defs})
+    with Session(root_url=live.url) as session:
+        session.use_doc("odd-defs")
+        document = Document()
+        session.load_document(document)
+        assert [root.id for root in document.roots] == ["plot"]
+
+
+@pytest.mark.usefixtures("classes")
+def test_a_class_that_is_made_after_the_document_was_stored_comes_with_it(
+    join: Join, look: Look, live: RunningServer
+) -> None:
+    layout = column(Div(text="x"))
+    session = join(document_of(layout))
+
+    class Params(DataModel):
+        x = Int(1)
+
+    def stored() -> list[str]:
+        content = live.request("GET", f"/api/v1/documents/{session.docid}")
+        return [each["name"] for each in content.get("defs", [])]
+
+    assert stored() == []
+    div: Any = layout.children[0]
+    div.tags = [Params(x=2)]
+    assert session.flush()
+    assert stored() == [Params.__qualified_model__]
+    assert [each["name"] for each in look(session).doc["defs"]] == stored()
+    assert [tag.x for tag in twin(join(), div).tags] == [2]
 
 
 def test_autopush_off_sends_when_push_is_called(join: Join, look: Look) -> None:

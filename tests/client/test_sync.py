@@ -417,7 +417,9 @@ def test_a_copy_that_bokeh_can_not_build_is_logged_and_the_program_goes_on(caplo
     rig.say([{"kind": "RootAdded", "model": {"type": "object", "name": "my.own.Widget", "id": "w1"}}], "program")
     one.connection.pull()
     rig.settle()
-    assert "can't be taken over" in caplog.text
+    found = [record for record in caplog.records if "can't be taken over" in record.getMessage()]
+    assert {(record.levelname, record.exc_info) for record in found} == {("ERROR", None)}
+    assert "can't be taken over: can't resolve type 'my.own.Widget'" in caplog.text
     div.text = "goes on"
     rig.settle()
     assert rig.room.document.models[div.id].attributes["text"] == "goes on"

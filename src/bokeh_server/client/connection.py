@@ -76,6 +76,8 @@ class Connection:
         """How many copies of the document have come."""
         self.unmerged: Exception | None = None
         """Why the last of them is not what is here."""
+        self._awaited = 0
+        """Up to this one somebody waits for them: ``pulled`` raises what is wrong, the log is silent."""
         self._stored = True
         """Whether the server had everything at the end."""
         self._away_since: float | None = time.monotonic()
@@ -102,6 +104,7 @@ class Connection:
         self.clock.attach()
         number = self._first = self.replica.push() if push else 0
         if not push:
+            self._awaited = 1
             self.dialogue.pull(asked=True)
         self.transport.start()
         return number
@@ -128,10 +131,19 @@ class Connection:
         self.dialogue.pull(asked=True)
         self.transport.wake()
 
+    def pull_now(self) -> None:
+        """Have the document copied anew, and wait until it is merged, as ``pulled`` does."""
+        self._awaited = count = self.merged + 1
+        self.pull()
+        self.pulled(count)
+
     def pulled(self, count: int) -> None:
         """Wait until ``count`` copies have been merged; ``ServerAway`` where touch is lost meanwhile."""
-        while not self.callbacks.wait(lambda: self.merged >= count or self.over is not None, 0.5):
-            self._check()
+        try:
+            while not self.callbacks.wait(lambda: self.merged >= count or self.over is not None, 0.5):
+                self._check()
+        finally:
+            self._awaited = 0
         self._check()
         if self.unmerged is not None:
             raise ClientError(f"This document can't be loaded: {self.unmerged}.") from self.unmerged
@@ -341,8 +353,9 @@ class Connection:
         try:
             if self.over is None:
                 callbacks = reconcile(self.replica, copy.message, partial(self._under_way, copy.acknowledged))
-        except Exception as error:  # bokeh raises anything on a document that it can't build: the program goes on
-            log.exception("%s: the server's copy of the document can't be taken over", self.name)
+        except Exception as error:  # noqa: BLE001 - bokeh raises anything on a document that it can't build
+            level = logging.DEBUG if self._awaited > self.merged else logging.ERROR
+            log.log(level, "%s: the server's copy of the document can't be taken over: %s", self.name, error)
             self.unmerged = error
         finally:
             self.outbox.release()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from bokeh.core.has_props import HasProps
+from bokeh.core.has_props import HasProps, is_DataModel
 from bokeh.core.property.wrappers import PropertyValueContainer
 from bokeh.core.serialization import (
     Buffer,
@@ -48,6 +48,8 @@ class Writer(Serializer):
         self._known = known
         self.written: list[str] = []
         """Ids of the models that were written in full."""
+        self.kinds: set[type] = set()
+        """Their classes."""
 
     def get_ref(self, obj: Any) -> Any:
         """The reference that stands for ``obj``, or None where it must be written."""
@@ -60,6 +62,7 @@ class Writer(Serializer):
         """``obj`` is being written in full; from now on ``ref`` stands for it."""
         super().add_ref(obj, ref)
         self.written.append(ref["id"])
+        self.kinds.add(type(obj))
 
     def _encode_list(self, obj: list[Any]) -> Any:
         return obj if is_plain(obj) else super()._encode_list(obj)
@@ -67,6 +70,11 @@ class Writer(Serializer):
     def payloads(self) -> Buffers:
         """The buffers of all that was written."""
         return tuple((buffer.id, buffer.to_bytes()) for buffer in self.buffers)
+
+
+def data_models() -> dict[str, type]:
+    """The classes that a whole document defines, since BokehJS does not have them (``DataModel``), by name."""
+    return {name: kind for name, kind in Model.model_class_reverse_map.items() if is_DataModel(kind)}
 
 
 def is_plain(values: list[Any]) -> bool:

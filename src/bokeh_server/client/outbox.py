@@ -100,6 +100,8 @@ class Outbox:
             since = self.last
             if msgtype == "PUSH-DOC" and self._waiting:
                 since = self._waiting[0].since
+                if self.until is not None and self._waiting[0].number <= self.until:
+                    self.until = self.last  # what somebody waits for is in it
                 self._documents -= sum(old.msgtype == "PUSH-DOC" for old in self._waiting)
                 self._waiting.clear()
                 self._bytes = 0

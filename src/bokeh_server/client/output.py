@@ -22,6 +22,8 @@ from bokeh.util.browser import view
 
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.session import Session
+from bokeh_server.client.sync import LIVED, is_live
+from bokeh_server.errors import Conflict
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -30,6 +32,8 @@ class Output:
     """Where this script's plots go."""
 
     session: Session | None = None
+    sessions: frozenset[Session] = frozenset()
+    """This one and those before it that may still be live."""
     shown: frozenset[str] = frozenset()
     """Links that a browser was opened for."""
 
@@ -47,7 +51,7 @@ def output_server(
     docname
         Title of the stored document. The same title is the same document, and the same link, in every run.
     session
-        A session to use; a new one by default.
+        A session to use; a new one by default. What was live in it is no longer.
     url
         Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
     autopush
@@ -60,17 +64,23 @@ def output_server(
     say_plainly()
     session = session or Session(url)
     session.use_doc(docname)
-    old = OUTPUT.session
-    if old is not None and old is not session and (old.docid, old.root_url) == (session.docid, session.root_url):
-        document = old.document
-        old.close()
-        if document is not None:
-            document.clear()  # its models may go into the new document
+    for old in {session, *OUTPUT.sessions}:
+        if old.link == session.link and (clear or old is not session):
+            take_over(old)
     session.autopush = autopush
     OUTPUT.session = session
+    OUTPUT.sessions = frozenset({session, *(old for old in OUTPUT.sessions if old.document is not None)})
     curstate().document = Document(theme=bokeh.io.curdoc().theme)
     if not clear:
         session.load_document(curstate().document)
+
+
+def take_over(session: Session) -> None:
+    """End what is live in ``session``; its models may go into the document that comes now."""
+    document = session.document
+    session.close()
+    if document is not None:
+        document.clear()
 
 
 def cursession() -> Session | None:
@@ -79,7 +89,11 @@ def cursession() -> Session | None:
 
 
 def push(session: Session | None = None, document: Document | None = None) -> None:
-    """Store the document, or what was changed since; returns when the server has it."""
+    """Store the document, or what was changed since; returns when the server has it.
+
+    Raises ``ServerAway`` after 10 seconds without touch. What was changed in a document that is live already is kept
+    all the same, and sent when the server is back.
+    """
     session = session or OUTPUT.session
     if session is None:
         log.warning("push() does nothing: call output_server(title) first")
@@ -92,13 +106,18 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     """Show a plot, widget or layout, or several: on the server after ``output_server``, else as bokeh does.
 
     It becomes a root of the current document, the document is stored and stays live, its link is printed, and a
-    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display).
+    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display). It leaves a document whose session
+    is closed; ``Conflict`` where it, or a part of it, is in any other document. Where the server is away it raises what
+    ``push`` does.
     """
     session = OUTPUT.session
     if session is None:
         return bokeh.io.show(obj, browser, new, **kwargs)
     document = session.document or curstate().document  # curdoc() of a callback is that of its own session
-    for item in obj if isinstance(obj, Sequence) else [obj]:
+    items = obj if isinstance(obj, Sequence) else [obj]
+    for item in items:
+        free(document, item)
+    for item in items:
         add(document, item)
     push(session, document)
     print(session.link)
@@ -110,10 +129,31 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     return None
 
 
-def add(document: Document, obj: Any) -> None:
-    """Make ``obj`` a root; roots that are parts of it no longer are, and a part of a root stays one."""
+def free(document: Document, obj: Any) -> None:
+    """Take ``obj`` out of documents that were live and no longer are; ``Conflict`` where it is in another one."""
     if not isinstance(obj, Model):
         raise ValueError(f"show() takes plots, widgets and layouts, not {type(obj).__name__}")
+    parts = obj.references()
+    others = {other for part in parts if (other := part.document) is not None and other is not document}
+    for other in others:
+        if is_live(other):
+            raise Conflict(
+                f"{obj} has parts that are live in the document {other.title!r}, and a model is in one document only: "
+                "make it anew for this one, or close that session first (cursession().close() before output_server)."
+            )
+        if other not in LIVED:
+            raise Conflict(
+                f"{obj} has parts in another bokeh document, and a model is in one document only: take it out of there "
+                "first (document.remove_root), or make it anew."
+            )
+    for other in others:
+        for root in other.roots:
+            if not parts.isdisjoint(root.references()):
+                other.remove_root(root)
+
+
+def add(document: Document, obj: Model) -> None:
+    """Make ``obj`` a root; roots that are parts of it no longer are, and a part of a root stays one."""
     if obj.document is document:
         return
     parts = obj.references()

@@ -16,7 +16,7 @@ from bokeh.core.serialization import SerializationError
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
-from bokeh_server.client.encode import Reader, canonical, same, set_attribute
+from bokeh_server.client.encode import Reader, canonical, data_models, same, set_attribute
 from bokeh_server.client.outbox import ROOTS, TITLE, Entry, Key
 from bokeh_server.client.sync import Callback, Replica, change, key_of
 from bokeh_server.core.wire import Message
@@ -43,7 +43,8 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
         found=lambda model, attributes: plan.append((model, attributes)),
     )
     doc = orjson.loads(message.content)["doc"]
-    doc["defs"] = []
+    names = [each.get("name") for each in doc.get("defs") or () if isinstance(each, dict)]
+    doc["defs"] = []  # the classes are here, or can't be had
     copy = reader.read(doc)
     with replica.applying() as deferred:
         sent = under_way()
@@ -67,6 +68,7 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
             models._pop_freeze()
         replica.document._config = copy.get("config", replica.document.config)
         _take_callbacks(replica, copy)
+        replica.defs = {kind for name, kind in data_models().items() if name in names}
         known = {model.id for model in reader.defined}.union(defined)
         if sent and replica.known & models._models.keys() - known:  # ours brings back what the server has dropped
             replica.on_doubt(sent[-1].number)

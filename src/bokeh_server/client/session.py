@@ -163,10 +163,13 @@ class Session:
     def store_document(self, doc: Document) -> None:
         """Put ``doc`` in the place of the stored document, in one step, and keep it live from now on.
 
-        Returns when the server has stored it. Where ``doc`` is live already this is ``push()``.
+        Returns when the server has stored it. Where ``doc`` is live already, what was changed since is stored. Raises
+        ``ServerAway`` after 10 seconds without touch; what a live document has to send is kept, and sent when the
+        server is back.
         """
-        if self._connection is not None and self._connection.document is doc and self._connection.over is None:
-            self.push()
+        connection = self._connection
+        if connection is not None and connection.document is doc and connection.over is None:
+            connection.stored(self._release(connection))
             return
         if doc.title == DEFAULT_TITLE and self.title:
             doc.title = self.title
@@ -199,9 +202,14 @@ class Session:
         ``timeout`` in seconds, None for no limit. False as well where the document is gone for good.
         """
         connection = self._live()
-        connection.outbox.until = connection.outbox.last if not self._autopush else None
+        return connection.settled(self._release(connection), timeout)
+
+    def _release(self, connection: Connection) -> int:
+        """Send what waits, with ``autopush`` also what comes from now on; the number of the last."""
+        last = connection.outbox.last
+        connection.outbox.until = None if self._autopush else last
         connection.transport.wake()
-        return connection.settled(connection.outbox.last, timeout)
+        return last
 
     @property
     def autopush(self) -> bool:
@@ -215,8 +223,7 @@ class Session:
 
     def _apply_autopush(self) -> None:
         if self._connection is not None:
-            self._connection.outbox.until = None if self._autopush else self._connection.outbox.last
-            self._connection.transport.wake()
+            self._release(self._connection)
 
     def flush(self, timeout: float | None = 30.0) -> bool:
         """Wait until the server has all changes, for ``timeout`` seconds at most (None: no limit); whether it has.
@@ -234,9 +241,7 @@ class Session:
         """
         connection = self._connection
         if connection is not None and connection.document is doc and connection.over is None:
-            count = connection.merged + 1
-            connection.pull()
-            connection.pulled(count)
+            connection.pull_now()
             return
         roots = doc.roots
         connection = self._open(doc)

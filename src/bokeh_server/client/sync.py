@@ -21,6 +21,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import orjson
+from bokeh.core.has_props import is_DataModel
 from bokeh.core.serialization import SerializationError, UnknownReferenceError
 from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
@@ -40,7 +41,7 @@ from bokeh.events import ModelEvent
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
-from bokeh_server.client.encode import Reader, Writer, dumps, set_attribute
+from bokeh_server.client.encode import Reader, Writer, data_models, dumps, set_attribute
 from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, Entry, EnvelopeType, Key
 from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
@@ -52,6 +53,8 @@ log = logging.getLogger("bokeh_server.client")
 Callback = Callable[[], object]
 Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], int]
 """Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
+LIVED: weakref.WeakSet[Document] = weakref.WeakSet()
+"""The documents that are, or were, live."""
 
 
 class Replica:
@@ -69,6 +72,8 @@ class Replica:
         """Ids of the models of this document that the server has as well."""
         self.own: dict[Key, int] = {}
         """The number of our last change of each thing."""
+        self.defs: set[type] | None = None
+        """The ``DataModel`` classes that the server's document defines; None where that was neither sent nor come."""
         self._put = put
         self._pushed = 0
         self._attached = False
@@ -84,10 +89,11 @@ class Replica:
     def attach(self) -> None:
         """Watch the document from now on; ``Conflict`` where another session does."""
         callbacks, models = self.document.callbacks, self.document.models
-        if "trigger_on_change" in vars(callbacks):
+        if is_live(self.document):
             raise Conflict("This document is live in another session already; close that session first.")
         trigger, recompute, unhold = callbacks.trigger_on_change, models.recompute, callbacks.unhold
         self._attached = True
+        LIVED.add(self.document)
 
         def trigger_on_change(event: DocumentChangedEvent) -> None:
             self._triggered(event, trigger)
@@ -155,6 +161,10 @@ class Replica:
             self.on_doubt(number)
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
+        if self._lacks(writer):
+            number = self.push()
+            if keys:  # or else it is a message, which no document holds
+                return number
         content = dumps({"events": events})
         number = self._put("PATCH-DOC", content, writer.payloads(), frozenset(keys), frozenset(writer.written))
         self.known.update(writer.written)
@@ -162,6 +172,13 @@ class Replica:
         self.own.update(((name, WHOLE), number) for name in writer.written)
         self._told(lambda key: key[0] in writer.written)
         return number
+
+    def _lacks(self, writer: Writer) -> bool:
+        """Whether what was written has classes that only a whole document can bring."""
+        if self.defs is None:  # what is here is not the document yet
+            return False
+        new = writer.kinds - self.defs
+        return any(map(is_DataModel, new)) and not new.isdisjoint(data_models().values())
 
     @property
     def _held(self) -> list[DocumentPatchedEvent]:
@@ -223,12 +240,13 @@ class Replica:
     def push(self) -> int:
         """Send the whole document as it is now; its number."""
         with self.lock:
+            defs = set(data_models().values())
             serialized = self.document.to_json()
             buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in serialized.buffers)
             known = frozenset(model.id for model in self.document.models)
             content = dumps({"doc": serialized.content})
             self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), known)
-            self.known = set(known)
+            self.known, self.defs = set(known), defs
             self._told(lambda key: True)
             return self._pushed
 
@@ -338,6 +356,11 @@ class Replica:
             callbacks.subscribe(data.event_name, data.model)
         for callback in list(callbacks._message_callbacks.get(msg_type, ())):
             invoke_with_curdoc(self.document, partial(callback, data))
+
+
+def is_live(document: Document) -> bool:
+    """Whether a session has this document now."""
+    return MARK in vars(document)
 
 
 class _Applying:
