@@ -98,7 +98,7 @@ PARAMETERS = {
     "name": "The document's id, or the title of one of your documents",
     "document": "The document's id",
     "model": "A model's id, or its `name` where only one model has it",
-    "source": "A source's id, or its `name` where only one model has it",
+    "source": "A source's id, or its `name` where only one source has it",
     "property": "The property, like `value`",
     "user": "The name of a user",
     "link": "The id of a link",
