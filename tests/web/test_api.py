@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import re
@@ -327,6 +328,23 @@ def test_rows_of_a_csv_are_appended_by_the_type_of_their_column(mine: Asker) -> 
         "n": [1, 2, 3],
         "who": ["ann", "bob", "123"],
     }
+
+
+def test_a_column_of_truth_values_stays_one(mine: Asker) -> None:
+    array = {"type": "ndarray", "array": {"type": "bytes", "data": base64.b64encode(gzip.compress(b"\1\0")).decode()}}
+    flags = {"flag": {**array, "shape": [2], "dtype": "bool", "order": "little"}, "list": [True, False]}
+    assert mine("PUT", "", models(source("c1", "readings", data=flags))).status == 200
+    assert mine("POST", "/sources/readings/rows", {"flag": True, "list": True}).status == 200
+    assert mine("POST", "/sources/readings/rows", b"list,flag\nFalse,0\n", "text/csv").status == 200
+    for flag in (1, None, "true"):
+        detail = problem(mine("POST", "/sources/readings/rows", {"flag": flag, "list": True}), 409, "type-clash")
+        assert detail == f"The column 'flag' holds truth values; {flag!r} is none."
+    got = Document.from_json(mine("GET", "").json).get_model_by_name("readings")
+    assert isinstance(got, ColumnDataSource)
+    kept = got.data["flag"]
+    assert isinstance(kept, np.ndarray)
+    assert kept.dtype == np.bool_
+    assert kept.tolist() == got.data["list"] == [True, False, True, False]
 
 
 def test_rollover_keeps_the_last_rows(mine: Asker) -> None:
