@@ -9,8 +9,9 @@ import asyncio
 import base64
 import gzip
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -29,10 +30,13 @@ from bokeh_server.store import Info
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.rows import Rows, kinds_of, parse_rows
+from bokeh_server.web.schema import copied
 from bokeh_server.web.site import Site
 
+T = TypeVar("T")
+
 LARGE = 64 * KIB
-"""Bytes of rows from which they are read in a thread: nobody else is to wait for a file of a million lines."""
+"""Bytes of a body from which it is read in a thread: nobody else is to wait for a file of a million lines."""
 SOURCES = frozenset({"ColumnDataSource", "WebDataSource", "AjaxDataSource", "ServerSentDataSource"})
 """The models whose ``data`` are columns also where it is at its default: there are none yet."""
 
@@ -120,11 +124,22 @@ async def create(site: Site, request: Request) -> Response:
     new: New = parse_json(await request.read(site.limits.body), New)
     content = bytes(new.document)
     if content != b"null":
-        Document.decode(content, limits=site.limits)
+        await check(site, content)
     info = await site.hub.create(request.actor.name, new.title)
     if content != b"null":
         await site.hub.replace(info.id, content, (), request.actor)
     return await shown(site, request, info.id, 201)
+
+
+async def apart(content: bytes, work: Callable[..., T], *given: Any) -> T:
+    """What ``work`` makes of what was given; in a thread where the body ``content`` is large."""
+    return work(*given) if len(content) < LARGE else await asyncio.to_thread(work, *given)
+
+
+async def check(site: Site, content: bytes) -> None:
+    """Refuse what is no document, and one that a page of Bokeh could not show."""
+    document = await apart(content, partial(Document.decode, limits=site.limits), content)
+    await apart(content, (await site.schema.table()).check, document)
 
 
 def ensure(verdict: Allowed | Refused) -> None:
@@ -137,7 +152,7 @@ async def put(site: Site, request: Request) -> Response:
     """Create the document, or replace its content in one step; the body is a Bokeh document's JSON."""
     name = unquote(request.parameters["name"])
     content = await request.read(site.limits.body)
-    Document.decode(content, limits=site.limits)
+    await check(site, content)
     info, access = await site.find(request.actor, name)
     status = 200
     if info is None:
@@ -247,15 +262,16 @@ async def get_property(site: Site, request: Request) -> Response:
 
 async def put_property(site: Site, request: Request) -> Response:
     """Set a property of the model with this id or name; the body is its value as Bokeh's JSON."""
-    value = msgspec.Raw(await request.read(site.limits.body))
-    plain = parse_json(bytes(value))
-    key, model = model_of(await site.hub.open(request.document.id), request, "model")
-    name = unquote(request.parameters["property"])
-    if name not in model.attributes:
-        await site.schema.default(model, name)
-    elif isinstance(model.attributes[name], Columns) and not isinstance(plain, dict):
+    body = await request.read(site.limits.body)
+    plain = parse_json(body)
+    name, table = unquote(request.parameters["property"]), await site.schema.table()
+    room = await site.hub.open(request.document.id)
+    key, model = model_of(room, request, "model")
+    await site.schema.default(model, name)
+    if isinstance(model.attributes.get(name), Columns) and not isinstance(plain, dict):
         raise TypeClash(f"{model.name} {key!r} has columns as its {name}, and takes nothing else.")
-    event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value}
+    await apart(body, table.check_value, copied(room.document), key, name, plain)
+    event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": msgspec.Raw(body)}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
 
@@ -265,7 +281,7 @@ async def post_rows(site: Site, request: Request) -> Response:
     body = await request.read(site.limits.body)
     _, columns = source_of(await site.hub.open(request.document.id), request)
     given = (body, request.content_type, kinds_of(columns))
-    rows = parse_rows(*given) if len(body) < LARGE else await asyncio.to_thread(parse_rows, *given)
+    rows = await apart(body, parse_rows, *given)
     key, columns = source_of(await site.hub.open(request.document.id), request)  # as it is now, until it has the rows
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")

@@ -136,7 +136,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": NEW}}),  # type: ignore[dict-item]
     "put": json_body(ref("BokehDocument")),
     "rename": json_body(TITLE),
-    "put_property": json_body(ANY),
+    "put_property": json_body({"description": "A value that the property takes; anything else is a type-clash"}),
     "post_rows": {
         "application/json": {"schema": ROWS},
         "application/x-ndjson": {"schema": {"type": "string"}},
