@@ -105,6 +105,18 @@ def test_two_stock_programs_see_each_others_changes_and_keep_all_columns(server:
     two.close()
 
 
+def test_a_stock_program_gets_the_first_rows_of_a_source_that_curl_sends(server: RunningServer) -> None:
+    document = Document()
+    document.add_root(ColumnDataSource(name="readings"))
+    session = pull_session(session_id=ANY, url=url(server.document("empty", document)))
+    there = session.document.get_model_by_name("readings")
+    assert isinstance(there, ColumnDataSource)
+    for row in ({"t": 1, "flag": True}, {"t": 2, "flag": False}):
+        server.request("POST", "/api/v1/documents/empty/sources/readings/rows", row)
+    until(session, lambda: there.data == {"t": [1, 2], "flag": [True, False]})
+    session.close()
+
+
 def test_a_stock_program_whose_document_was_replaced_is_cut_off_and_changes_nothing(server: RunningServer) -> None:
     document, _, slider = plot()
     info = server.document("safe", document)

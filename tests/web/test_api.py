@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import re
@@ -252,8 +253,8 @@ VALUES = [None, True, "é\u2028</script>", 1.5, -(2**63), [1, [2]], {"type": "nu
 
 @pytest.mark.parametrize("value", VALUES, ids=str)
 def test_any_json_value_can_be_a_propertys(mine: Asker, value: Any) -> None:
-    assert mine("PUT", "/models/speed/title", json.dumps(value).encode()).status == 200
-    assert mine.value("speed", "title") == value
+    assert mine("PUT", "/models/speed/tags", [value]).status == 200
+    assert mine.value("speed", "tags") == [value]
 
 
 def test_a_property_at_its_default_has_that_value(mine: Asker) -> None:
@@ -329,6 +330,23 @@ def test_rows_of_a_csv_are_appended_by_the_type_of_their_column(mine: Asker) -> 
     }
 
 
+def test_a_column_of_truth_values_stays_one(mine: Asker) -> None:
+    array = {"type": "ndarray", "array": {"type": "bytes", "data": base64.b64encode(gzip.compress(b"\1\0")).decode()}}
+    flags = {"flag": {**array, "shape": [2], "dtype": "bool", "order": "little"}, "list": [True, False]}
+    assert mine("PUT", "", models(source("c1", "readings", data=flags))).status == 200
+    assert mine("POST", "/sources/readings/rows", {"flag": True, "list": True}).status == 200
+    assert mine("POST", "/sources/readings/rows", b"list,flag\nFalse,0\n", "text/csv").status == 200
+    for flag in (1, None, "true"):
+        detail = problem(mine("POST", "/sources/readings/rows", {"flag": flag, "list": True}), 409, "type-clash")
+        assert detail == f"The column 'flag' holds truth values; {flag!r} is none."
+    got = Document.from_json(mine("GET", "").json).get_model_by_name("readings")
+    assert isinstance(got, ColumnDataSource)
+    kept = got.data["flag"]
+    assert isinstance(kept, np.ndarray)
+    assert kept.dtype == np.bool_
+    assert kept.tolist() == got.data["list"] == [True, False, True, False]
+
+
 def test_rollover_keeps_the_last_rows(mine: Asker) -> None:
     assert mine("POST", "/sources/readings/rows?rollover=2", {"t": 9, "n": 9, "who": "z"}).status == 200
     assert mine.columns() == {"t": [2.5, 9], "n": [2, 9], "who": ["bob", "z"]}
@@ -382,8 +400,41 @@ def test_numbers_that_no_browser_can_tell_apart_do_no_harm(mine: Asker, number: 
     assert mine.value("speed", "value") == pytest.approx(number)
 
 
-def test_rows_for_what_is_no_source_are_a_conflict(mine: Asker) -> None:
-    problem(mine("POST", "/sources/speed/rows", {"t": [1]}), 409, "conflict")
+def test_rows_for_what_is_no_source_are_refused(mine: Asker) -> None:
+    for name in ("speed", "s1"):
+        detail = problem(mine("POST", f"/sources/{name}/rows", {"t": [1]}), 409, "type-clash")
+        assert detail == "Slider 's1' is no source with columns."
+
+
+def test_a_source_is_found_by_its_name_whatever_else_has_that_name(mine: Asker) -> None:
+    row = {"t": 3, "n": 3, "who": "z"}
+    assert mine("PUT", "/models/d1/name", "readings").status == 200
+    assert mine("POST", "/sources/readings/rows", row).status == 200
+    assert mine("POST", "/sources/c1/rows", row).status == 200
+    assert dict(mine.value("c1", "data")["entries"])["n"] == [1, 2, 3, 3]
+    problem(mine("GET", "/models/readings/data"), 404, "not-found")
+    assert mine("PUT", "", models(source("a", "temp"), source("b", "temp"))).status == 200
+    assert "2 models are named 'temp'" in problem(mine("POST", "/sources/temp/rows", row), 404, "not-found")
+
+
+def models(*roots: dict[str, Any]) -> bytes:
+    """A document of these models."""
+    return json.dumps({"version": "3.9.2", "title": "", "roots": roots}).encode()
+
+
+def source(id: str, name: str, **attributes: Any) -> dict[str, Any]:
+    """A source without columns, unless ``attributes`` has ``data``."""
+    return {"type": "object", "name": "ColumnDataSource", "id": id, "attributes": {"name": name, **attributes}}
+
+
+@pytest.mark.parametrize("data", [{}, {"data": {}}, {"data": {"type": "map", "entries": []}}], ids=str)
+def test_a_source_without_columns_takes_its_first_rows(mine: Asker, data: dict[str, Any]) -> None:
+    assert mine("PUT", "", models(source("c1", "readings", **data))).status == 200
+    first = mine("POST", "/sources/readings/rows?rollover=2", b"t,who\n1,a\n2,b\n3,c\n", "text/csv")
+    assert (first.status, first.json["rows"]) == (200, 3)
+    assert mine("POST", "/sources/readings/rows", {"t": 4, "who": "d"}).status == 200
+    assert mine.columns() == {"t": [2, 3, 4], "who": ["b", "c", "d"]}
+    problem(mine("POST", "/sources/readings/rows", {"t": 4}), 400, "bad-message")
 
 
 # Bounds

@@ -409,3 +409,29 @@ def test_a_server_without_accounts_has_no_pages_of_accounts(shared: Shared) -> N
         answer = ask(shared.port, "GET", path, [("Accept", "text/html")])
         assert answer.status == 403
         assert b"start it with -m" in answer.body
+
+
+MISSPELT = [
+    ("POST", "/plain/sources/readings/rows?rolover=1", "'rolover' here, only public and rollover."),
+    ("PUT", "/plain/models/speed/value?seq=3", "'seq' here, only public."),
+    ("GET", "/plain?public=false&inline", "'inline' here, only public."),
+    ("DELETE", "/plain?force=true", "'force' here, only public."),
+    ("GET", "?titel=a", "'titel' here, only public and title."),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "words"), MISSPELT)
+def test_a_query_parameter_that_the_api_does_not_know_is_refused(
+    shared: Shared, method: str, path: str, words: str
+) -> None:
+    answer = ask(shared.port, method, f"/api/v1/documents{path}", body=b"{}")
+    assert (answer.status, answer.json["code"]) == (400, "bad-message")
+    assert answer.json["detail"].endswith(words)
+    assert ask(shared.port, "GET", "/api/v1/documents/plain/info?public=false").status == 200
+
+
+def test_what_links_carry_with_them_does_not_matter(shared: Shared) -> None:
+    for path in ("/", "/healthz", "/version", "/bokeh/ping", "/api/v1/openapi.json", f"/bokeh/doc/{shared.document}"):
+        assert ask(shared.port, "GET", f"{path}?utm_source=mail").status == 200
+    socket = f"/bokeh/doc/{shared.document}/ws?bokeh-protocol-version=1.0&bokeh-session-id=x"
+    assert handshake(shared.port, socket) == 101

@@ -78,6 +78,40 @@ def test_what_is_no_number_is_refused_among_numbers_by_name(body: str, kind: str
         rows(body, kind)
 
 
+FLAGS = {
+    "flag": Column(np.array([True, False])),
+    "list": Column([False, True]),
+    "gaps": Column([None, True]),
+    "mixed": Column([True, 1]),
+}
+
+
+def test_truth_values_go_to_truth_values() -> None:
+    for name in FLAGS:
+        assert rows(f'{{"{name}": [true, false]}}', columns=FLAGS) == {name: [True, False]}
+    assert rows('{"gaps": null}', columns=FLAGS) == {"gaps": [None]}
+    assert rows('{"mixed": [null, "x", 1]}', columns=FLAGS) == {"mixed": [None, "x", 1]}
+
+
+def test_a_csv_has_words_and_digits_for_truth_values() -> None:
+    for name in ("flag", "list", "gaps"):
+        read = rows(f"{name}\ntrue\nFALSE\n True\n0\n1\n", CSV, FLAGS)[name]
+        assert read == [True, False, True, False, True]
+        assert set(map(type, read)) == {bool}
+    assert rows("gaps,flag\n,1\n", CSV, FLAGS) == {"gaps": [None], "flag": [True]}
+    assert rows("mixed\ntrue\n", CSV, FLAGS) == {"mixed": ["true"]}
+
+
+@pytest.mark.parametrize("name", ["flag", "list", "gaps"])
+def test_what_is_no_truth_value_is_refused_among_truth_values(name: str) -> None:
+    for value in ("1", "0", "1.0", '"true"', "[true]", '{"id": "s1"}', *(["null"] if name != "gaps" else [])):
+        with pytest.raises(TypeClash, match=f"The column '{name}' holds truth values"):
+            rows(f'{{"{name}": [true, {value}]}}', columns=FLAGS)
+    for text in ("2", "yes", "t", "1.0", *(['""'] if name != "gaps" else [])):
+        with pytest.raises(TypeClash, match=f"The column '{name}' holds truth values"):
+            rows(f"{name}\ntrue\n{text}\n", CSV, FLAGS)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -126,7 +160,10 @@ def test_what_looks_like_a_number_is_one(text: str, value: Any) -> None:
         ('[{"t": 1}, {"u": 1}]', JSON, "Row 2"),
         ('{"t": [1], "n": [1, 2]}', JSON, "different lengths"),
         ("", LINES, "no rows"),
-        ('{"t": 1}\n{', LINES, "not what is expected"),
+        ('{"t": 1}\n{', LINES, "^Line 2 of the NDJSON: "),
+        ('\n{"t":1}\r\n\r\nxx\n{"t":2}', LINES, "^Line 4 of the NDJSON: unexpected character.*\\(column 1\\)"),
+        ('{"t": "\\ud800"}', LINES, "^Line 1 of the NDJSON: "),
+        ('{"t": 1}\n' + "[" * 100_000, LINES, "^Line 2 of the NDJSON: "),
         ('{"t": 1}\n{"u": 1}', LINES, "Row 2"),
         ("", CSV, "line of column names"),
         ("t", CSV, "line of column names"),

@@ -9,8 +9,9 @@ import asyncio
 import base64
 import gzip
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +21,7 @@ from bokeh_server.core import Payload
 from bokeh_server.core.authorise import DEFAULT_USER, Access, Action, Actor, Allowed, Refused, Role, may, role_of
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
+from bokeh_server.core.values import unchanged
 from bokeh_server.core.wire import exact
 from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
@@ -28,10 +30,15 @@ from bokeh_server.store import Info
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
 from bokeh_server.web.rows import Rows, kinds_of, parse_rows
+from bokeh_server.web.schema import copied
 from bokeh_server.web.site import Site
 
+T = TypeVar("T")
+
 LARGE = 64 * KIB
-"""Bytes of rows from which they are read in a thread: nobody else is to wait for a file of a million lines."""
+"""Bytes of a body from which it is read in a thread: nobody else is to wait for a file of a million lines."""
+SOURCES = frozenset({"ColumnDataSource", "WebDataSource", "AjaxDataSource", "ServerSentDataSource"})
+"""The models whose ``data`` are columns also where it is at its default: there are none yet."""
 
 
 class New(msgspec.Struct, forbid_unknown_fields=True):
@@ -119,11 +126,22 @@ async def create(site: Site, request: Request) -> Response:
     new: New = parse_json(await request.read(site.limits.body), New)
     content = bytes(new.document)
     if content != b"null":
-        Document.decode(content, limits=site.limits)
+        await check(site, content)
     info = await site.hub.create(request.actor.name, new.title)
     if content != b"null":
         await site.hub.replace(info.id, content, (), request.actor)
     return await shown(site, request, info.id, 201)
+
+
+async def apart(content: bytes, work: Callable[..., T], *given: Any) -> T:
+    """What ``work`` makes of what was given; in a thread where the body ``content`` is large."""
+    return work(*given) if len(content) < LARGE else await asyncio.to_thread(work, *given)
+
+
+async def check(site: Site, content: bytes) -> None:
+    """Refuse what is no document, and one that a page of Bokeh could not show."""
+    document = await apart(content, partial(Document.decode, limits=site.limits), content)
+    await apart(content, (await site.schema.table()).check, document)
 
 
 def ensure(verdict: Allowed | Refused) -> None:
@@ -136,7 +154,7 @@ async def put(site: Site, request: Request) -> Response:
     """Create the document, or replace its content in one step; the body is a Bokeh document's JSON."""
     name = unquote(request.parameters["name"])
     content = await request.read(site.limits.body)
-    Document.decode(content, limits=site.limits)
+    await check(site, content)
     info, access = await site.find(request.actor, name)
     status = 200
     if info is None:
@@ -207,6 +225,27 @@ def model_of(room: OpenRoom, request: Request, part: str) -> tuple[str, Model]:
         raise NotFound(str(error)) from None
 
 
+def source_of(room: OpenRoom, request: Request) -> tuple[str, Columns]:
+    """Id, model and columns of the source that the path names by id, or by a name that no other source has."""
+    models, name = room.document.models, unquote(request.parameters["source"])
+    named = [key for key, model in models.items() if unchanged(model.attributes.get("name"), name)]
+    found = [name] if name in models else [key for key in named if columns_of(models[key]) is not None] or named
+    if len(found) != 1:
+        count = f"{len(found)} models are" if found else "no model is"
+        raise NotFound(f"In this document {count} named {name[:100]!r}; name the source by its id.")
+    (key,) = found
+    columns = columns_of(models[key])
+    if columns is None:
+        raise TypeClash(f"{models[key].name} {key[:100]!r} is no source with columns.")
+    return key, columns
+
+
+def columns_of(model: Model) -> Columns | None:
+    """The columns of a source, None of another model."""
+    data = model.attributes.get("data", Columns() if model.name in SOURCES else None)
+    return data if isinstance(data, Columns) else None
+
+
 async def get_property(site: Site, request: Request) -> Response:
     """The value of a property of the model with this id or name, as Bokeh's JSON."""
     room = await site.hub.open(request.document.id)
@@ -225,15 +264,16 @@ async def get_property(site: Site, request: Request) -> Response:
 
 async def put_property(site: Site, request: Request) -> Response:
     """Set a property of the model with this id or name; the body is its value as Bokeh's JSON."""
-    value = msgspec.Raw(await request.read(site.limits.body))
-    plain = parse_json(bytes(value))
-    key, model = model_of(await site.hub.open(request.document.id), request, "model")
-    name = unquote(request.parameters["property"])
-    if name not in model.attributes:
-        await site.schema.default(model, name)
-    elif isinstance(model.attributes[name], Columns) and not isinstance(plain, dict):
+    body = await request.read(site.limits.body)
+    plain = parse_json(body)
+    name, table = unquote(request.parameters["property"]), await site.schema.table()
+    room = await site.hub.open(request.document.id)
+    key, model = model_of(room, request, "model")
+    await site.schema.default(model, name)
+    if isinstance(model.attributes.get(name), Columns) and not isinstance(plain, dict):
         raise TypeClash(f"{model.name} {key!r} has columns as its {name}, and takes nothing else.")
-    event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value}
+    await apart(body, table.check_value, copied(room.document), key, name, plain)
+    event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": msgspec.Raw(body)}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
 
@@ -241,16 +281,15 @@ async def put_property(site: Site, request: Request) -> Response:
 async def post_rows(site: Site, request: Request) -> Response:
     """Append rows to the source with this id or name: JSON, NDJSON or CSV by Content-Type."""
     body = await request.read(site.limits.body)
-    key, model = model_of(await site.hub.open(request.document.id), request, "source")
-    columns = model.attributes.get("data")
-    if not isinstance(columns, Columns):
-        raise Conflict(f"{model.name} {key!r} is no source with columns.")
+    _, columns = source_of(await site.hub.open(request.document.id), request)
     given = (body, request.content_type, kinds_of(columns))
-    rows = parse_rows(*given) if len(body) < LARGE else await asyncio.to_thread(parse_rows, *given)
+    rows = await apart(body, parse_rows, *given)
+    key, columns = source_of(await site.hub.open(request.document.id), request)  # as it is now, until it has the rows
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
+    event = (streamed if columns else first)(key, rows, rollover(request))
     try:
-        content = exact(orjson.dumps({"events": [streamed(key, rows, rollover(request))]}))
+        content = exact(orjson.dumps({"events": [event]}))
     except orjson.JSONEncodeError as error:
         raise BadMessage(f"A value of the rows can't be kept: {error}.") from None
     seq = await site.hub.patch(request.document.id, content, (), request.actor)
@@ -259,8 +298,18 @@ async def post_rows(site: Site, request: Request) -> Response:
 
 def streamed(key: str, rows: Rows, keep: int | None) -> dict[str, Any]:
     """The event that appends rows."""
-    data = {"type": "map", "entries": list(rows.items())}
-    return {"kind": "ColumnsStreamed", "model": {"id": key}, "attr": "data", "data": data, "rollover": keep}
+    return {"kind": "ColumnsStreamed", "model": {"id": key}, "attr": "data", "data": as_map(rows), "rollover": keep}
+
+
+def as_map(rows: Rows) -> dict[str, Any]:
+    """Rows as Bokeh writes a dict."""
+    return {"type": "map", "entries": list(rows.items())}
+
+
+def first(key: str, rows: Rows, keep: int | None) -> dict[str, Any]:
+    """The event that gives the first rows to a source without columns: Python's bokeh can't append to none."""
+    kept = rows if keep is None else {name: values[max(len(values) - keep, 0) :] for name, values in rows.items()}
+    return {"kind": "ModelChanged", "model": {"id": key}, "attr": "data", "new": as_map(kept)}
 
 
 def rollover(request: Request) -> int | None:

@@ -2,7 +2,8 @@
 
 In this order: where nothing has to be shown the client must be on this machine, the Host must be one of ours (another
 name that points here is an attack: DNS rebinding), the origin must be what the route asks for, then who is asking, then
-whether he may. What he may not see does not exist: the answer is the same, word for word, and takes as many look-ups.
+whether he may, then the query. What he may not see does not exist: the answer is the same, word for word, and takes as
+many look-ups.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import structlog
 from bokeh_server.config import is_loopback
 from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER, LOG_IN, ON_DOCUMENTS, Action, Actor, Allowed, may
 from bokeh_server.errors import (
+    BadMessage,
     BadValue,
     BokehServerError,
     Forbidden,
@@ -29,6 +31,7 @@ from bokeh_server.errors import (
 from bokeh_server.web import pages
 from bokeh_server.web.account import ensure_accounts
 from bokeh_server.web.http import Endpoint, Request, Response
+from bokeh_server.web.openapi import QUERIES
 from bokeh_server.web.routes import Route, Table
 from bokeh_server.web.site import Site
 
@@ -55,6 +58,7 @@ class Guard:
             check_origin(route, request, origin)
             request.actor = await self._actor(route, request)
             await self._authorise(route, request)
+            check_query(route, request)
             request.read = self._reader(route, request)
             return await route.handler(self.site, request)
         except BokehServerError as error:
@@ -192,6 +196,15 @@ def check_origin(route: Route, request: Request, ours: str) -> None:
             allowed = origin == ours
     if not allowed:
         raise Forbidden(REFUSALS.get(route.origin))
+
+
+def check_query(route: Route, request: Request) -> None:
+    """``BadMessage`` where the API is asked something that it does not know: a misspelt wish would not be granted."""
+    known = {"public", *(name for name, _, _ in QUERIES.get(route.handler.__name__, ()))}
+    unknown = request.query.keys() - known if route.kind == "api" and route.origin in ("here", "program") else ()
+    if unknown:
+        there = " and ".join(sorted(known))
+        raise BadMessage(f"There is no query parameter {min(unknown)[:100]!r} here, only {there}.")
 
 
 REFUSALS = {

@@ -98,7 +98,7 @@ PARAMETERS = {
     "name": "The document's id, or the title of one of your documents",
     "document": "The document's id",
     "model": "A model's id, or its `name` where only one model has it",
-    "source": "A source's id, or its `name` where only one model has it",
+    "source": "A source's id, or its `name` where only one source has it",
     "property": "The property, like `value`",
     "user": "The name of a user",
     "link": "The id of a link",
@@ -136,7 +136,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": NEW}}),  # type: ignore[dict-item]
     "put": json_body(ref("BokehDocument")),
     "rename": json_body(TITLE),
-    "put_property": json_body(ANY),
+    "put_property": json_body({"description": "A value that the property takes; anything else is a type-clash"}),
     "post_rows": {
         "application/json": {"schema": ROWS},
         "application/x-ndjson": {"schema": {"type": "string"}},

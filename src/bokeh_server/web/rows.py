@@ -1,8 +1,8 @@
 """Rows for a source, as ``curl`` and other languages send them: JSON, NDJSON or CSV become columns of equal length.
 
-A column is one of numbers or one of text, as what the source has in it, or else as all of what came: a cell is never
-looked at alone. Nothing in a column of numbers is NaN; anything else among numbers is refused, since it would turn a
-typed array of every viewer into a list.
+A column is one of numbers, of truth values or of text, as what the source has in it, or else as all of what came: a
+cell is never looked at alone. Nothing in a column of numbers is NaN; anything else among numbers or truth values is
+refused, since it would turn a typed array of every viewer into another, or into a list.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
+import orjson
 
 from bokeh_server.core.column import Column
 from bokeh_server.errors import BadMessage, TypeClash
@@ -21,10 +22,13 @@ from bokeh_server.web.http import parse_json
 
 NAN = {"type": "number", "value": "nan"}
 Rows = dict[str, list[Any]]
-Kinds = Mapping[str, bool | None]
-"""Of each column of a source, what ``of_numbers`` says."""
+Kind = Literal["numbers", "truth values", "truth values or null", "other values"]
+"""What a column of a source holds; null is a truth value only in a list that has it already."""
+Kinds = Mapping[str, Kind | None]
+"""Of each column of a source, its kind; None where it is empty."""
 NUMBER = re.compile(r"[+-]?(?:\d+(?P<fraction>\.\d*)?|(?P<point>\.\d+))(?P<power>e[+-]?\d+)?", re.I | re.A)
 ENDLESS = {"nan": "nan", "inf": "+inf", "+inf": "+inf", "-inf": "-inf", "infinity": "+inf", "-infinity": "-inf"}
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 EXACT = 2**53
 """The whole numbers that a float, and so a browser, tells apart."""
 SAMPLE = 100
@@ -35,7 +39,7 @@ def parse_rows(body: bytes, content_type: str, kinds: Kinds) -> Rows:
     if content_type == "text/csv":
         return from_csv(body, kinds)
     if content_type in ("application/x-ndjson", "application/jsonl"):
-        return settled(from_records(parse_json(line) for line in body.splitlines() if line.strip()), kinds)
+        return settled(from_records(from_lines(body)), kinds)
     if content_type in ("application/json", ""):
         return settled(from_json(parse_json(body)), kinds)
     raise BadMessage(f"Rows come as application/json, application/x-ndjson or text/csv, not as {content_type[:100]!r}.")
@@ -52,6 +56,16 @@ def from_json(value: Any) -> Rows:
     if len({len(values) for values in value.values()}) != 1:
         raise BadMessage("The columns of the rows have different lengths.")
     return value
+
+
+def from_lines(body: bytes) -> Iterator[Any]:
+    """The values of NDJSON, one in each line that is not empty."""
+    for at, line in enumerate(body.splitlines(), 1):
+        if line.strip():
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise BadMessage(f"Line {at} of the NDJSON: {error.msg} (column {error.colno}).") from None
 
 
 def from_records(records: Iterable[Any]) -> Rows:
@@ -72,35 +86,53 @@ def settled(rows: Rows, kinds: Kinds) -> Rows:
     return {name: filled(name, values, kinds.get(name)) for name, values in rows.items()}
 
 
-def filled(name: str, values: list[Any], numeric: bool | None) -> list[Any]:
-    """The values of one column; ``TypeClash`` for anything else in a column of numbers."""
-    if numeric:
-        other = next((value for value in values if not is_number(value)), None)
-        if other is not None:
-            raise TypeClash(f"The column {name[:100]!r} holds numbers; {repr(other)[:100]} is none.")
-    if None not in values or not (all(map(is_number, values)) if numeric is None else numeric):
+def filled(name: str, values: list[Any], kind: Kind | None) -> list[Any]:
+    """The values of one column; ``TypeClash`` for anything else in a column of numbers or of truth values."""
+    takes = TAKES.get(kind)
+    if kind is not None and takes is not None:
+        check(name, kind, values, map(takes, values))
+    if None not in values or not (all(map(is_number, values)) if kind is None else kind == "numbers"):
         return values
     return [NAN if value is None else value for value in values]
 
 
+def check(name: str, kind: Kind, values: list[Any], fit: Iterable[bool]) -> None:
+    """``TypeClash`` with the first of the values that does not fit."""
+    for value, fits in zip(values, fit, strict=True):
+        if not fits:
+            raise TypeClash(f"The column {name[:100]!r} holds {kind}; {repr(value)[:100]} is none.")
+
+
 def kinds_of(columns: Mapping[str, Column]) -> Kinds:
     """What the columns of a source hold just now."""
-    return {name: of_numbers(column) for name, column in columns.items()}
+    return {name: kind_of(column) for name, column in columns.items()}
 
 
-def of_numbers(column: Column) -> bool | None:
-    """Whether a column of the source holds numbers (True) or other things; None where it is empty."""
+def kind_of(column: Column) -> Kind | None:
+    """What a column of the source holds, by its type or the last of its values; None where it is empty."""
+    values = column.values
     if not len(column):
         return None
-    if isinstance(column.values, np.ndarray):
-        return column.values.ndim == 1
-    sample = [value for value in column.values[max(column.start, column.stop - SAMPLE) : column.stop]]
-    return all(map(is_number, sample)) if any(value is not None for value in sample) else None
+    if isinstance(values, np.ndarray):
+        return "other values" if values.ndim > 1 else "truth values" if values.dtype.kind == "b" else "numbers"
+    sample = values[max(column.start, column.stop - SAMPLE) : column.stop]
+    if all(value is None for value in sample):
+        return None
+    kinds: tuple[Kind, ...] = ("numbers", "truth values", "truth values or null")
+    return next((kind for kind in kinds if all(map(TAKES[kind], sample))), "other values")
 
 
 def is_number(value: Any) -> bool:
     """Whether this may stand in a column of numbers."""
     return value is None or type(value) in (int, float) or (type(value) is dict and value.get("type") == "number")
+
+
+TAKES: Mapping[Kind | None, Callable[[Any], bool]] = {
+    "numbers": is_number,
+    "truth values": lambda value: type(value) is bool,
+    "truth values or null": lambda value: value is None or type(value) is bool,
+}
+"""Whether a value may stand in a column of this kind; all may in one of another."""
 
 
 def from_csv(body: bytes, kinds: Kinds) -> Rows:
@@ -122,16 +154,19 @@ def from_csv(body: bytes, kinds: Kinds) -> Rows:
     return {name: cells(name, [line[at] for line in table], kinds.get(name)) for at, name in enumerate(names)}
 
 
-def cells(name: str, texts: list[str], numeric: bool | None) -> list[Any]:
-    """One column of a CSV: numbers, or else every cell as it stands there."""
-    if numeric is False:
+def cells(name: str, texts: list[str], kind: Kind | None) -> list[Any]:
+    """One column of a CSV: numbers or truth values, or else every cell as it stands there."""
+    if kind == "other values":
         return texts
+    if kind == "truth values" or kind == "truth values or null":
+        words = {**TRUTHS, "": None} if kind == "truth values or null" else TRUTHS
+        stripped = [text.strip().lower() for text in texts]
+        check(name, kind, texts, (text in words for text in stripped))
+        return [words[text] for text in stripped]
     numbers = [number(text) for text in texts]
-    if None not in numbers:
-        return numbers
-    if numeric:
-        raise TypeClash(f"The column {name[:100]!r} holds numbers; {texts[numbers.index(None)][:100]!r} is none.")
-    return texts
+    if kind is not None:
+        check(name, kind, texts, (value is not None for value in numbers))
+    return texts if None in numbers else numbers
 
 
 def number(text: str) -> Any:
