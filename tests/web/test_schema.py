@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,13 @@ def test_a_model_or_property_that_there_is_not_is_refused(table: Table, found: A
     assert words in str(refused.value)
 
 
+def test_many_strange_models_take_no_time(table: Table) -> None:
+    strange = document(*(model(f"Knob{at % 3000}", f"m{at}") for at in range(9000)))
+    begin = time.process_time()
+    table.check(strange)
+    assert time.process_time() - begin < 1
+
+
 WRONG: list[tuple[Any, str, Any, str]] = [
     (model("Figure"), "width", "wide", "Figure 'm' takes null or a whole number as its width, not \"wide\"."),
     (model("Figure"), "width", 1.5, "not 1.5."),
@@ -212,6 +220,7 @@ RIGHT: list[tuple[Any, dict[str, Any]]] = [
     (model("IonRangeSlider", range=[1]), {}),
     (model("DrawTool", source={}), {}),
     (model("Surface3d", x="x"), {}),
+    (model("Strange1"), {}),
     (model("Plot", toolbar=model("my_extension.Bar", "t"), renderers=[model("MyRenderer", "b")]), {}),
     (model("Slider", value={"type": "number", "value": "nan"}), {}),
     (model("Slider", width=300.0), {}),
