@@ -134,7 +134,7 @@ class RunningServer:
 
 @cache
 def models_of_bokeh() -> bytes:
-    """What each server would make for itself in its folder, in more than a second, where a document is stored by REST."""
+    """What each server would make for itself, in more than a second, where a document is stored by REST."""
     return subprocess.run([sys.executable, "-P", SCRIPT], capture_output=True, check=True).stdout
 
 

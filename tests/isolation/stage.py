@@ -31,7 +31,7 @@ PLANT = """async (canary) => {
   await new Promise((resolve) => { indexedDB.open("canary").onsuccess = resolve; });
 }"""
 SHELL = """() => [...document.querySelectorAll("*")]
-  .filter((element) => !element.closest("#toasts > *, .state, dialog"))
+  .filter((element) => !element.closest("#toasts, .state, dialog"))
   .map((element) => {
     const own = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
     return [element.localName, element.id, own, element.getAttribute("src"), element.getAttribute("onclick")].join("|");
