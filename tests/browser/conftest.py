@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, expect, sync_playwright
@@ -68,10 +68,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         running.stop()
 
 
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server for all tests of a module."""
+    running = Server(tmp_path_factory.mktemp("common") / "data")
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    """A running server."""
-    return serve()
+def server(request: pytest.FixtureRequest) -> Server:
+    """A running server of the test's own, or in common where the module is marked so: there each test has documents."""
+    if request.node.get_closest_marker("common_server"):
+        return cast(Server, request.getfixturevalue("common"))
+    return cast(Server, request.getfixturevalue("serve")())
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tests.browser.server import Server
 
 Watch = Callable[..., Screen]
 Produce = Callable[..., Producer]
+pytestmark = pytest.mark.common_server
 
 
 class Example:

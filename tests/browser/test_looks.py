@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -166,7 +166,16 @@ def show(
     return shown
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """One for all: nothing that is done here shows elsewhere."""
+    running = Team(tmp_path_factory.mktemp("looks") / "team")
+    running.populate("ann", "bob", "eve")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def peopled(team: Team) -> str:
     """Documents of several users, shared in every way; returns the id of one of ann's that is."""
     document = team.store("ann", "Machine metrics, a title that is longer than any bar has room for", walk())
@@ -223,10 +232,18 @@ def show_account(page: Page, team: Team, document: str) -> None:
 
 def show_users(page: Page, team: Team, document: str) -> None:
     page.goto(f"{team.url}/bokeh/users")
-    page.get_by_role("button", name="Invite somebody").click()
-    expect(page.locator("#invitations > li")).to_have_count(2)
+    one_more(page, "#invitations > li", "Invite somebody")
     page.locator("summary").first.click()
     expect(page.locator("#users details li")).to_have_count(1)
+
+
+def one_more(page: Page, entries: str, button: str) -> None:
+    """A button that makes the list one longer; others were here before."""
+    shown = page.locator(entries)
+    expect(shown.first).to_be_visible()
+    many = shown.count()
+    page.get_by_role("button", name=button).click()
+    expect(shown).to_have_count(many + 1)
 
 
 def show_ours(page: Page, team: Team, document: str) -> None:
@@ -238,8 +255,7 @@ def show_share(page: Page, team: Team, document: str) -> None:
     page.goto(team.link(document))
     expect(page.locator("#status")).to_have_text("Live")
     page.get_by_role("button", name="Share").click()
-    page.get_by_role("button", name="Make a link").click()
-    expect(page.locator("#links > li")).to_have_count(3)
+    one_more(page, "#links > li", "Make a link")
 
 
 def show_visitor(page: Page, team: Team, document: str) -> None:

@@ -11,6 +11,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.server import Server
 
 Ask = Callable[..., Any]
+pytestmark = pytest.mark.common_server
 
 PENDING = """
   const [{ Pending, touched }, { reconcile, definitions }] = await Promise.all([load("pending"), load("reconcile")]);

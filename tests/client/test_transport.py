@@ -340,7 +340,7 @@ def test_a_silent_server_is_asked_and_then_given_up(
 
 
 def test_a_slow_upload_is_a_sign_of_life(talk: Talk, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("TICK", 0.05), ("PING", 0.1), ("SILENCE", 0.6)):
+    for name, value in (("TICK", 0.05), ("PING", 0.2), ("SILENCE", 1.5)):
         monkeypatch.setattr(transport, name, value)
     large = outgoing("PATCH-DOC", b'"' + b"x" * 20_000_000 + b'"', msgid="1")
     read: list[int] = []
@@ -349,7 +349,7 @@ def test_a_slow_upload_is_a_sign_of_life(talk: Talk, connect: Connect, monkeypat
         shake(connection)
         while sum(read) < large.size and (data := connection.recv(262_144)):
             read.append(len(data))
-            time.sleep(0.03)
+            time.sleep(0.05)  # in all, at least twice as long as the silence
 
     talk.out.append(large)
     connect(serve)

@@ -218,6 +218,7 @@ def test_kill_9_takes_nothing_from_accounts_and_gives_nothing_back(world: World)
     for change in people.changes():
         change(choose)
     for cycle in range(CYCLES):
+        people.password(choose)  # the slowest: on a busy machine it might be under way at every kill
         thread = threading.Thread(target=people.live, args=(seed + cycle,))
         thread.start()
         time.sleep(choose.uniform(0.05, 0.8))

@@ -76,6 +76,10 @@ def whole(tmp_path: Path) -> Contents:
     return opened(tmp_path / "whole")
 
 
+CONFIG = {"type": "object", "name": "DocumentConfig", "id": "config", "attributes": {}}
+"""What a document that was never stored whole did not have."""
+
+
 def same(server: RunningServer, somebody: Person) -> None:
     """Every document is what it was, and where it was."""
     kept = {document["id"]: document for document in somebody("GET", "/api/v1/documents").json}
@@ -83,7 +87,8 @@ def same(server: RunningServer, somebody: Person) -> None:
         now, link = kept.pop(before["id"]), before["link"].removeprefix(ANSWERS["url"])
         assert {name: now[name] for name in before} == {**before, "programs": 0, "link": f"{server.url}/{link}"}
         assert somebody("GET", f"/{link}").status == 200
-        assert somebody("GET", f"/api/v1/documents/{before['id']}").json == ANSWERS["contents"][before["id"]]
+        content = {"config": CONFIG, **ANSWERS["contents"][before["id"]]}
+        assert somebody("GET", f"/api/v1/documents/{before['id']}").json == content
     assert kept == {}
 
 
