@@ -430,6 +430,18 @@ async def test_who_has_lost_what_he_came_with_makes_no_user_no_invitation_and_no
     assert [await dump(ledger, table) for table in (users, invitations)] == before
 
 
+@on_both
+async def test_a_user_changes_his_password_as_long_as_the_one_that_he_has_shown_is_good(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock)
+    await known.create("anna", GOOD)
+    proof = await known.log_in("anna", GOOD, address=HERE)
+    await known.set_password("anna", "another password", proof=proof)
+    await refused(Unauthorized, known.set_password("anna", "one more password", proof=proof))
+    await known.log_in("anna", "another password", address=HERE)
+
+
 @on_memory
 async def test_who_is_not_there_can_not_be_found_or_changed(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock)
