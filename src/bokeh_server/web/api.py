@@ -228,8 +228,10 @@ def model_of(room: OpenRoom, request: Request, part: str) -> tuple[str, Model]:
 def source_of(room: OpenRoom, request: Request) -> tuple[str, Columns]:
     """Id, model and columns of the source that the path names by id, or by a name that no other source has."""
     models, name = room.document.models, unquote(request.parameters["source"])
-    named = [key for key, model in models.items() if unchanged(model.attributes.get("name"), name)]
-    found = [name] if name in models else [key for key in named if columns_of(models[key]) is not None] or named
+    found = [name]
+    if name not in models:
+        named = [key for key, model in models.items() if unchanged(model.attributes.get("name"), name)]
+        found = [key for key in named if columns_of(models[key]) is not None] or named
     if len(found) != 1:
         count = f"{len(found)} models are" if found else "no model is"
         raise NotFound(f"In this document {count} named {name[:100]!r}; name the source by its id.")
@@ -272,7 +274,8 @@ async def put_property(site: Site, request: Request) -> Response:
     await site.schema.default(model, name)
     if isinstance(model.attributes.get(name), Columns) and not isinstance(plain, dict):
         raise TypeClash(f"{model.name} {key!r} has columns as its {name}, and takes nothing else.")
-    await apart(body, table.check_value, copied(room.document), key, name, plain)
+    document = copied(room.document) if isinstance(plain, dict | list) else room.document
+    await apart(body, table.check_value, document, key, name, plain)
     event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": msgspec.Raw(body)}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
@@ -281,10 +284,11 @@ async def put_property(site: Site, request: Request) -> Response:
 async def post_rows(site: Site, request: Request) -> Response:
     """Append rows to the source with this id or name: JSON, NDJSON or CSV by Content-Type."""
     body = await request.read(site.limits.body)
-    _, columns = source_of(await site.hub.open(request.document.id), request)
+    key, columns = source_of(await site.hub.open(request.document.id), request)
     given = (body, request.content_type, kinds_of(columns))
     rows = await apart(body, parse_rows, *given)
-    key, columns = source_of(await site.hub.open(request.document.id), request)  # as it is now, until it has the rows
+    if len(body) >= LARGE:  # meanwhile it may have changed
+        key, columns = source_of(await site.hub.open(request.document.id), request)
     if columns and columns.keys() != rows.keys():
         raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
     event = (streamed if columns else first)(key, rows, rollover(request))
