@@ -19,7 +19,7 @@ from bokeh.models.widgets.sliders import Slider
 from bokeh_server.client import connection
 from bokeh_server.client import session as client_session
 from bokeh_server.client.session import Session
-from bokeh_server.errors import StoreFull
+from bokeh_server.errors import ServerAway, StoreFull
 from bokeh_server.store.memory import MemoryStore
 from tests.adapters import hosting
 from tests.client.pages import until
@@ -34,6 +34,19 @@ def stored(server: RunningServer, session: Session) -> list[float]:
     found = server.request("GET", f"/api/v1/documents/{session.docid}/models/points/data")
     entries = found["entries"] if isinstance(found, dict) and "entries" in found else found
     return list(dict(entries)["x"])
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """When it is set, the disk under a hosted server is full."""
+    event = threading.Event()
+
+    def admit(records: object) -> None:
+        if event.is_set():
+            raise StoreFull
+
+    monkeypatch.setattr(hosting, "MemoryStore", partial(MemoryStore, admit=admit))
+    return event
 
 
 def program(url: str, source: ColumnDataSource) -> Session:
@@ -166,20 +179,15 @@ def test_a_program_streams_on_after_an_hour_without_its_server(server: RunningSe
 
 
 def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    full: threading.Event, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    full, loads = threading.Event(), list[str]()
+    loads, load = list[str](), MemoryStore.load
 
-    def admit(records: object) -> None:
-        if full.is_set():
-            raise StoreFull
+    async def counted(store: MemoryStore, docid: str) -> Any:
+        loads.append(docid)
+        return await load(store, docid)
 
-    class Store(MemoryStore):
-        async def load(self, docid: str) -> Any:
-            loads.append(docid)
-            return await super().load(docid)
-
-    monkeypatch.setattr(hosting, "MemoryStore", partial(Store, admit=admit))
+    monkeypatch.setattr(MemoryStore, "load", counted)
     source, document = ColumnDataSource({"x": [1]}), Document()
     document.add_root(source)
     with hosting.hosted() as port, Session(root_url=f"http://localhost:{port}") as session:
@@ -194,6 +202,42 @@ def test_a_server_whose_disk_is_full_is_asked_less_and_less_often(
         assert session.flush(10)
         until(lambda: "in touch" in caplog.text)
     assert caplog.text.count("no touch") == caplog.text.count("in touch") == 1
+
+
+def test_who_waits_for_a_server_whose_disk_is_full_is_told_so_and_nothing_is_lost(
+    full: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    source, document = ColumnDataSource({"x": [1]}), Document()
+    document.add_root(source)
+    with hosting.hosted() as port, Session(root_url=f"http://localhost:{port}") as session:
+        session.use_doc("full")
+        full.set()
+        with pytest.raises(ServerAway, match=r"can take nothing now .*1013, The disk is full; .*free some space"):
+            session.store_document(document)
+        full.clear()
+        session.store_document(document)
+        full.set()
+        source.stream({"x": [2]})
+        with pytest.raises(ServerAway, match="The disk is full"):
+            session.store_document(document)
+        full.clear()
+        assert session.flush(10)
+        assert session.pull("ColumnDataSource")[0]["attributes"]["data"]["entries"] == [["x", [1, 2]]]
+
+
+def test_data_is_sent_again_without_a_wait_for_the_server_with_autopush_off_too(server: RunningServer) -> None:
+    source = ColumnDataSource({"x": [1]}, name="points")
+    with program(server.url, source) as session:
+        session.autopush = False
+        server.kill()
+        data: Any = source.data
+        data["x"][0] = 2
+        began = time.monotonic()
+        session.store_objects(source)
+        assert time.monotonic() - began < 10  # push() waits for 30 s
+        server.start()
+        until(lambda: stored(server, session) == [2])
 
 
 def test_a_session_that_tries_again_leaves_the_random_numbers_of_its_program_alone(server: RunningServer) -> None:

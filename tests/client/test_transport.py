@@ -19,11 +19,12 @@ import pytest
 from bokeh.document import Document
 from bokeh.models.widgets.markups import Div
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Close
 
 from bokeh_server.adapters.websocket import FramesProtocol
 from bokeh_server.client import transport
 from bokeh_server.client.session import Session
-from bokeh_server.client.transport import Transport
+from bokeh_server.client.transport import Transport, closed
 from bokeh_server.core.wire import Assembler, Message, Outgoing, outgoing
 from bokeh_server.errors import AccessRevoked, BokehServerError, Forbidden, NotFound, StoreFailed, Unauthorized
 from bokeh_server.limits import Limits
@@ -231,6 +232,35 @@ def test_a_close_frame_tells_why(talk: Talk, connect: Connect) -> None:
     until(lambda: talk.codes)
     assert talk.codes[0] == 1012
     assert talk.happened[1] == "lost: the server closed the connection (1012, away!!)"
+
+
+@pytest.mark.parametrize(
+    ("close", "words"),
+    [
+        (None, "None"),
+        (Close(1013, ""), "1013"),
+        (Close(1013, "store-full"), "1013, The disk is full; nothing was acknowledged, free some space and try again"),
+        (Close(1013, "client-error"), "1013, The request can't be carried out as it was sent"),
+        (Close(1013, "unheard-of"), "1013, unheard-of"),
+    ],
+)
+def test_what_a_close_frame_says_is_put_into_words(close: Close | None, words: str) -> None:
+    assert str(closed(close)) == f"the server closed the connection ({words})"
+
+
+def test_what_a_server_says_before_it_hangs_up_on_a_program_that_is_writing_is_heard(
+    talk: Talk, connect: Connect
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        shake(connection)
+        connection.recv(1)  # and leaves the rest unread: what the program writes from now on meets a broken pipe
+        connection.sendall(frames(ACK) + b"\x88\x02\x03\xf1")  # 1009
+
+    talk.out.extend(outgoing("X", b" " * 100_000, msgid="1") for _ in range(100))
+    connect(serve)
+    until(lambda: talk.codes)
+    assert talk.codes[0] == 1009
+    assert [message.header.msgtype for message in talk.messages][:1] == ["ACK"]
 
 
 def test_frames_in_parts_and_pings_make_one_message(talk: Talk, connect: Connect) -> None:

@@ -24,12 +24,12 @@ from bokeh_server.client.copies import Copies
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
 from bokeh_server.client.outbox import Entry, EnvelopeType, Key, Outbox
 from bokeh_server.client.reconcile import reconcile
-from bokeh_server.client.rest import away, error_of
+from bokeh_server.client.rest import away, busy, error_of
 from bokeh_server.client.sync import Callback, Replica
 from bokeh_server.client.transport import Transport
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message, Outgoing
-from bokeh_server.errors import BadMessage, BokehServerError, ClientError, NotFound, TooLarge
+from bokeh_server.errors import BadMessage, BokehServerError, ClientError, NotFound, StoreFailed, TooLarge
 from bokeh_server.limits import LIMITS, MIB
 
 log = logging.getLogger("bokeh_server.client")
@@ -81,8 +81,8 @@ class Connection:
         self._stored = True
         """Whether the server had everything at the end."""
         self._away_since: float | None = time.monotonic()
-        self._reason = "no answer"
-        """What happened at the last try."""
+        self._trouble = away(name, "no answer")
+        """What happened at the last try, to be told to somebody who waits."""
         self._complaints: set[int | None] = set()
         """What was logged since all was well: HTTP statuses, and None for a loss of touch, whatever else it is."""
         self._opened = (0.0, 0)
@@ -149,11 +149,11 @@ class Connection:
             raise ClientError(f"This document can't be loaded: {self.unmerged}.") from self.unmerged
 
     def _check(self) -> None:
-        """Whether it makes sense to wait on."""
+        """Whether it makes sense to wait on: not after a while in which no connection was a good one."""
         if self.over is not None:
             raise self.over
-        if self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
-            raise away(self.name, self._reason)
+        if not self.live and self._away_since is not None and time.monotonic() - self._away_since > PATIENCE:
+            raise self._trouble
 
     def hasten(self) -> None:
         """Send all that waits, now."""
@@ -271,7 +271,7 @@ class Connection:
     def lost(self, reason: str, code: int | None = None) -> None:
         """The socket is gone (with this close code), or could not be opened (what answered gave this HTTP status)."""
         self.dialogue.live = False
-        self._reason = reason
+        self._trouble = busy(self.name, reason) if code == StoreFailed.close else away(self.name, reason)
         if code in BLAME:
             self._suspect(reason)
         if self._away_since is None:
@@ -314,14 +314,16 @@ class Connection:
         self.callbacks.notify()
 
     def _found(self, writer: bool) -> None:
-        self._away_since = None
         if not writer and not self.outbox.replaces:  # that is refused with more words
             log.warning("%s: you may see this document, not change it", self.name)
 
     def _relieve(self) -> None:
-        """Say that all is well again, where that was in question and nothing of ours is any more."""
+        """Note that all is well again, where nothing of ours is in question any more, and say so after complaints."""
         idle = self.live and self.outbox.acknowledged == self.outbox.last
-        if self._complaints and (idle or self.proven):
+        if not (idle or self.proven):
+            return
+        self._away_since = None
+        if self._complaints:
             self._complaints.clear()
             log.warning("%s: in touch with the server again", self.name)
 

@@ -91,8 +91,8 @@ def cursession() -> Session | None:
 def push(session: Session | None = None, document: Document | None = None) -> None:
     """Store the document, or what was changed since; returns when the server has it.
 
-    Raises ``ServerAway`` after 10 seconds without touch. What was changed in a document that is live already is kept
-    all the same, and sent when the server is back.
+    Raises ``ServerAway`` after 10 seconds without touch, or in which the server could take nothing (its disk is full).
+    What was changed in a document that is live already is kept all the same, and sent later.
     """
     session = session or OUTPUT.session
     if session is None:

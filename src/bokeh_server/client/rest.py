@@ -178,6 +178,11 @@ def away(root: str, reason: object) -> ServerAway:
     return ServerAway(f"No bokeh-server answers at {root} ({reason}); start one with `bokeh-server`.")
 
 
+def busy(root: str, reason: object) -> ServerAway:
+    """The error of a server that answers, and can take nothing."""
+    return ServerAway(f"The bokeh-server at {root} can take nothing now ({reason}).")
+
+
 def problem(status: int, content: bytes, root: str) -> BokehServerError:
     """The error that an answer with an HTTP status of 400 or more stands for."""
     told = problem_in(content)

@@ -164,8 +164,8 @@ class Session:
         """Put ``doc`` in the place of the stored document, in one step, and keep it live from now on.
 
         Returns when the server has stored it. Where ``doc`` is live already, what was changed since is stored. Raises
-        ``ServerAway`` after 10 seconds without touch; what a live document has to send is kept, and sent when the
-        server is back.
+        ``ServerAway`` after 10 seconds without touch, or in which the server could take nothing (its disk is full);
+        what a live document has to send is kept, and sent later.
         """
         connection = self._connection
         if connection is not None and connection.document is doc and connection.over is None:
@@ -194,7 +194,7 @@ class Session:
             models.update((model.id, model) for model in obj.references())
         connection.replica.store(models.values())
         if not self.autopush:
-            self.push()
+            self._release(connection)
 
     def push(self, timeout: float | None = 30.0) -> bool:
         """Send what has not been sent, and wait until the server has stored it; whether it has.

@@ -23,12 +23,12 @@ from typing import Protocol
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
-from bokeh_server.client.rest import problem_in
+from bokeh_server.client.rest import error_of, problem_in
 from bokeh_server.core.wire import Assembler, Message, Outgoing
 from bokeh_server.errors import BadMessage
 from bokeh_server.limits import LIMITS
@@ -171,6 +171,8 @@ class Transport:
                 for fragment in link.wait(TICK):
                     if (message := assembler.receive(fragment)) is not None:
                         self._talk.received(message)
+                if link.cut is not None:
+                    raise link.cut
                 if time.monotonic() - tick >= TICK:
                     tick = time.monotonic()
                     self._talk.tick()
@@ -191,6 +193,8 @@ class Link:
         self._out: deque[memoryview] = deque()
         self.buffered = 0
         """Bytes that wait for the network."""
+        self.cut: Cut | None = None
+        """Why the connection is over; what came before that has been returned."""
         self._parts: list[bytes] = []
         self._text = False
         self._full = False
@@ -236,7 +240,7 @@ class Link:
     def wait(self, timeout: float) -> list[str | bytes]:
         """Read and write what can be, or wait for it, or for a wake-up, at most ``timeout`` seconds.
 
-        Returns the fragments that came; ``Cut`` where the connection is over.
+        Returns the fragments that came. Where the connection is over after them, ``cut`` says why.
         """
         self._write()
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
@@ -285,6 +289,10 @@ class Link:
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 self._full = True
                 return
+            except OSError:  # it is over; what the server said before that is still to be read, and then the end
+                self._out.clear()
+                self.buffered = 0
+                return
             if self._full:  # and no more: the server reads, though our question may still be far behind
                 self._full, self._heard = False, time.monotonic()
             self.buffered -= sent
@@ -298,13 +306,17 @@ class Link:
             data = self._socket.recv(256 * 1024)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
+        except OSError as error:
+            self.cut = Cut(str(error))
+            return
         self._heard = time.monotonic()
         if not data:
-            raise Cut("the server closed the connection")
+            self.cut = Cut("the server closed the connection")
+            return
         self._protocol.receive_data(data)
         self._take(fragments)
         if self._protocol.parser_exc is not None:
-            raise Cut(str(self._protocol.parser_exc))
+            self.cut = Cut(str(self._protocol.parser_exc))
 
     def _take(self, fragments: list[str | bytes]) -> None:
         for event in self._protocol.events_received():
@@ -314,9 +326,7 @@ class Link:
 
     def _frame(self, frame: Frame, fragments: list[str | bytes]) -> None:
         if frame.opcode is Opcode.CLOSE:
-            close = self._protocol.close_rcvd
-            code, reason = (close.code, close.reason) if close is not None else (None, "")
-            raise Cut(f"the server closed the connection ({code}{f', {reason}' if reason else ''})", code)
+            self.cut = closed(self._protocol.close_rcvd)
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
         if frame.opcode is not Opcode.CONT:
@@ -356,6 +366,14 @@ def refusal(error: Exception) -> Exception:
     if told is not None and told["code"] in FINAL:
         return Gone(FINAL[told["code"]])
     return Cut(f"what answers there says HTTP {status}", status)
+
+
+def closed(close: Close | None) -> Cut:
+    """What a close frame says; in words, where its reason is the code of an error."""
+    code, reason = (close.code, close.reason) if close is not None else (None, "")
+    error = error_of(reason, "")
+    words = str(error).rstrip(".") if error.code == reason else reason
+    return Cut(f"the server closed the connection ({code}{f', {words}' if words else ''})", code)
 
 
 def drain(sock: socket.socket) -> None:
