@@ -45,5 +45,5 @@ async def reset(folder: Path, name: str) -> dict[str, Any]:
     async with SqlStore(folder) as store:
         accounts = Accounts(store)
         found = await accounts.users.find(name)
-        await accounts.reset_password(found.name, asked("New password", twice=True))
+        await accounts.change_user(found.name, password=asked("New password", twice=True))
         return asdict(found)

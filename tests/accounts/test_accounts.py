@@ -228,7 +228,7 @@ async def test_a_password_that_an_administrator_gives_stays_though_the_old_one_w
 
     async def overtaken(name: str, password: str, *, address: str) -> Proof:
         proof = await log_in(name, password, address=address)
-        await house.accounts.reset_password("anna", "one from root")
+        await house.accounts.change_user("anna", password="one from root")
         return proof
 
     users.log_in = overtaken  # type: ignore[method-assign]
@@ -260,9 +260,9 @@ ANNAS = ("here", "there", "program", "other program", "job")
 
 @scene
 async def test_a_disabled_user_loses_everything_and_gets_his_tokens_back_when_he_is_let_in(house: House) -> None:
-    await house.accounts.set_disabled("anna", True)
+    await house.accounts.change_user("anna", disabled=True)
     await check(house, *ANNAS)
-    await house.accounts.set_disabled("anna", False)
+    await house.accounts.change_user("anna", disabled=False)
     assert house.told() == set()
     assert await house.ended() == {"here", "there"}
 
@@ -275,30 +275,30 @@ async def test_what_a_disabled_user_owns_is_shown_by_no_link_and_not_to_everybod
     _, link = await accounts.make_link(D, "", Role.EDITOR)
     shown = door.accesses[-1]
     assert shown == Access("d", "anna", True, {"ben": Role.EDITOR}, {link.id: Role.EDITOR})
-    await accounts.set_disabled("anna", True, [D, Info("e", "anna", "bars", 0.0, 0.0)])
+    await accounts.change_user("anna", disabled=True, owned=[D, Info("e", "anna", "bars", 0.0, 0.0)])
     hidden = Access("d", "anna", False, {"ben": Role.EDITOR})
     assert door.accesses[-2:] == [hidden, Access("e", "anna")]
     assert door.before[-2:] == [shown, Access("e", "anna")]
-    await accounts.set_disabled("anna", False, [D])
+    await accounts.change_user("anna", disabled=False, owned=[D])
     assert (door.before[-1], door.accesses[-1]) == (hidden, shown)
 
 
 @scene
 async def test_an_administrator_who_is_one_no_longer_comes_in_anew(house: House) -> None:
     with pytest.raises(Conflict):
-        await house.accounts.set_admin("root", False)
+        await house.accounts.change_user("root", admin=False)
     await check(house)
-    await house.accounts.set_admin("anna", True)
+    await house.accounts.change_user("anna", admin=True)
     assert house.told() == set(ANNAS)
     house.actors["here"] = await house.accounts.logins.actor(house.cookies["here"])
-    await house.accounts.set_admin("root", False)
+    await house.accounts.change_user("root", admin=False)
     assert house.told() == {"roots"}
     assert await house.ended() == set()
 
 
 @scene
 async def test_a_password_that_an_administrator_gives_ends_all_that_the_user_has(house: House) -> None:
-    await house.accounts.reset_password("anna", "another password")
+    await house.accounts.change_user("anna", password="another password")
     await check(house, *ANNAS)
     assert await house.accounts.tokens.of("anna") == []
     with pytest.raises(Unauthorized):

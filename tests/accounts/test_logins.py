@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from bokeh_server.accounts.logins import DAY, LONGEST, MOST_LINKS, SELDOM, Logins
+from bokeh_server.accounts.logins import DAY, LONGEST, MOST, MOST_LINKS, MOST_VISITORS, SELDOM, Logins
 from bokeh_server.core.authorise import ALL_SCOPES, ANONYMOUS, Actor
 from bokeh_server.errors import NotFound, Unauthorized
 from bokeh_server.store import Ledger
@@ -136,11 +136,48 @@ async def test_a_user_ends_his_own_logins_and_no_others(ledger: Ledger, clock: C
     await known.close("anna", ids[0])
     with pytest.raises(NotFound):
         await known.close("anna", ids[0])
-    assert [(await known.actor(key)).name for key in keys] == ["", "anna", "anna"]
-    await known.close_all("anna", but=ids[1])
-    assert [(await known.actor(key)).name for key in keys] == ["", "anna", ""]
-    await known.close_all("anna")
-    assert [(await known.actor(key)).name for key in [*keys, bens]] == ["", "", "", "ben"]
+    assert [(await known.actor(key)).name for key in [*keys, bens]] == ["", "anna", "anna", "ben"]
+
+
+@on_both
+async def test_of_very_many_logins_those_that_were_used_last_stay(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna")
+    known = Logins(ledger, clock)
+    other = await known.open("ben", "")
+    first = await known.open("anna", "")
+    for _ in range(MOST - 1):
+        clock.now += 1
+        second = await known.open("anna", "")
+    clock.now += SELDOM + 1
+    await known.actor(first)
+    await known.open("anna", "one more")
+    listed = await known.of("anna")
+    assert len(listed) == MOST
+    assert [(await known.actor(key)).name for key in (first, second, other)] == ["anna", "anna", "ben"]
+
+
+@on_memory
+async def test_of_very_many_visitors_those_that_came_last_stay(ledger: Ledger, clock: Clock) -> None:
+    known = Logins(ledger, clock)
+    row = {"user": "", "links": [], "agent": "", "created": 0.0, "until": clock.now}
+    rows = [{**row, "id": str(at), "digest": b"%d" % at, "used": float(at)} for at in range(MOST_VISITORS)]
+    await ledger.change(lambda connection: connection.execute(insert(logins), rows))
+    key = await known.open_link(None, "l1", "") or ""
+    left = set(await ledger.look(lambda connection: connection.scalars(select(logins.c.id)).all()))
+    assert len(left) == MOST_VISITORS
+    assert left >= {str(at) for at in range(1, MOST_VISITORS)}
+    assert (await known.actor(key)).links == {"l1"}
+
+
+@on_memory
+async def test_a_server_without_users_knows_visitors_only(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "anna")
+    before, now = Logins(ledger, clock), Logins(ledger, clock, of_users=False)
+    annas, visitors = await before.open("anna", ""), await before.open_link(None, "l1", "") or ""
+    assert await now.actor(annas) == ANONYMOUS
+    assert (await now.actor(visitors)).links == {"l1"}
+    key = await now.open_link(annas, "l2", "") or ""
+    assert (await now.actor(key)).links == {"l2"}
 
 
 # Links

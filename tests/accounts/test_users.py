@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert, select
 
 from bokeh_server.accounts.attempts import PAIR, UNINVITED, Attempts
 from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.tokens import Tokens
-from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Registration, User, Users, canonical
+from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Proof, Registration, User, Users, canonical
 from bokeh_server.core.authorise import Scope
 from bokeh_server.errors import BadValue, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.store import Ledger
-from bokeh_server.store.schema import documents, invitations, users
+from bokeh_server.store.schema import documents, invitations, logins, tokens, users
 from tests.accounts.ledgers import CHEAP, GOOD, Clock, cheap, count, dump, on_both, on_memory
 
 HERE = "10.0.0.1"
@@ -70,7 +70,7 @@ async def test_a_wrong_password_and_an_unknown_user_look_the_same_and_cost_the_s
     await known.create("anna", GOOD)
     await known.create("ben", GOOD)
     await known.create("root", GOOD, admin=True)
-    await known.set_disabled("ben", True)
+    await known.change("ben", disabled=True)
     told = [
         await refused(Unauthorized, known.log_in(name, password, address=HERE))
         for name, password in [("anna", "wrong"), ("nobody", GOOD), ("", ""), ("ben", GOOD), ("../anna", GOOD)]
@@ -84,10 +84,10 @@ async def test_a_disabled_user_is_kept_out_until_he_is_let_in_again(ledger: Ledg
     known = some(ledger, clock)
     await known.create("root", GOOD, admin=True)
     await known.create("anna", GOOD)
-    await known.set_disabled("anna", True)
+    await known.change("anna", disabled=True)
     assert (await known.find("anna")).disabled
     await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
-    await known.set_disabled("anna", False)
+    await known.change("anna", disabled=False)
     await known.log_in("anna", GOOD, address=HERE)
 
 
@@ -115,7 +115,7 @@ async def test_a_password_that_is_changed_while_a_log_in_is_under_way_stays_chan
 
         async def hash(self, password: str) -> str:
             if password == GOOD:
-                await some(ledger, clock).set_password("anna", "another password")
+                await some(ledger, clock).change("anna", password="another password")
             return await super().hash(password)
 
     await some(ledger, clock).create("anna", GOOD)
@@ -133,7 +133,7 @@ async def test_what_somebody_has_shown_is_good_until_he_is_kept_out(ledger: Ledg
     await known.create("anna", GOOD)
     proof = await known.log_in("anna", GOOD, address=HERE)
     await ledger.change(proof.ensure)
-    await known.set_disabled("anna", True)
+    await known.change("anna", disabled=True)
     await refused(Unauthorized, ledger.change(proof.ensure))
 
 
@@ -356,8 +356,8 @@ async def test_who_is_no_administrator_any_more_has_invited_nobody(ledger: Ledge
     for name in ("root", "anna", "ben"):
         await known.create(name, GOOD, admin=True)
     annas, bens, roots = [(await known.invite(name, admin=True))[0] for name in ("anna", "ben", "root")]
-    await known.set_admin("anna", False)
-    await known.set_disabled("ben", True)
+    await known.change("anna", admin=False)
+    await known.change("ben", disabled=True)
     for key in (annas, bens):
         await refused(Forbidden, known.register("eva", GOOD, invitation=key, address=HERE))
     assert (await known.register("eva", GOOD, invitation=roots, address=HERE)).user.admin
@@ -383,12 +383,12 @@ async def test_the_last_administrator_stays(ledger: Ledger, clock: Clock) -> Non
     known = some(ledger, clock)
     await known.create("root", GOOD, admin=True)
     await known.create("anna", GOOD)
-    for asked in (known.set_admin("root", False), known.set_disabled("root", True)):
+    for asked in (known.change("root", admin=False), known.change("root", disabled=True)):
         assert "last administrator" in await refused(Conflict, asked)
     assert await known.find("root") == User("root", True, False, clock.now)
-    await known.set_admin("anna", True)
-    await known.set_disabled("root", True)
-    assert "last administrator" in await refused(Conflict, known.set_admin("anna", False))
+    await known.change("anna", admin=True)
+    await known.change("root", disabled=True)
+    assert "last administrator" in await refused(Conflict, known.change("anna", admin=False))
     assert (await known.find("anna")).admin
 
 
@@ -396,10 +396,10 @@ async def test_the_last_administrator_stays(ledger: Ledger, clock: Clock) -> Non
 async def test_another_password_takes_the_place_of_the_old_one(ledger: Ledger, clock: Clock) -> None:
     known = some(ledger, clock)
     await known.create("anna", GOOD)
-    await known.set_password("anna", "another password")
+    await known.change("anna", password="another password")
     await refused(Unauthorized, known.log_in("anna", GOOD, address=HERE))
     await known.log_in("anna", "another password", address=HERE)
-    await refused(BadValue, known.set_password("anna", "short"))
+    await refused(BadValue, known.change("anna", password="short"))
 
 
 @on_both
@@ -409,23 +409,25 @@ async def test_who_has_lost_what_he_came_with_makes_no_user_no_invitation_and_no
     known = some(ledger, clock)
     for name in ("root", "sam", "eva", "ben"):
         await known.create(name, GOOD, admin=name != "ben")
-    tokens, logins = Tokens(ledger, clock), Logins(ledger, clock)
-    made = {name: await tokens.make(name, "job", [Scope.MANAGE]) for name in ("root", "sam", "eva", "ben")}
+    programs, browsers = Tokens(ledger, clock), Logins(ledger, clock)
+    made = {name: await programs.make(name, "job", [Scope.MANAGE]) for name in ("root", "sam", "eva", "ben")}
     came = {name: f"token:{token.id}" for name, (_, token) in made.items()}
     proof = await known.log_in("root", GOOD, address=HERE)
-    came["browser"] = (await logins.actor(await logins.open("root", "", proof=proof))).credential
+    came["browser"] = (await browsers.actor(await browsers.open("root", "", proof=proof))).credential
     for name in ("root", "browser"):
         await known.create(f"by-{name}", GOOD, by=came[name])
-        await known.set_password("ben", GOOD, by=came[name])
+        await known.change("ben", password=GOOD, by=came[name])
         await known.invite("root", by=came[name])
-    await known.set_disabled("sam", True)
-    await known.set_admin("eva", False)
-    await tokens.revoke("root", came["root"].removeprefix("token:"))
-    await logins.close_all("root")
+    await known.change("sam", disabled=True)
+    await known.change("eva", admin=False)
+    await programs.revoke("root", came["root"].removeprefix("token:"))
+    await known.end_logins("root")
     before = [await dump(ledger, table) for table in (users, invitations)]
     for by in came.values():
         await refused(Unauthorized, known.create("backdoor", GOOD, admin=True, by=by))
-        await refused(Unauthorized, known.set_password("ben", "another password", by=by))
+        await refused(Unauthorized, known.change("ben", password="another password", by=by))
+        await refused(Unauthorized, known.change("eva", admin=True, by=by))
+        await refused(Unauthorized, known.change("sam", disabled=False, by=by))
         await refused(Unauthorized, known.invite("eva", admin=True, by=by))
     assert [await dump(ledger, table) for table in (users, invitations)] == before
 
@@ -437,9 +439,71 @@ async def test_a_user_changes_his_password_as_long_as_the_one_that_he_has_shown_
     known = some(ledger, clock)
     await known.create("anna", GOOD)
     proof = await known.log_in("anna", GOOD, address=HERE)
-    await known.set_password("anna", "another password", proof=proof)
-    await refused(Unauthorized, known.set_password("anna", "one more password", proof=proof))
-    await known.log_in("anna", "another password", address=HERE)
+    await known.set_password(proof, "another password")
+    await refused(Unauthorized, known.set_password(proof, "one more password"))
+    proof = await known.log_in("anna", "another password", address=HERE)
+    await refused(BadValue, known.set_password(proof, "short"))
+
+
+async def keys_of(ledger: Ledger, clock: Clock, name: str, proof: Proof) -> tuple[str, str, str]:
+    """The credentials of a user: a login, a token by login, and one that he made."""
+    browsers, programs = Logins(ledger, clock), Tokens(ledger, clock)
+    login = (await browsers.actor(await browsers.open(name, "", proof=proof))).credential
+    _, by_login = await programs.make(name, "login", [Scope.MANAGE], proof=proof)
+    _, made = await programs.make(name, "job", [Scope.MANAGE])
+    return login, f"token:{by_login.id}", f"token:{made.id}"
+
+
+async def keys_left(ledger: Ledger) -> set[str]:
+    """The credentials that are still there, of anybody."""
+
+    def job(connection: Connection) -> set[str]:
+        kinds = ("login", logins.c.id), ("token", tokens.c.id)
+        return {f"{kind}:{id}" for kind, column in kinds for id in connection.scalars(select(column))}
+
+    return await ledger.look(job)
+
+
+@on_both
+async def test_what_was_opened_with_a_password_ends_in_the_step_that_makes_it_another(
+    ledger: Ledger, clock: Clock
+) -> None:
+    known = some(ledger, clock)
+    for name in ("root", "anna", "ben"):
+        await known.create(name, GOOD, admin=name != "ben")
+        await known.invite(name)
+    shown = {name: await known.log_in(name, GOOD, address=HERE) for name in ("root", "anna", "ben")}
+    keys = {name: await keys_of(ledger, clock, name, shown[name]) for name in shown}
+    another, _, _ = await keys_of(ledger, clock, "anna", shown["anna"])
+    all_keys = await keys_left(ledger)
+    ended = await known.set_password(shown["anna"], "another password", keep=another.removeprefix("login:"))
+    assert ended == all_keys - await keys_left(ledger)
+    assert {*keys["anna"][:2]} <= ended
+    assert another not in ended
+    assert {*keys["ben"], *keys["root"], keys["anna"][2]} <= await keys_left(ledger)
+    assert len(await known.invitations()) == 3
+    await known.change("anna", password="one from root")
+    assert await keys_left(ledger) == {*keys["ben"], *keys["root"]}
+    assert sorted(invitation.author for invitation in await known.invitations()) == ["ben", "root"]
+    assert await known.end_logins("ben") == {*keys["ben"][:2]}
+    await known.change("root", admin=True)
+    assert await keys_left(ledger) == {*keys["root"], keys["ben"][2]}
+    await known.change("anna", disabled=True)
+    assert await keys_left(ledger) == {*keys["root"], keys["ben"][2]}
+    await known.change("root")
+    assert await known.find("root") == User("root", True, False, clock.now)
+
+
+@on_both
+async def test_a_change_of_a_user_that_fails_leaves_all_as_it_was(ledger: Ledger, clock: Clock) -> None:
+    known = some(ledger, clock)
+    await known.create("root", GOOD, admin=True)
+    await keys_of(ledger, clock, "root", await known.log_in("root", GOOD, address=HERE))
+    await known.invite("root")
+    before = [await dump(ledger, table) for table in (users, logins, tokens, invitations)]
+    await refused(Conflict, known.change("root", disabled=True, password="another password"))
+    await refused(Unauthorized, known.change("root", password="another password", by="token:none"))
+    assert [await dump(ledger, table) for table in (users, logins, tokens, invitations)] == before
 
 
 @on_memory
@@ -448,9 +512,9 @@ async def test_who_is_not_there_can_not_be_found_or_changed(ledger: Ledger, cloc
     await known.create("root", GOOD, admin=True)
     for asked in (
         known.find("anna"),
-        known.set_password("anna", GOOD),
-        known.set_admin("anna", True),
-        known.set_disabled("anna", True),
+        known.change("anna", password=GOOD),
+        known.change("anna", admin=True),
+        known.change("anna", disabled=True),
     ):
         assert await refused(NotFound, asked) == "There is no user 'anna'."
 

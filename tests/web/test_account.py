@@ -450,6 +450,24 @@ def test_who_makes_tokens_all_the_time_keeps_none_when_the_password_is_reset(tow
     assert [each["name"][:5] for each in again("GET", f"{API}/account/tokens").json] == ["login"]
 
 
+def test_who_is_no_administrator_any_more_is_none_though_he_asks_for_it_all_the_time(town: Town) -> None:
+    chief = town.person(admin=True)
+    place = f"{API}/users/{chief.name}"
+
+    def ask_for_it(_: int) -> int:
+        status = 200
+        while status == 200:
+            status = chief("PATCH", place, {"admin": True}).status
+        return status
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = pool.map(ask_for_it, range(4))
+        time.sleep(0.2)
+        assert town.root("PATCH", place, {"admin": False}).json["admin"] is False
+        assert set(statuses) <= {401, 403}
+    assert chief("GET", f"{API}/account").json["admin"] is False
+
+
 def test_invitations_are_listed_without_their_key_and_taken_back(town: Town) -> None:
     made = town.root("POST", f"{API}/invitations", {"admin": True})
     assert made.status == 201

@@ -292,6 +292,7 @@ def test_what_a_path_does_not_take_is_told_with_what_it_takes(shared: Shared) ->
     for method in ("OPTIONS", "TRACE", "POST", "DELETE"):
         answer = ask(shared.port, method, "/bokeh/ping")
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert asyncio.run(call(create_app(), "WEBSOCKET", "/bokeh/board")).status == 404
     assert ask(shared.port, "OPTIONS", "/nothing").status == 404
     assert "access-control-allow-origin" not in ask(shared.port, "OPTIONS", "/api/v1/documents").headers
     head = ask(shared.port, "HEAD", "/bokeh/ping")

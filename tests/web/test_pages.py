@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from importlib.metadata import version
 
@@ -11,6 +10,7 @@ import pytest
 from tests.running import RunningServer
 from tests.web.asking import ask, handshake, new_ticket, token
 from tests.web.conftest import Shared
+from tests.web.test_embed import parameters
 
 NULL = ("Origin", "null")
 
@@ -44,6 +44,13 @@ def test_a_document_that_is_not_there_has_no_page_no_frame_and_no_ticket(shared:
         assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert ask(shared.port, "POST", "/bokeh/doc/nobody/ticket").status == 404
     assert handshake(shared.port, "/bokeh/doc/nobody/ws") == 404
+
+
+@pytest.mark.parametrize(("path", "model"), [("", None), ("/p1", "p1"), ("/my%20pl%C3%B6t%3F", "my plöt?")])
+def test_the_frame_is_told_which_model_to_draw_whatever_its_name(shared: Shared, path: str, model: str | None) -> None:
+    framed = [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
+    page = parameters(ask(shared.port, "GET", f"/bokeh/doc/{shared.document}{path}").body)
+    assert parameters(ask(shared.port, "GET", page["frame_url"], framed).body)["model"] == model
 
 
 def test_a_ticket_opens_one_socket_of_its_document_once(shared: Shared) -> None:
@@ -93,9 +100,7 @@ def test_below_a_prefix_everything_is_below_it(tmp_path_factory: pytest.TempPath
         assert f"http://localhost:{port}/plots/a/bokeh/frame/{made['id']}" in page.headers["content-security-policy"]
         framed = [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
         frame = ask(port, "GET", f"/plots/a/bokeh/frame/{made['id']}", framed)
-        found = re.search(r'id="parameters">(.*?)</script>', frame.body.decode(), re.S)
-        assert found
-        assert json.loads(found[1])["socket"] == f"ws://localhost:{port}/plots/a/bokeh/ws/{made['id']}"
+        assert parameters(frame.body)["socket"] == f"ws://localhost:{port}/plots/a/bokeh/ws/{made['id']}"
         addresses = re.findall(r'(?:src|href)="(/[^"]*)"', page.body.decode() + frame.body.decode())
         assert all(address.startswith("/plots/a/") for address in addresses)
         assert {ask(port, "GET", address).status for address in addresses if "static" in address} == {200}

@@ -289,6 +289,15 @@ def test_a_link_opens_so_often(town: Town) -> None:
     assert role_of(visitor, document) == "viewer"
 
 
+def test_a_link_that_does_not_open_is_not_used_up(town: Town) -> None:
+    owner = town.person()
+    key, user = share(owner, owner.store(), "viewer", most=1), f"{API}/users/{owner.name}"
+    assert town.root("PATCH", user, {"disabled": True}).status == 200
+    told(town.nobody("POST", "/bokeh/link", {"key": key}), 404)
+    assert town.root("PATCH", user, {"disabled": False}).status == 200
+    assert town.nobody("POST", "/bokeh/link", {"key": key}).status == 200
+
+
 def listed(person: Person, document: Document) -> tuple[str, bool] | None:
     """What somebody's list says that he is to a document, and whether it is shared; None where it is not there."""
     found = [each for each in person("GET", DOCUMENTS).json if each["id"] == document.id]

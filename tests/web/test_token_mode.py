@@ -16,7 +16,7 @@ from bokeh_server.web.routes import ROUTES, Route
 from tests.running import RunningServer
 from tests.web.asking import Answer, ask, call, content, handshake
 from tests.web.people import JSON, bearer
-from tests.web.town import basic
+from tests.web.town import Town, basic
 
 TOKEN = "a token that somebody chose"
 NOBODY = {
@@ -112,6 +112,17 @@ def test_a_link_shows_one_document_to_somebody_without_it(server: RunningServer)
     owners = ("Cookie", log_in(port, server.token).headers["set-cookie"].partition(";")[0])
     assert "set-cookie" not in ask(port, "POST", "/bokeh/link", [JSON, owners], key).headers
     assert ask(port, "GET", f"/bokeh/doc/{document}", [owners]).status == 200
+
+
+def test_a_login_of_a_time_with_accounts_is_worth_nothing(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data", "-m") as server:
+        root = Town(server).browser("root")
+        assert root("GET", "/").status == 200
+        server.kill()
+        server.flags = ("--token",)
+        server.start()
+        assert root("GET", "/").status == 303
+        assert root("GET", "/api/v1/account").status == root("GET", "/api/v1/documents").status == 401
 
 
 def test_every_machine_may_come_with_it() -> None:

@@ -63,6 +63,29 @@ def test_a_token_makes_no_token_that_is_good_for_more_or_for_longer(town: Town) 
         told(person.token(*scopes)("POST", f"{API}/account/tokens", {"name": "x", "scopes": ["read"]}), 403)
 
 
+def test_a_token_turns_no_link_on_that_is_good_for_more_or_for_longer(town: Town) -> None:
+    person = town.person()
+    document = person.store()
+
+    def made(**link: Any) -> str:
+        return f"{document.api}/links/{person('POST', f'{document.api}/links', link).json['id']}"
+
+    seeing, writing, short = made(), made(role="editor"), made(seconds=30)
+    for token, refused in (
+        (person.token("manage"), [writing]),
+        (person.token("manage", "write", seconds=60), [seeing, writing]),
+        (person.token("manage", "write"), []),
+    ):
+        for link in (seeing, writing, short):
+            assert token("PATCH", link, {"enabled": False}).status == 204
+            switched = token("PATCH", link, {"enabled": True})
+            if link in refused:
+                assert "gives nobody more than it has itself" in told(switched, 403)
+            else:
+                assert switched.status == 204
+        told(token("PATCH", f"{document.api}/links/none", {"enabled": True}), 404)
+
+
 def test_a_token_of_an_administrator_makes_nothing_that_outlives_it_or_is_good_for_more(town: Town) -> None:
     town.person("marked")
     admin = town.person("chief", admin=True)

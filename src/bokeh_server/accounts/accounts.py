@@ -40,7 +40,8 @@ class Doors(Protocol):
 
 
 class Accounts:
-    """The accounts of one server. ``doors`` are told what ends."""
+    """The accounts of one server. ``doors`` are told what ends. Without ``multi_user`` no cookie of a user is good:
+    what is there of accounts is of a time when they were."""
 
     def __init__(
         self,
@@ -49,10 +50,11 @@ class Accounts:
         registration: Registration = "invitation",
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
+        multi_user: bool = True,
     ) -> None:
         self.attempts = Attempts()
         self.users = Users(ledger, passwords or Passwords(), self.attempts, registration, clock)
-        self.logins = Logins(ledger, clock)
+        self.logins = Logins(ledger, clock, of_users=multi_user)
         self.tokens = Tokens(ledger, clock)
         self.sharing = Sharing(ledger, clock)
         self.doors: list[Doors] = []
@@ -89,27 +91,26 @@ class Accounts:
             await self.tokens.revoke(actor.name, id)
         self._revoke(lambda other: other.credential == actor.credential)
 
-    async def log_out_everywhere(self, actor: Actor, *, but_here: bool = False) -> None:
-        """End all logins of the actor and the tokens that programs got by logging in; perhaps not this login."""
-        here = actor.credential.partition(":")[2] if but_here else None
-        await self.logins.close_all(actor.name, but=here)
-        gone = {f"token:{id}" for id in await self.tokens.revoke_by_login(actor.name)}
-
-        def lost(other: Actor) -> bool:
-            another = other.credential.startswith("login:") and other.credential != f"login:{here}"
-            return other.credential in gone or (other.name == actor.name and another)
-
-        self._revoke(lost)
+    async def log_out_everywhere(self, actor: Actor) -> None:
+        """End all logins of the actor and the tokens that programs got by logging in."""
+        self._logged_out(actor.name, await self.users.end_logins(actor.name))
 
     async def change_password(self, actor: Actor, old: str, new: str, *, address: str) -> None:
         """Give the actor another password; all that was opened with the old one ends, but this login. The tokens that
         he made stay: he sees them in his list, and can revoke them."""
         try:
             proof = await self.users.log_in(actor.name, old, address=address)
-            await self.users.set_password(actor.name, new, proof=proof)
+            ended = await self.users.set_password(proof, new, keep=actor.credential.partition(":")[2])
         except Unauthorized:
             raise Unauthorized("The old password is wrong.") from None
-        await self.log_out_everywhere(actor, but_here=True)
+        self._logged_out(actor.name, ended, but=actor.credential)
+
+    def _logged_out(self, name: str, ended: set[str], but: str = "") -> None:
+        def lost(other: Actor) -> bool:
+            login = other.name == name and other.credential.startswith("login:")
+            return other.credential in ended or (login and other.credential != but)
+
+        self._revoke(lost)
 
     # What ends
 
@@ -123,27 +124,25 @@ class Accounts:
         await self.tokens.revoke(user, id)
         self._revoke(lambda actor: actor.credential == f"token:{id}")
 
-    async def set_disabled(self, name: str, disabled: bool, owned: Sequence[Info] = ()) -> None:
-        """Keep a user out: nothing that he has opens anything, and what he ``owned`` is shown by no link of it and not
-        to everybody, until he is let in again."""
+    async def change_user(
+        self,
+        name: str,
+        *,
+        admin: bool | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+        owned: Sequence[Info] = (),
+        by: str = "",
+    ) -> None:
+        """Change a user as in ``Users.change``, for an administrator who came with ``by``.
+
+        While a user is kept out, nothing that he has opens anything, and what he ``owned`` is shown by no link of it
+        and not to everybody.
+        """
         async with self._changing(*owned):
-            await self.users.set_disabled(name, disabled)
-        if disabled:
-            await self.logins.close_all(name)
-            self._revoke(lambda actor: actor.name == name)
-
-    async def set_admin(self, name: str, admin: bool) -> None:
-        """Make a user an administrator, or no longer."""
-        await self.users.set_admin(name, admin)
-        self._revoke(lambda actor: actor.name == name and actor.admin != admin)
-
-    async def reset_password(self, name: str, password: str, *, by: str = "") -> None:
-        """Give a user another password, as an administrator who came with ``by``. All that he has ends, also the tokens
-        that he made: whoever knew the old one may have made them, and no administrator sees them."""
-        await self.users.set_password(name, password, by=by)
-        await self.logins.close_all(name)
-        await self.tokens.revoke_all(name)
-        self._revoke(lambda actor: actor.name == name)
+            await self.users.change(name, admin=admin, disabled=disabled, password=password, by=by)
+        all_ends = disabled or password is not None
+        self._revoke(lambda actor: actor.name == name and (all_ends or admin not in (None, actor.admin)))
 
     # Documents
 

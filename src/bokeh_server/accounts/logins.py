@@ -23,6 +23,8 @@ from bokeh_server.store.schema import logins, users
 DAY = 86_400.0
 LONGEST = 30 * DAY
 """After this a browser must log in again."""
+MOST, MOST_VISITORS = 100, 10_000
+"""Logins of one user, and of all visitors; past it the one that was used longest ago ends."""
 MOST_LINKS = 50
 """Links that one browser has open; the oldest is forgotten."""
 SELDOM = 60.0
@@ -43,9 +45,11 @@ class Login:
 class Logins:
     """The logins of one server."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.time, *, of_users: bool = True) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._of_users = of_users
+        """Whether users can log in; without it only visitors have a key that is good."""
 
     async def open(self, user: str, agent: str, before: str | None = None, *, proof: Proof | None = None) -> str:
         """The text of a new key for a user, who has shown ``proof`` ("": a visitor).
@@ -64,6 +68,9 @@ class Logins:
                     kept = old.links
                 connection.execute(delete(logins).where(logins.c.digest == digest(before)))
             connection.execute(delete(logins).where(logins.c.until < now))
+            last_used = select(logins.c.id).where(logins.c.user == user).order_by(logins.c.used.desc(), logins.c.id)
+            many = last_used.offset((MOST if user else MOST_VISITORS) - 1)
+            connection.execute(delete(logins).where(logins.c.id.in_(many)))
             row = {"id": key.id, "digest": key.digest, "user": user, "links": kept, "agent": agent[:200]}
             connection.execute(insert(logins).values(**row, created=now, used=now, until=now + LONGEST))
 
@@ -117,15 +124,11 @@ class Logins:
         if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
             raise NotFound("There is no such login any more.")
 
-    async def close_all(self, user: str, *, but: str | None = None) -> None:
-        """End all logins of a user, but the one with this id."""
-        gone = delete(logins).where(logins.c.user == user, logins.c.id != (but or ""))
-        await self._ledger.change(lambda connection: connection.execute(gone))
-
     async def _row(self, cookie: str) -> Row[tuple[object, ...]] | None:
+        good = [logins.c.until >= self._clock(), *([] if self._of_users else [logins.c.user == ""])]
         chosen = (
             select(logins, users.c.admin, users.c.disabled)
             .outerjoin(users, users.c.name == logins.c.user)
-            .where(logins.c.digest == digest(cookie), logins.c.until >= self._clock())
+            .where(logins.c.digest == digest(cookie), *good)
         )
         return await self._ledger.look(lambda connection: connection.execute(chosen).one_or_none())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from bokeh_server.accounts.keys import digest, new_key
@@ -139,26 +139,25 @@ class Sharing:
         await self._ledger.change(job)
         return key.text, link
 
-    async def open_link(self, text: str, had: Set[str] = frozenset()) -> tuple[str, str]:
-        """Use a link once: its id and its document; ``NotFound`` where it is none, has ended or is used up.
+    async def find_link(self, text: str) -> tuple[str, str]:
+        """The id of a link and its document; ``NotFound`` where there is none such."""
+        chosen = select(links.c.id, links.c.document).where(links.c.digest == digest(text))
+        found = await self._ledger.look(lambda connection: connection.execute(chosen).one_or_none())
+        if found is None:
+            raise NotFound(NO_LINK)
+        return found.id, found.document
+
+    async def open_link(self, text: str, had: Set[str] = frozenset()) -> None:
+        """Use a link once; ``NotFound`` where it is none, has ended or is used up.
 
         A browser that ``had`` opened it before (the ids of its links) goes on with what it has: that uses up nothing.
         """
-
-        def job(connection: Connection) -> tuple[str, str]:
-            row = connection.execute(select(links.c.id, links.c.document).where(links.c.digest == digest(text)))
-            found = row.one_or_none()
-            if found is None:
-                raise NotFound(NO_LINK)
-            good, count = self._holds(), 0
-            if found.id not in had:
-                good, count = good & or_(links.c.most.is_(None), links.c.opened < links.c.most), 1
-            used = update(links).where(links.c.id == found.id, good).values(opened=links.c.opened + count)
-            if not connection.execute(used).rowcount:
-                raise NotFound(NO_LINK)
-            return found.id, found.document
-
-        return await self._ledger.change(job)
+        this, good = links.c.digest == digest(text), self._holds()
+        first = links.c.id.not_in(had)
+        left = or_(~first, links.c.most.is_(None), links.c.opened < links.c.most)
+        used = update(links).where(this, good, left).values(opened=links.c.opened + case((first, 1), else_=0))
+        if not await self._ledger.change(lambda connection: connection.execute(used).rowcount):
+            raise NotFound(NO_LINK)
 
     async def switch_link(self, document: str, id: str, enabled: bool) -> None:
         """Turn a link off, or on again; ``NotFound`` where the document has none such."""

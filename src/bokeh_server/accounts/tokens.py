@@ -113,12 +113,7 @@ class Tokens:
         if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
             raise NotFound("There is no such token any more.")
 
-    async def revoke_all(self, user: str) -> None:
-        """End all tokens of a user."""
-        gone = delete(tokens).where(tokens.c.user == user)
-        await self._ledger.change(lambda connection: connection.execute(gone))
-
-    async def revoke_by_login(self, user: str, *, but: int = 0) -> set[str]:
+    async def revoke_by_login(self, user: str, *, but: int) -> set[str]:
         """End the tokens that programs got for the user's password, but so many that were used last; their ids."""
         used = func.coalesce(tokens.c.used, tokens.c.created)
         by_login = select(tokens.c.id).where(tokens.c.user == user, tokens.c.by_login)

@@ -169,32 +169,62 @@ class Users:
                 known = hashed
         return Proof(user_of(found), known)
 
-    async def set_password(self, name: str, password: str, *, proof: Proof | None = None, by: str = "") -> None:
-        """Give a user another password. What was opened with the old one must be closed by the caller.
-
-        ``proof`` is what the user has shown of the old one, ``by`` the credential of an administrator. Where that is
-        good no more when the new one is hashed, the password stays (``Unauthorized``).
-        """
+    async def set_password(self, proof: Proof, password: str, *, keep: str = "") -> set[str]:
+        """Give a user another password, who has shown ``proof`` of the old one; his logins end in the same step, as in
+        ``end_logins``. ``Unauthorized`` where the proof is good no more when the new one is hashed."""
+        name = proof.user.name
         ensure_good(password, name)
         hashed = await self._passwords.hash(password)
 
+        def job(connection: Connection) -> set[str]:
+            proof.ensure(connection)
+            connection.execute(update(users).where(users.c.name == name).values(password=hashed))
+            return end_logins(connection, name, keep)
+
+        return await self._ledger.change(job)
+
+    async def end_logins(self, name: str) -> set[str]:
+        """End all logins of a user and the tokens that programs got for his password; their credentials."""
+        return await self._ledger.change(lambda connection: end_logins(connection, name))
+
+    async def change(
+        self,
+        name: str,
+        *,
+        admin: bool | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
+        by: str = "",
+    ) -> None:
+        """Change a user in one step, for an administrator who came with the credential ``by``; None leaves as it is.
+
+        Who is kept out loses his logins. With another password all that he has ends, also the tokens and invitations
+        that he made: whoever knew the old one may have made them. Raises ``Conflict`` where no administrator would be
+        left who can log in, ``NotFound`` without such a user.
+        """
+        values: dict[str, bool | str | None] = {"admin": admin, "disabled": disabled}
+        if password is not None:
+            ensure_good(password, name)
+            values["password"] = await self._passwords.hash(password)
+        values = {column: value for column, value in values.items() if value is not None}
+
         def job(connection: Connection) -> None:
-            if proof is not None:
-                proof.ensure(connection)
             if by:
                 ensure_stands(connection, by, admin=True)
-            if not connection.execute(update(users).where(users.c.name == name).values(password=hashed)).rowcount:
+            this = users.c.name == name
+            if values and not connection.execute(update(users).where(this).values(**values)).rowcount:
                 raise NotFound(f"There is no user {name[:64]!r}.")
+            administrators = connection.scalars(select(users.c.name).where(users.c.admin, ~users.c.disabled)).all()
+            if not administrators and (disabled or admin is False):
+                raise Conflict("This is the last administrator; make another one first.")
+            if disabled or password is not None:
+                connection.execute(delete(logins).where(logins.c.user == name))
+            if password is not None:
+                connection.execute(delete(tokens).where(tokens.c.user == name))
+            if password is not None or name not in administrators:  # who is none (any more) invites nobody
+                connection.execute(delete(invitations).where(invitations.c.author == name))
 
         await self._ledger.change(job)
-
-    async def set_disabled(self, name: str, disabled: bool) -> None:
-        """Keep a user out, or let him in again. ``Conflict`` for the last administrator."""
-        await self._ledger.change(lambda connection: keep_one(connection, name, disabled=disabled))
-
-    async def set_admin(self, name: str, admin: bool) -> None:
-        """Make a user an administrator, or no longer. ``Conflict`` for the last one."""
-        await self._ledger.change(lambda connection: keep_one(connection, name, admin=admin))
 
     async def find(self, name: str) -> User:
         """The user of this name; ``NotFound`` without one."""
@@ -273,17 +303,13 @@ def add(connection: Connection, user: User, hashed: str) -> None:
     connection.execute(insert(users).values(**row, password=hashed))
 
 
-def keep_one(connection: Connection, name: str, **values: bool) -> None:
-    """Change a user; ``Conflict`` where no administrator would be left who can log in. Who is none (any more) invites
-    nobody: what invitations he made end."""
-    if not connection.execute(update(users).where(users.c.name == name).values(**values)).rowcount:
-        raise NotFound(f"There is no user {name[:64]!r}.")
-    left = select(users.c.name).where(users.c.admin, ~users.c.disabled)
-    administrators = connection.scalars(left).all()
-    if not administrators:
-        raise Conflict("This is the last administrator; make another one first.")
-    if name not in administrators:
-        connection.execute(delete(invitations).where(invitations.c.author == name))
+def end_logins(connection: Connection, name: str, keep: str = "") -> set[str]:
+    """End the logins of a user, but the one with the id ``keep``, and the tokens that programs got for his password;
+    the credentials that ended."""
+    browsers = delete(logins).where(logins.c.user == name, logins.c.id != keep).returning(logins.c.id)
+    programs = delete(tokens).where(tokens.c.user == name, tokens.c.by_login).returning(tokens.c.id)
+    ended = {"login": connection.scalars(browsers).all(), "token": connection.scalars(programs).all()}
+    return {f"{kind}:{id}" for kind, ids in ended.items() for id in ids}
 
 
 def user_of(row: Row[tuple[str, str, bool, bool, float]]) -> User:

@@ -35,6 +35,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 log = structlog.get_logger("bokeh_server.access")
+SOCKET = "WEBSOCKET"
+"""What the table of routes has in the place of a method."""
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
 FAREWELL = 5.0
@@ -44,7 +46,7 @@ FAREWELL = 5.0
 def make_site(config: Config, port: int | None = None) -> Site:
     """A server's site, with the store that its settings name. Imports and opens nothing that is not needed."""
     kept = SqlStore(config.data, config.durability) if config.data is not None else None
-    accounts = Accounts(kept or MemoryLedger(), registration=config.registration)
+    accounts = Accounts(kept or MemoryLedger(), registration=config.registration, multi_user=config.multi_user)
     hub = Hub(kept or MemoryStore(), access_of=accounts.sharing.access, bokeh_version=version("bokeh"))
     accounts.doors.append(hub)
     return Site(config, hub, accounts, Tickets(), config.port if port is None else port)
@@ -88,7 +90,8 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = request_of(scope, scope["method"], body_reader(scope, receive))
+        method = scope["method"] if scope["method"] != SOCKET else "none of HTTP's"
+        request = request_of(scope, method, body_reader(scope, receive))
         response = await self._guard.answer(request)
         assert isinstance(response, Response), "a websocket route is not matched by an HTTP method"
         log.info("request", method=request.method, path=request.path[:200], status=response.status)
@@ -98,7 +101,7 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        request = request_of(scope, "WEBSOCKET")
+        request = request_of(scope, SOCKET)
         endpoint = await self._guard.answer(request)
         log.info("socket", path=request.path[:200], status=getattr(endpoint, "status", 101))
         if isinstance(endpoint, Response):

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 import msgspec
 
 from bokeh_server.accounts.logins import LONGEST
-from bokeh_server.accounts.passwords import ensure_good
 from bokeh_server.accounts.sharing import NO_LINK
 from bokeh_server.accounts.tokens import Token
 from bokeh_server.accounts.users import Proof
@@ -147,11 +146,11 @@ async def open_link(site: Site, request: Request) -> Response:
     """
     given: OpenLink = parse_json(await request.read(BODY), OpenLink)
     here = request.cookies.get(site.cookie(request))
-    had = (await site.accounts.logins.actor(here or "")).links
-    link, document = await site.accounts.sharing.open_link(given.key, had)
+    link, document = await site.accounts.sharing.find_link(given.key)
     info, _ = await site.hub.look("", document)
-    if info is None or link not in (await site.hub.access_of(info)).links:  # its owner is disabled
+    if info is None or link not in (await site.hub.access_of(info)).links:  # it has ended, or its owner is disabled
         raise NotFound(NO_LINK)
+    await site.accounts.sharing.open_link(given.key, (await site.accounts.logins.actor(here or "")).links)
     found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
     if site.shared_token is not None and request.actor.name:
         return found
@@ -275,14 +274,8 @@ async def patch_user(site: Site, request: Request) -> Response:
     if change.password is not None or change.admin:
         ensure_no_more(request.actor)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
-    if change.password is not None:
-        ensure_good(change.password, name)  # before anything is changed
-    if change.admin is not None:
-        await site.accounts.set_admin(name, change.admin)
-    if change.disabled is not None:
-        await site.accounts.set_disabled(name, change.disabled, await site.hub.documents(name))
-    if change.password is not None:
-        await site.accounts.reset_password(name, change.password, by=request.actor.credential)
+    owned = [] if change.disabled is None else await site.hub.documents(name)
+    await site.accounts.change_user(name, **msgspec.structs.asdict(change), owned=owned, by=request.actor.credential)
     return answer(asdict(await site.accounts.users.find(name)))
 
 

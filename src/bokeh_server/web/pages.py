@@ -79,7 +79,7 @@ def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
     """The shell."""
     info = request.document
     frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
-    model, public = request.parameters.get("model"), request.actor.public
+    model, public = unquote(request.parameters.get("model") or ""), request.actor.public
     theirs, trusted = supervised(request), is_trusted(site, request)
     flags = {"public": public, "scripts": theirs and trusted, "embedded": embedded}
     asked = {"model": model, **{name: on and "true" for name, on in flags.items()}}

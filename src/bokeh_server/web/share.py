@@ -117,7 +117,12 @@ async def post_link(site: Site, request: Request) -> Response:
 async def switch_link(site: Site, request: Request) -> Response:
     """Turn a link off, or on again."""
     switch: Switch = parse_json(await request.read(site.limits.body), Switch)
-    await site.accounts.switch_link(request.document, unquote(request.parameters["link"]), switch.enabled)
+    id = unquote(request.parameters["link"])
+    if switch.enabled:
+        for link in await site.accounts.sharing.links(request.document.id):
+            if link.id == id:
+                ensure_no_more(request.actor, SCOPES[link.role.name.lower()], link.until and link.until - time.time())
+    await site.accounts.switch_link(request.document, id, switch.enabled)
     return DONE
 
 
