@@ -228,6 +228,13 @@ def test_a_flag_in_front_of_the_command_counts_too(flags: list[str]) -> None:
     assert "bokeh-server: " in refused(*flags)
 
 
+@pytest.mark.parametrize(
+    "words", [["--port", "5931", "doc", "list"], ["-m", "login", "x"], ["--prefix", "/x", "user", "list"]]
+)
+def test_a_flag_of_the_server_names_no_server_to_a_command(words: list[str]) -> None:
+    assert "a command finds its server by --url" in refused(*words)
+
+
 def certificate(folder: Path) -> list[str]:
     """The flags for a certificate that was made for this test."""
     key, made = folder / "key.pem", folder / "cert.pem"

@@ -16,6 +16,7 @@ from websockets.typing import Origin, Subprotocol
 
 from bokeh_server import cli, commands
 from bokeh_server.client.session import Session
+from bokeh_server.errors import BadSetting
 from bokeh_server.recovery import user_reset
 from tests.running import RunningServer
 from tests.web.asking import ask, content, token
@@ -239,6 +240,22 @@ def test_ones_own_account(run: Run, town: Town, tmp_path: Path) -> None:
     assert run("logout", "--everywhere") == f"Logged out of {town.server.url}/ everywhere."
     assert [person("GET", "/api/v1/account").status for person in (job, again)] == [200, 401]
     assert json.loads((tmp_path / ".bokeh" / "config.json").read_text()) == {}
+
+
+def test_a_token_of_the_environment_that_is_not_good_is_named(
+    run: Run, town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    town.person("nils")
+    monkeypatch.setenv("BOKEH_SERVER_TOKEN", "bst_wrong")
+    assert "It is the one in BOKEH_SERVER_TOKEN: set that anew, or unset it." in run("doc", "list", fails=True)
+    run("login", "nils", typed=PASSWORD)
+    assert "BOKEH_SERVER_TOKEN is set: the next session takes that" in caplog.text
+
+
+def test_who_has_closed_standard_input_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(BadSetting, match="nobody to ask"):
+        commands.asked("Password")
 
 
 def test_a_password_is_changed_with_a_token_of_the_environment(

@@ -115,8 +115,17 @@ def cli(context: click.Context, /, **flags: Any) -> None:
     if context.invoked_subcommand is None:
         start(flags)
         return
-    given = {name: flags[name] for name in flags if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    context.default_map = {context.invoked_subcommand: given}  # a flag means the same in front of the command
+    given = [flag for flag in context.command.params if flag.name in flags and is_given(context, flag.name)]
+    takes = {demo.name: set(flags), user.name: {"data"}}.get(context.invoked_subcommand, set())
+    for flag in given:
+        if flag.name not in takes:
+            raise BadSetting(f"{flag.opts[0]} is for a server that is started; a command finds its server by --url.")
+    context.default_map = {context.invoked_subcommand: {str(flag.name): flags[str(flag.name)] for flag in given}}
+
+
+def is_given(context: click.Context, name: str | None) -> bool:
+    """Whether a flag stands in front of the command."""
+    return context.get_parameter_source(name or "") is ParameterSource.COMMANDLINE
 
 
 @cli.command()

@@ -113,6 +113,8 @@ def command(group: click.Group, name: str) -> Callable[[F], click.Command]:
 
 def asked(what: str, *, twice: bool = False) -> str:
     """A password: typed unseen, or the first line of standard input. Never an argument, which everybody can see."""
+    if sys.stdin is None:  # it was closed
+        raise BadSetting(f"{what}: there is nobody to ask; give it as the first line of standard input.")
     if sys.stdin.isatty():
         return str(click.prompt(what, hide_input=True, confirmation_prompt=twice))
     return sys.stdin.readline().rstrip("\r\n")

@@ -10,6 +10,7 @@ import pytest
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
 from bokeh_server.client.outbox import Outbox
 from bokeh_server.core.wire import Message, outgoing
+from bokeh_server.errors import RefusedPatch
 from tests.client.rig import parsed
 
 
@@ -164,7 +165,7 @@ def test_a_refusal_names_the_change_and_has_the_document_pulled(talk: Talk) -> N
     talk.said()
     refused = talk.get("ERROR", {"text": "No.", "code": "refused-patch"}, number=1)
     assert isinstance(refused, Refused)
-    assert (refused.entry.number, refused.code, refused.text) == (1, "refused-patch", "No.")
+    assert (refused.entry.number, type(refused.why), str(refused.why)) == (1, RefusedPatch, "No.")
     assert talk.get("RESYNC", {"reason": "refused-patch"}) == Resync("refused-patch")
     assert talk.said() == [("PULL-DOC-REQ", None)]
     assert talk.outbox.acknowledged == 1

@@ -146,6 +146,9 @@ def test_a_value_that_a_model_does_not_take_is_logged_and_left_out(caplog: pytes
         (dt.datetime(2020, 1, 1), 1577836800000.0, True),  # noqa: DTZ001
         ({"a": 1}, {"a": 1.0}, True),
         ({"a": 1}, {"b": 1}, False),
+        ({"a": 1, "b": [2]}, {"b": [2], "a": 1}, True),
+        ({"a": 1, "b": [2]}, {"b": [2], "a": 1, "c": 1}, False),
+        ({"a": {1: 1, "1": 2}}, {"a": {"1": 1, 1: 2}}, False),
         (b"ab", b"ab", True),
         (b"ab", b"ac", False),
         (math.nan, math.nan, True),

@@ -6,7 +6,10 @@ import threading
 import tracemalloc
 
 from bokeh_server.client.encode import dumps
-from bokeh_server.client.outbox import Outbox
+from bokeh_server.client.outbox import REMEMBERED, Outbox
+from bokeh_server.errors import ClientError
+
+NO = ClientError("No.")
 
 
 def filled(count: int) -> Outbox:
@@ -63,15 +66,37 @@ def test_after_a_cut_what_the_server_holds_is_not_sent_again() -> None:
 def test_a_refused_change_is_let_go_and_the_others_stay() -> None:
     outbox = filled(3)
     numbers(outbox)
-    refused = outbox.refuse(2)
+    refused = outbox.refuse(2, NO)
     assert refused is not None
     assert refused.number == 2
     assert outbox.acknowledged == 0
     outbox.acknowledge(1)
     assert outbox.acknowledged == 2
-    assert outbox.refuse(2) is None
-    assert outbox.refuse(3) is not None
+    assert outbox.refuse(2, NO) is None
+    assert outbox.refuse(3, NO) is not None
     assert outbox.acknowledged == 3
+
+
+def test_what_was_refused_is_told_once_to_who_waits_for_it_a_whole_document_before_all_else() -> None:
+    outbox = filled(3)
+    outbox.put("PUSH-DOC", b"whole")
+    outbox.put("PATCH-DOC", b"after")
+    outbox.put("PATCH-DOC", b"last")
+    numbers(outbox)
+    reasons = {number: ClientError(str(number)) for number in (4, 5, 6)}
+    for number, why in reasons.items():
+        assert outbox.refuse(number, why) is not None
+    assert outbox.refusal(3) is None
+    assert outbox.refusal(5) == ("PUSH-DOC", reasons[4])
+    assert outbox.refusal(5) is None
+    assert outbox.refusal(6) == ("PATCH-DOC", reasons[6])
+    for number in range(REMEMBERED + 2):
+        outbox.put("PATCH-DOC", b"")
+        numbers(outbox)
+        outbox.refuse(7 + number, ClientError(f"no {number}"))
+    refused = outbox.refusal(outbox.last)
+    assert refused is not None
+    assert str(refused[1]) == "no 2"
 
 
 def test_a_whole_document_takes_the_place_of_what_has_not_left() -> None:
@@ -95,7 +120,7 @@ def test_a_whole_document_takes_the_place_of_one_before_it() -> None:
     outbox.put("PUSH-DOC", b"old")
     outbox.put("PUSH-DOC", b"new")
     assert numbers(outbox) == [2]
-    outbox.refuse(2)
+    outbox.refuse(2, NO)
     assert not outbox.replaces
     assert outbox.acknowledged == 2
 

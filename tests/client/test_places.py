@@ -198,8 +198,19 @@ def test_ipython_prints_the_error_of_a_server_that_is_away_as_one_line(live: Run
 
 FORK = """
 import os, sys
+from bokeh.document import Document
+from bokeh_server.plotting import cursession, push
 if os.fork() == 0:
-    line.data_source.stream(dict(x=[-1], y=[-1]))
+    for _ in range(2):
+        line.data_source.stream(dict(x=[-1], y=[-1]))
+    try:
+        push()
+    except Exception as error:
+        print(error)
+    session, here = cursession(), Document()
+    session.load_document(here)
+    here.title = "by the child"
+    print(session.flush())
     sys.exit()
 os.wait()
 line.data_source.stream(dict(x=[4], y=[4]))
@@ -210,6 +221,10 @@ def test_a_forked_process_does_not_speak_for_its_parent(live: RunningServer, tit
     done = run(script(tmp_path, SHOW.format(title=title) + FORK), live)
     assert done.returncode == 0, done.stderr
     assert columns(live, title, "line")["x"] == [1, 2, 3, 4]
+    belongs = "This is a forked process, and the session belongs to the parent; make one here"
+    assert done.stderr.count(f"A change was not sent: {belongs}") == 1
+    assert belongs in done.stdout
+    assert done.stdout.splitlines()[-1] == "True"
 
 
 ENDLESS = """

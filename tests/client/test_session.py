@@ -533,6 +533,22 @@ def test_the_environment_names_server_and_key(monkeypatch: pytest.MonkeyPatch) -
     assert Session()._rest.headers == {}
 
 
+@pytest.mark.parametrize(
+    "wrong", ["http://a..b/", "http://x/plöts", f"http://{'x' * 64}.org", "http://", "x.org:80", ""]
+)
+def test_an_address_that_can_be_none_is_said(wrong: str) -> None:
+    with pytest.raises(BadSetting, match="is no address of a server; it looks like"):
+        Session(root_url=wrong)
+    assert Session(root_url="http://münchen.example:80/a").root_url == "http://münchen.example:80/a/"
+
+
+def test_a_title_is_no_id(join: Join) -> None:
+    session = join(document_of(Div()))
+    with pytest.raises(NotFound, match="There is no document"):
+        session.use_doc(docid=session.title)
+    session.use_doc(docid=session.docid)
+
+
 @pytest.mark.parametrize("wrong", ["sec\nret", "sécret", "sec\0ret", "\ud800"])
 def test_what_can_be_no_key_is_said_and_not_repeated(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     if "\0" not in wrong and "\ud800" != wrong:

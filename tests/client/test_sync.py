@@ -204,6 +204,21 @@ def test_a_refused_change_is_taken_back_and_the_others_stay(caplog: pytest.LogCa
     assert "the server refused a change" in caplog.text
     assert source.data == {"z": [1]}
     assert there(other, div).text == "stays"
+    last = one.connection.outbox.last
+    assert [one.connection.settled(last, 0) for _ in range(2)] == [False, True]
+    assert other.connection.settled(other.connection.outbox.last, 0)
+
+
+def test_who_stores_hears_what_the_server_did_not_take() -> None:
+    source = ColumnDataSource({"x": [1, 2]})
+    rig, one, other = pair(source)
+    there(other, source).data = {"z": [1]}
+    other.send()
+    source.stream({"x": [3]})
+    agree(rig, one, other)
+    with pytest.raises(ClientError, match="no column 'x'"):
+        one.connection.stored(one.connection.outbox.last)
+    one.connection.stored(one.connection.outbox.last)
 
 
 def test_a_document_that_the_server_refuses_raises_what_it_says() -> None:
@@ -251,6 +266,9 @@ def test_what_was_refused_where_it_is_made_is_taken_back() -> None:
         source.stream({"x": [object()]})
     with pytest.raises(SerializationError):
         source.tags = [object()]
+    with pytest.raises(TypeError):
+        source.data = {"x": np.ma.array([1, 2], mask=[0, 1])}
+    one.send()
     source.stream({"x": [2]})
     agree(rig, one, other)
     assert list(source.data["x"]) == [1, 2]

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from bokeh.core.serialization import SerializationError
 from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.io.doc import _PATCHED_CURDOCS
@@ -24,7 +23,7 @@ from bokeh_server.client.copies import Copies
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
 from bokeh_server.client.outbox import Entry, EnvelopeType, Key, Outbox
 from bokeh_server.client.reconcile import reconcile
-from bokeh_server.client.rest import away, busy, error_of
+from bokeh_server.client.rest import away, busy
 from bokeh_server.client.sync import Callback, Replica
 from bokeh_server.client.transport import Transport
 from bokeh_server.core import Buffers
@@ -53,6 +52,11 @@ STATUSES = range(100, 600)
 """Those of HTTP. What answers a handshake with one is named in the log, though the server was away before."""
 TRIES = 3
 """How often that is sent again before it is given up."""
+
+
+class Forked(ClientError):
+    """This is a forked process, and the session belongs to the parent; make one here: output_server(title), or
+    session.load_document(document) for what is stored."""
 
 
 class Connection:
@@ -88,7 +92,6 @@ class Connection:
         self._opened = (0.0, 0)
         self._unfit = 0
         """Up to this number the whole document can't wait in the place of its changes."""
-        self._refused: dict[int, BokehServerError] = {}
         self._first = 0
         """The number of what ``start`` has pushed: ``stored`` raises why that is refused, the log is silent."""
         self._doubting = threading.Lock()
@@ -110,21 +113,31 @@ class Connection:
         return number
 
     def settled(self, number: int, timeout: float | None) -> bool:
-        """Wait until the server has all up to ``number``; False where that takes longer than ``timeout`` seconds, or
-        where the document is gone.
+        """Wait until the server has all up to ``number``; False where that takes longer than ``timeout`` seconds,
+        where it did not take one of them, or where the document is gone.
 
         Raises what the server said where it refused a whole document.
         """
         self.transport.hurry()
-        done = self.outbox.wait(number, timeout)
-        if number in self._refused:
-            raise self._refused.pop(number)
-        return done and self.over is None
+        if not self.outbox.wait(number, timeout):
+            return False
+        refused = self.outbox.refusal(number)
+        if refused is not None and refused[0] == "PUSH-DOC":
+            raise refused[1]
+        return refused is None and self.over is None
 
     def stored(self, number: int) -> None:
-        """Wait until the server has all up to ``number``; ``ServerAway`` where touch with it is lost meanwhile."""
-        while not self.settled(number, 0.5):
+        """Wait until the server has all up to ``number``; raises what it said where it did not take one of them, and
+        ``ServerAway`` where touch with it is lost meanwhile."""
+        self.transport.hurry()
+        while not self.outbox.wait(number, 0.5):
             self._check()
+            self.transport.hurry()
+        refused = self.outbox.refusal(number)
+        if refused is not None:
+            raise refused[1]
+        if self.over is not None:
+            raise self.over
 
     def pull(self) -> None:
         """Have the document copied anew from the server."""
@@ -174,8 +187,9 @@ class Connection:
 
     def abandon(self) -> None:
         """Let go at once: this is a forked process, and the threads are in the other one."""
-        self.over = NotFound("This session belongs to the parent process.")
-        self._detach()
+        self.over = Forked()
+        self.replica.abandon(self.over)
+        self.clock.detach()
 
     def _detach(self) -> None:
         self.replica.detach()
@@ -203,7 +217,7 @@ class Connection:
         """Let the whole document wait in the place of its changes up to ``number``; the number of what waits then."""
         try:
             return self.replica.push()
-        except (TooLarge, BadMessage, SerializationError) as error:  # it is no fault of the change that came last
+        except Exception as error:  # noqa: BLE001 - bokeh raises anything; it is no fault of the change that came last
             log.warning(
                 "%s: much waits for the server, and the whole document can not take its place: %s", self.name, error
             )
@@ -246,11 +260,9 @@ class Connection:
                 self.callbacks.put(partial(self._apply, patch, acknowledged), patch.size)
             case Pulled() as copy:
                 self.callbacks.put(partial(self._merge, self.copies.put(copy)))
-            case Refused(entry, code, text):
-                if entry.msgtype == "PUSH-DOC":
-                    self._refused[entry.number] = error_of(code, text)
+            case Refused(entry, why):
                 if entry.number != self._first:
-                    log.error("%s: the server refused a change: %s", self.name, text)
+                    log.error("%s: the server refused a change: %s", self.name, why)
             case Resync("replaced"):
                 log.warning("%s: another program has replaced the document", self.name)
             case Presence() as presence:
@@ -287,12 +299,11 @@ class Connection:
         """The server closed the socket for what we sent. Again and again for the same: then that is not sent again."""
         number = self.outbox.under_way
         self._suspected = (number, self._suspected[1] + 1 if number == self._suspected[0] else 1)
-        entry = self.outbox.refuse(number) if number is not None and self._suspected[1] >= TRIES else None
+        why = BadMessage(f"The server does not take this: {reason}.")
+        entry = self.outbox.refuse(number, why) if number is not None and self._suspected[1] >= TRIES else None
         if entry is not None:
             if entry.number != self._first:
                 log.error("%s: a change is not sent any more: %s", self.name, reason)
-            if entry.msgtype == "PUSH-DOC":
-                self._refused[entry.number] = BadMessage(f"The server does not take this document: {reason}.")
             self.dialogue.pull()
 
     def gone(self, reason: str) -> None:
@@ -315,7 +326,7 @@ class Connection:
 
     def _found(self, writer: bool) -> None:
         if not writer and not self.outbox.replaces:  # that is refused with more words
-            log.warning("%s: you may see this document, not change it", self.name)
+            log.warning("%s: you may not change this document, at most append rows", self.name)
 
     def _relieve(self) -> None:
         """Note that all is well again, where nothing of ours is in question any more, and say so after complaints."""

@@ -18,7 +18,9 @@ import msgspec
 import orjson
 
 from bokeh_server.client.outbox import Entry, Outbox
+from bokeh_server.client.rest import error_of
 from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.errors import BokehServerError
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -51,8 +53,7 @@ class Refused:
     """The server will not take ``entry``."""
 
     entry: Entry
-    code: str
-    text: str
+    why: BokehServerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +245,14 @@ class Dialogue:
 
     def _refused(self, message: Message) -> Refused | None:
         content = orjson.loads(message.content)
-        code, text = str(content.get("code", "")), str(content.get("text", ""))
+        why = error_of(str(content.get("code", "")), str(content.get("text", "")))
         number = message.header.number
-        entry = self._outbox.refuse(number) if number is not None else None
+        entry = self._outbox.refuse(number, why) if number is not None else None
         if entry is None:
-            log.error("The server says: %s", text)
+            log.error("The server says: %s", why)
             return None
         self.pull()
-        return Refused(entry, code, text)
+        return Refused(entry, why)
 
 
 def _request(msgtype: str, content: dict[str, object] | None = None) -> Outgoing:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Outgoing, outgoing
+from bokeh_server.errors import BokehServerError
 
 Key = tuple[str, str]
 """What a change is about: (model id, attribute), (model id, ``WHOLE``) for its definition, or one of the two below."""
@@ -25,6 +26,8 @@ WHOLE = ""
 
 EACH = 500
 """Bytes of memory that a change takes beside its content."""
+REMEMBERED = 100
+"""Refused changes that somebody is still to be told of."""
 
 EnvelopeType = Literal["PATCH-DOC", "PUSH-DOC"]
 
@@ -84,6 +87,7 @@ class Outbox:
         """All numbers up to this one are settled."""
         self.until: int | None = None
         """Only numbers up to this one may leave (None: all)."""
+        self._refused: deque[tuple[int, EnvelopeType, BokehServerError]] = deque(maxlen=REMEMBERED)
 
     def put(
         self,
@@ -134,15 +138,25 @@ class Outbox:
                 self._settle(settled)
             return settled
 
-    def refuse(self, number: int) -> Entry | None:
+    def refuse(self, number: int, why: BokehServerError) -> Entry | None:
         """The server will never take this one."""
         with self._changed:
             entry = next((entry for entry in self._flying if entry.number == number), None)
             if entry is not None:
                 self._flying.remove(entry)
                 self._documents -= entry.msgtype == "PUSH-DOC"
+                self._refused.append((number, entry.msgtype, why))
                 self._advance()
             return entry
+
+    def refusal(self, number: int) -> tuple[EnvelopeType, BokehServerError] | None:
+        """The kind of a change up to ``number`` that the server did not take, and why: a whole document, or else the
+        first of them. It is told once; None where it took them all."""
+        found = []
+        with self._changed:
+            while self._refused and self._refused[0][0] <= number:
+                found.append(self._refused.popleft()[1:])
+        return next((told for told in found if told[0] == "PUSH-DOC"), found[0] if found else None)
 
     def interrupt(self) -> None:
         """The connection was cut: what was under way must be sent again."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from bokeh.core.serialization import SerializationError
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
@@ -102,7 +101,7 @@ def _differs(model: Model, name: str, value: Any) -> bool:
         return False
     try:
         return not same(canonical(here), canonical(value))
-    except SerializationError:  # what is here could never be sent
+    except Exception:  # noqa: BLE001 - bokeh raises anything on a value that it can't write: it could never be sent
         return True
 
 

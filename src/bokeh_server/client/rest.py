@@ -7,6 +7,7 @@ server with a problem becomes the error of that code; no answer at all becomes `
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import urllib.error
 import urllib.parse
@@ -86,6 +87,9 @@ class Rest:
         told = problem(error.code, error.read(), self.root)
         if isinstance(told, Unauthorized) and known and not self.headers:
             return Unauthorized(f"{self.root} asks who you are: {WHO}")
+        token = os.environ.get("BOKEH_SERVER_TOKEN", "").strip()
+        if isinstance(told, Unauthorized) and known and token and self.headers == {"Authorization": f"Bearer {token}"}:
+            return Unauthorized(f"{told} It is the one in BOKEH_SERVER_TOKEN: set that anew, or unset it.")
         return told
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import time
 import urllib.parse
@@ -23,7 +24,7 @@ from bokeh.document.document import DEFAULT_TITLE
 from bokeh.model import Model
 
 from bokeh_server.client import keys
-from bokeh_server.client.connection import GOODBYE, Connection
+from bokeh_server.client.connection import GOODBYE, Connection, Forked
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.rest import Rest, part
 from bokeh_server.errors import BadSetting, BadValue, ClientError, NotFound, Unauthorized
@@ -122,6 +123,8 @@ class Session:
     def _become(self, told: dict[str, str]) -> None:
         self._use(told["username"], told["token"])
         keys.save(keys.Saved(self.root_url, self.username, self.userapikey), self.configdir)
+        if token_of_environment():
+            log.warning("BOKEH_SERVER_TOKEN is set: the next session takes that, not the key that is kept; unset it.")
 
     def _use(self, username: str, userapikey: str) -> None:
         self.close()
@@ -140,6 +143,8 @@ class Session:
         if self.docid is None:
             self._rest.check()
         found = self._rest.document(name) if name is not None else self._rest.info(str(docid))
+        if name is None and found["id"] != docid:  # it is somebody's title, too
+            raise NotFound(f"There is no document {docid!r}.")
         if found["id"] != self.docid and self._connection is not None:
             self._let_go(self._connection, AT_EXIT)
         self.docid, self.title = found["id"], found["title"]
@@ -165,9 +170,12 @@ class Session:
 
         Returns when the server has stored it. Where ``doc`` is live already, what was changed since is stored. Raises
         ``ServerAway`` after 10 seconds without touch, or in which the server could take nothing (its disk is full);
-        what a live document has to send is kept, and sent later.
+        what a live document has to send is kept, and sent later. Raises what the server said where it did not take the
+        document, or a change of one that is live.
         """
         connection = self._connection
+        if connection is not None and isinstance(connection.over, Forked):
+            raise connection.over
         if connection is not None and connection.document is doc and connection.over is None:
             connection.stored(self._release(connection))
             return
@@ -199,7 +207,8 @@ class Session:
     def push(self, timeout: float | None = 30.0) -> bool:
         """Send what has not been sent, and wait until the server has stored it; whether it has.
 
-        ``timeout`` in seconds, None for no limit. False as well where the document is gone for good.
+        ``timeout`` in seconds, None for no limit. False as well where the server did not take a change (the log says
+        why, and the document here is the server's again), or where the document is gone for good.
         """
         connection = self._live()
         return connection.settled(self._release(connection), timeout)
@@ -228,7 +237,7 @@ class Session:
     def flush(self, timeout: float | None = 30.0) -> bool:
         """Wait until the server has all changes, for ``timeout`` seconds at most (None: no limit); whether it has.
 
-        False as well where the document is gone for good. True where nothing is live.
+        False as well where ``push`` is. True where nothing is live.
         """
         return self._connection is None or self.push(timeout)
 
@@ -304,10 +313,15 @@ class Session:
         """Make ``username`` a viewer or an editor of the document; returns its link.
 
         Without a name: make a link that carries the role, called ``name`` in lists, for ``seconds`` and to be opened
-        ``most`` times (None: no limit). Who has the link has the role. Raises ``NotFound`` for an unknown user.
+        ``most`` times (None: no limit). Who has the link has the role. Raises ``NotFound`` for an unknown user,
+        ``BadValue`` for a user with what only a link has.
         """
         if role not in ("viewer", "editor"):
             raise BadValue(f"A role is 'viewer' or 'editor', not {role!r}.")
+        if username is not None and (name, seconds, most) != ("", None, None):
+            raise BadValue("Only a link has a name, an end or a count; what a user is given holds until unshare().")
+        if seconds is not None and not math.isfinite(seconds):
+            raise BadValue(f"The life of a link is a number of seconds, not {seconds}; None for one without end.")
         path = f"api/v1/documents/{self._docid()}"
         if username is not None:
             self._rest.request("PUT", f"{path}/grants/{part(username, 'user')}", {"role": role})
@@ -347,7 +361,7 @@ class Session:
         OPEN.discard(connection)
         if not done and timeout:
             log.warning("%s: changes were not stored: no touch with the server", connection.name)
-        return done
+        return done and connection.outbox.refusal(connection.outbox.last) is None
 
     def _open(self, document: Document) -> Connection:
         if self._connection is not None:
@@ -401,10 +415,11 @@ def is_address(url: str) -> bool:
     """Whether this can be asked: it has a host, and no user, space or port that is none."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = (parts.hostname or "").encode("idna"), parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(host) and "@" not in parts.netloc and " " not in url
+    good = bool(host) and "@" not in parts.netloc and parts.path.isascii() and " " not in url
+    return good and parts.scheme in ("http", "https")
 
 
 def models_of(value: Any) -> Iterator[dict[str, Any]]:

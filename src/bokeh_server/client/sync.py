@@ -22,7 +22,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import orjson
 from bokeh.core.has_props import is_DataModel
-from bokeh.core.serialization import SerializationError, UnknownReferenceError
+from bokeh.core.serialization import UnknownReferenceError
 from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.document.events import (
@@ -46,7 +46,7 @@ from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, Entry, EnvelopeType,
 from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
-from bokeh_server.errors import BadMessage, Conflict
+from bokeh_server.errors import BokehServerError, Conflict
 
 log = logging.getLogger("bokeh_server.client")
 
@@ -91,6 +91,7 @@ class Replica:
         callbacks, models = self.document.callbacks, self.document.models
         if is_live(self.document):
             raise Conflict("This document is live in another session already; close that session first.")
+        vars(callbacks).pop("trigger_on_change", None)  # of a session that a fork has left
         trigger, recompute, unhold = callbacks.trigger_on_change, models.recompute, callbacks.unhold
         self._attached = True
         LIVED.add(self.document)
@@ -129,6 +130,18 @@ class Replica:
             vars(self.document.callbacks).pop(name, None)
         vars(self.document.models).pop("recompute", None)
         vars(self.document).pop(MARK, None)
+
+    def abandon(self, why: BokehServerError) -> None:
+        """Let go in a forked process, and say ``why`` once, when the document is changed in it."""
+        self.detach()
+        callbacks = self.document.callbacks
+
+        def trigger_on_change(event: DocumentChangedEvent) -> None:
+            del vars(callbacks)["trigger_on_change"]
+            log.warning("A change was not sent: %s", why)
+            callbacks.trigger_on_change(event)
+
+        vars(callbacks)["trigger_on_change"] = trigger_on_change
 
     def _triggered(self, event: DocumentChangedEvent, trigger: Callable[[DocumentChangedEvent], None]) -> None:
         if self._applying == threading.get_ident() and self._deferred is not None:
@@ -194,8 +207,8 @@ class Replica:
                 if written is not None and written[1] is not None:
                     content, buffers = dumps({"events": [written[0]]}), written[2].payloads()
                     entries.append(Entry(0, "PATCH-DOC", content, buffers, frozenset({written[1]})))
-            except (SerializationError, BadMessage):
-                continue  # unhold() raises it, where the program sees it
+            except Exception as error:  # noqa: BLE001 - bokeh raises anything; unhold() does, where the program sees it
+                log.debug("What is held back can't be written: %s", error)
         return entries
 
     def _told(self, what: Callable[[Key], bool]) -> None:
