@@ -267,7 +267,7 @@ def test_what_was_refused_where_it_is_made_is_taken_back() -> None:
     with pytest.raises(SerializationError):
         source.tags = [object()]
     with pytest.raises(TypeError):
-        source.data = {"x": np.ma.array([1, 2], mask=[0, 1])}
+        source.data = {"x": np.ma.array([1, 2], mask=[False, True])}
     one.send()
     source.stream({"x": [2]})
     agree(rig, one, other)
