@@ -51,7 +51,8 @@ class Session:
     configdir
         The folder where keys are kept; by default ``~/.bokeh``.
 
-    Raises ``BadSetting`` where the address is none. Nothing is sent before a method needs it.
+    Raises ``BadSetting`` where the address is none. Nothing is sent before a method needs it. In a forked process
+    (``multiprocessing``) the session stays the parent's: make another one there.
     """
 
     def __init__(
