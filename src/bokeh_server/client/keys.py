@@ -75,3 +75,8 @@ def change(root_url: str, entry: dict[str, str] | None, configdir: str | os.Path
         os.replace(draft, place / FILE)
     except OSError as error:
         raise BadSetting(f"The key can't be kept in {place} ({error.strerror}); choose another folder.") from None
+
+
+def of_environment() -> str:
+    """The token in ``BOKEH_SERVER_TOKEN``; "" where there is none."""
+    return os.environ.get("BOKEH_SERVER_TOKEN", "").strip()  # files of settings leave ends of lines behind

@@ -7,7 +7,6 @@ server with a problem becomes the error of that code; no answer at all becomes `
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import urllib.error
 import urllib.parse
@@ -19,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from bokeh_server.client.keys import of_environment
 from bokeh_server.errors import (
     BadValue,
     BokehServerError,
@@ -87,8 +87,8 @@ class Rest:
         told = problem(error.code, error.read(), self.root)
         if isinstance(told, Unauthorized) and known and not self.headers:
             return Unauthorized(f"{self.root} asks who you are: {WHO}")
-        token = os.environ.get("BOKEH_SERVER_TOKEN", "").strip()
-        if isinstance(told, Unauthorized) and known and token and self.headers == {"Authorization": f"Bearer {token}"}:
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if isinstance(told, Unauthorized) and known and given == of_environment():
             return Unauthorized(f"{told} It is the one in BOKEH_SERVER_TOKEN: set that anew, or unset it.")
         return told
 

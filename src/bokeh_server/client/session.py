@@ -67,7 +67,7 @@ class Session:
         say_plainly()
         self.root_url = root_of(root_url)
         self.username = username
-        self.userapikey = (token_of_environment() if userapikey == "nokey" else userapikey) or "nokey"
+        self.userapikey = (keys.of_environment() if userapikey == "nokey" else userapikey) or "nokey"
         self.configdir = configdir
         saved = keys.load(self.root_url, configdir) if load_from_config and self.userapikey == "nokey" else None
         if saved is not None and username in ("defaultuser", saved.username):
@@ -112,7 +112,7 @@ class Session:
         live in the session ends, too. The token in ``BOKEH_SERVER_TOKEN`` stays: other programs may live by it.
         """
         self.close()
-        saved, given = keys.load(self.root_url, self.configdir), token_of_environment()
+        saved, given = keys.load(self.root_url, self.configdir), keys.of_environment()
         for key in {self.userapikey, saved.userapikey if saved else "nokey"} - {"nokey", given}:
             with suppress(Unauthorized):  # it had ended before
                 Rest(self.root_url, headers_of(key)).request("DELETE", "api/v1/account/login")
@@ -124,7 +124,7 @@ class Session:
     def _become(self, told: dict[str, str]) -> None:
         self._use(told["username"], told["token"])
         keys.save(keys.Saved(self.root_url, self.username, self.userapikey), self.configdir)
-        if token_of_environment():
+        if keys.of_environment():
             log.warning("BOKEH_SERVER_TOKEN is set: the next session takes that, not the key that is kept; unset it.")
 
     def _use(self, username: str, userapikey: str) -> None:
@@ -388,11 +388,6 @@ class Session:
 
 
 OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
-
-
-def token_of_environment() -> str:
-    """The token in ``BOKEH_SERVER_TOKEN``; "" where there is none."""
-    return os.environ.get("BOKEH_SERVER_TOKEN", "").strip()  # files of settings leave ends of lines behind
 
 
 def headers_of(userapikey: str) -> dict[str, str]:
