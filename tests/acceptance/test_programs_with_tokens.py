@@ -134,7 +134,7 @@ def test_a_token_that_reads_and_streams_does_both_from_python(
     programs: Programs, town: Town, tmp_path: Path, owner: Person, stored: Document
 ) -> None:
     job = Job(programs, town, tmp_path, owner.token("read", "stream", document=stored.id))
-    warned = f"{town.server.url}/bokeh/doc/{stored.id}: you may see this document, not change it\n"
+    warned = f"{town.server.url}/bokeh/doc/{stored.id}: you may not change this document, at most append rows\n"
     assert job.does(STREAM, "job", warned) == "True"
     assert owner("GET", f"{stored.api}/models/readings/data").json["entries"][1][1] == [1, 2, 4]
     assert job.is_refused(PLOT, "job").endswith("it needs the scope write, and has read and stream.")
@@ -145,7 +145,7 @@ def test_a_read_token_loads_and_is_told_that_it_may_not_change(
     programs: Programs, town: Town, tmp_path: Path, owner: Person, stored: Document, limited: bool
 ) -> None:
     job = Job(programs, town, tmp_path, owner.token("read", document=stored.id if limited else None))
-    warned = f"{town.server.url}/bokeh/doc/{stored.id}: you may see this document, not change it\n"
+    warned = f"{town.server.url}/bokeh/doc/{stored.id}: you may not change this document, at most append rows\n"
     assert job.does(LOOK, "job", warned) == f"{stored.id} 5 1"
     needs = "it needs the scope write, and has read."
     assert job.is_refused(PLOT, "job").endswith(needs)
