@@ -17,9 +17,6 @@ EMBED = '<!doctype html><title>elsewhere</title><p>elsewhere</p><iframe src="{}"
 
 MARKER = "globalThis.Bokeh?.documents.at(-1)?.get_model_by_name('marker')?.text ?? ''"
 
-LEFT = '{"tried": ["leaving"], "leaks": [], "done": false}'
-"""The report of a document that left its frame before anybody could read it."""
-
 
 class Shared(Stage):
     """The documents are mallory's; anna looks at them, and has one of her own for them to go for."""
@@ -67,7 +64,7 @@ class Embedded(Shared):
 
     def open(self, page: Page, document: str) -> None:
         """Show the other site's page."""
-        self.told, self.seen = "", False
+        self.told = ""
         self.outside.page = EMBED.format(f"{self.server.url}/bokeh/embed/{document}")
         super().open(page, document)
 
@@ -79,10 +76,9 @@ class Embedded(Shared):
         """The document's report so far: a guest's changes never reach the server."""
         assert self.marker(document) == ""
         frames = [frame for frame in page.frames if f"/bokeh/frame/{document}" in frame.url]
-        self.seen = self.seen or frames != []
         with suppress(Error):  # it is leaving
             self.told = str(frames[0].evaluate(MARKER)) if frames else self.told
-        return self.told or (LEFT if self.seen and not frames else "")
+        return self.told
 
 
 def answer(person: Person, method: str, path: str, body: Any = None) -> Any:
