@@ -111,14 +111,19 @@ class Stage:
         """Show the document until it is done; what it did."""
         document = self.put(case.name, case.make(self.place))
         self.since = len(self.outside.heard)
-        self.navigated: list[str] = []
-        page = self.context.new_page()
-        page.on("framenavigated", lambda frame: self.navigated.append(frame.url))
+        page = self.page()
         try:
             return self._play(case, document, page)
         finally:
             page.close()
             self.call("DELETE", f"/api/v1/documents/{document}")
+
+    def page(self) -> Page:
+        """A new page, of which it is known where its frames have been."""
+        page = self.context.new_page()
+        self.navigated: list[str] = []
+        page.on("framenavigated", lambda frame: self.navigated.append(frame.url))
+        return page
 
     def open(self, page: Page, document: str) -> None:
         """Show the document."""

@@ -142,7 +142,7 @@ def never_end(stage: Stage) -> None:
 
 def test_a_hostile_change_of_a_live_document_is_behind_the_same_wall(stage: Stage) -> None:
     kept = stage.put("live", document(plot()))
-    page = stage.context.new_page()
+    page = stage.page()
     page.goto(stage.link(kept))
     expect(page.locator("#status")).to_have_text("Live")
     body = 'await attempt("cookie", async () => document.cookie); await attempt("out", () => fetch(out + "/live"));'
