@@ -44,7 +44,8 @@ crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and powe
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
 isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones, in Chromium
-	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/isolation
+	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal -o faulthandler_timeout=0 \
+	  tests/isolation
 
 bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
 	$(PY) -m bench

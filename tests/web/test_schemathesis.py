@@ -117,6 +117,13 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             return {"headers": headers}
 
+        def call(self, case: Case[Any], **more: Any) -> Response:
+            try:
+                response: Response = super().call(case, **more)
+                return response
+            except ValueError:  # a Host that is none, where requests looks for the cookies that go with it
+                hypothesis.reject()
+
         def validate_response(self, response: Response, case: Case[Any], **more: Any) -> None:
             judge(case, response, recorder=self.recorder)
 

@@ -115,8 +115,9 @@ class Document:
                 document.roots = list(dict.fromkeys(roots))
             elif (value := doc.get(part) or (CONFIG if part == "config" else None)) is not None:
                 document.parts.set(part, *flattener.value(value))
-        title = doc.get("title")
-        document.title = title if isinstance(title, str) else ""
+        document.title = doc.get("title", "")
+        if type(document.title) is not str:
+            raise BadMessage("A title is a string.")
         version = doc.get("version")
         document.version = version if isinstance(version, str) else None
         document.sweep(0.0)
