@@ -239,7 +239,7 @@ def test_who_may_not_edit_can_neither_patch_nor_replace() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("title", ["", "  ", "a\nb", "x" * 201])
+@pytest.mark.parametrize("title", ["", "  ", "a\nb", "a\n", "x" * 201, "x" * 200 + " ", "\x1c" + "x" * 200])
 def test_a_title_is_short_and_printable(title: str) -> None:
     async def test(hub: Hub) -> None:
         info = await hub.create("defaultuser", "good")

@@ -49,10 +49,10 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.room import Room
 from bokeh_server.core.wire import Outgoing
-from bokeh_server.errors import AccessRevoked, BadValue, BokehServerError, NotFound, ServerFault, StoreFailed
+from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.seat import Connection, Seat
-from bokeh_server.store import Info, Store
+from bokeh_server.store import Info, Store, kept_title
 
 log = structlog.get_logger("bokeh_server.hub")
 GONE, RESTART = 1001, 1012
@@ -199,9 +199,7 @@ class Hub:
 
     async def create(self, owner: str, title: str) -> Info:
         """A new, empty document; ``Conflict`` where the owner has one of that title."""
-        title = title.strip()
-        if not title or len(title) > self._limits.title or not title.isprintable():
-            raise BadValue(f"A title has 1 to {self._limits.title} printable characters.")
+        title = kept_title(title, self._limits.title)
         now = time.time()
         info = Info(new_id(), owner, title, created=now, changed=now)
         await self._store.create(info)
@@ -238,9 +236,7 @@ class Hub:
 
     async def rename(self, document: str, title: str) -> None:
         """Give a document another title; ``Conflict`` where its owner has one of that title."""
-        title = title.strip()
-        if not title or len(title) > self._limits.title or not title.isprintable():
-            raise BadValue(f"A title has 1 to {self._limits.title} printable characters.")
+        title = kept_title(title, self._limits.title)
         access = await self._access(document)
         await self._store.rename(document, title)
         self._boards.changed(access)

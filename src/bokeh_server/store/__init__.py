@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
 
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.errors import BadValue
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,6 +49,13 @@ class Info:
     """What it shows, in words made by ``core.document.Document.census``: "2 plots, 3 widgets"."""
     size: int = 0
     """Bytes of its records and snapshot."""
+
+
+def kept_title(title: str, most: int) -> str:
+    """The title as it is kept, without spaces around it; ``BadValue`` where it can't be one."""
+    if not title.strip() or len(title) > most or not title.isprintable():
+        raise BadValue(f"A title has 1 to {most} printable characters.")
+    return title.strip()
 
 
 class Store(Protocol):
