@@ -20,6 +20,8 @@ from typing import Any
 
 from bokeh_server.web.schema import SCRIPT
 
+HOSTED_BY = os.environ.get("SERVED_BY")
+"""The host application that the server is within (``tests.hosts``); none: it runs by itself."""
 START = 20.0
 """Seconds that a start may take on a busy machine."""
 
@@ -27,7 +29,7 @@ START = 20.0
 class RunningServer:
     """``bokeh-server`` on ``folder``. It keeps its port over ``kill`` and ``start``, so that links stay good."""
 
-    program: tuple[str, ...] = ("-m", "bokeh_server")
+    program: tuple[str, ...] = ("-m", "tests.hosts", HOSTED_BY) if HOSTED_BY else ("-m", "bokeh_server")
     """What Python runs."""
     variables: Mapping[str, str] = MappingProxyType({})
     """More of its environment."""
@@ -68,6 +70,7 @@ class RunningServer:
                 stderr=log,
                 text=True,
                 env={**environment(), **self.variables},
+                start_new_session=HOSTED_BY is not None,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -97,6 +100,8 @@ class RunningServer:
         process, self._process = self._process, None
         if process is None:
             return 0
+        if HOSTED_BY is not None and number is signal.SIGKILL:  # its workers, too
+            os.killpg(process.pid, number)
         process.send_signal(number)
         assert process.stdout is not None
         with process.stdout:

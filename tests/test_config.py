@@ -196,7 +196,7 @@ def test_what_is_no_public_address_is_refused(url: str) -> None:
 
 def request(host: str, server: str = "") -> Request:
     """A request under this Host header, that came to this address of ours."""
-    return Request("GET", "/", "", {"host": host}, "http", "127.0.0.1", server)
+    return Request("GET", "/x/", "", {"host": host}, "http", "127.0.0.1", server, prefix="/x")
 
 
 def test_a_server_answers_under_its_public_addresses_and_its_own_names() -> None:

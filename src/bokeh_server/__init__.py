@@ -16,9 +16,11 @@ _HOMES = {
     "output_server": "bokeh_server.client.output",
     "push": "bokeh_server.client.output",
     "show": "bokeh_server.client.output",
+    "blueprint": "bokeh_server.adapters.flask",
     "create_app": "bokeh_server.adapters.asgi",
 }
 __all__ = ["AsyncSession", "Session", "create_app", "cursession", "output_server", "push", "show"]
+# Not "blueprint": `from bokeh_server import *` works where Flask is not installed.
 
 
 def __getattr__(name: str) -> Any:

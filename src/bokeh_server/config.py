@@ -52,6 +52,8 @@ class Config:
     """Who may make an account for himself: nobody, who is invited, or everybody."""
     public_urls: tuple[str, ...] = ()
     """Under which addresses people reach the server, if not under its own: ``https://plots.example.org``."""
+    mounted: bool = False
+    """Whether a host application serves it: on which address, port and names is then the host's business."""
     debug: bool = False
     """Whether the log tells more."""
 

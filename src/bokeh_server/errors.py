@@ -176,6 +176,14 @@ class ServerFault(BokehServerError):
     status = 500
 
 
+class Unavailable(ServerFault):
+    """The server can't take this just now, or not where it runs."""
+
+    code = "unavailable"
+    status = 503
+    close = 1013
+
+
 class StoreFailed(ServerFault):
     """The store could not keep this; nothing was acknowledged, try again."""
 

@@ -24,8 +24,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from bokeh_server import create_app
 from bokeh_server.adapters import asgi
-from bokeh_server.adapters.asgi import Application, Writer
+from bokeh_server.adapters.asgi import Application, Writer, make_site
 from bokeh_server.adapters.websocket import FramesProtocol
+from bokeh_server.config import Config
 from bokeh_server.core.wire import outgoing
 from bokeh_server.errors import BadSetting
 from bokeh_server.seat import Connection
@@ -353,7 +354,7 @@ def test_a_store_that_can_not_be_opened_is_told_to_the_server_that_asks(tmp_path
 
 
 def test_an_application_that_is_not_yet_open_takes_no_document(tmp_path: Path) -> None:
-    answer = asyncio.run(call(create_app(tmp_path / "data"), "GET", "/readyz"))
+    answer = asyncio.run(call(Application(make_site(Config(data=tmp_path / "data"))), "GET", "/readyz"))
     assert answer.status == 503
 
 

@@ -41,8 +41,8 @@ def weaken(name: str) -> None:
         strong = page(**about)
         return tuple((name, re.sub(r"frame-src [^;]*; ", "frame-src *; ", value)) for name, value in strong)
 
-    def weak_render(self: Site, template: str, **more: Any) -> bytes:
-        body = render(self, template, **more)
+    def weak_render(self: Site, template: str, prefix: str, **more: Any) -> bytes:
+        body = render(self, template, prefix, **more)
         return body if name == "open" else re.sub(rb' sandbox="[^"]*"', b"", body)
 
     def weak_check(route: Route, request: Request, ours: str) -> None:

@@ -14,6 +14,7 @@ from bokeh_server.accounts.logins import LONGEST
 from bokeh_server.adapters.asgi import Application, create_app
 from bokeh_server.web.account import NO_ACCOUNTS
 from tests.accounts.ledgers import cheap
+from tests.running import HOSTED_BY
 from tests.web.asking import Answer, Pairs, ask, call
 from tests.web.conftest import Shared
 from tests.web.town import API, DOCUMENTS, PASSWORD, Person, Town, basic, closed, cookie_of, key_of, numbers
@@ -139,7 +140,8 @@ def test_a_cookie_that_comes_twice_counts_as_missing(town: Town) -> None:
         assert who(Person(town.port, "", (("Cookie", cookies),))) == ""
     for cookies in (f"a=b; {mine}; c=d", f"{mine};x", f" {mine} ;", f"x{name}=x; {mine}"):
         assert who(Person(town.port, "", (("Cookie", cookies),))) == browser.name
-    assert who(Person(town.port, "", (("Cookie", "a=b"), ("Cookie", mine)))) == browser.name
+    if HOSTED_BY is None:  # WSGI joins two headers by a comma; browsers send one (RFC 6265, 5.4)
+        assert who(Person(town.port, "", (("Cookie", "a=b"), ("Cookie", mine)))) == browser.name
     assert who(Person(town.port, "", (("Cookie", mine), ("Cookie", mine)))) == ""
 
 

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 
 from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
-from bokeh_server.adapters.asgi import Application, create_app
+from bokeh_server.adapters.asgi import Application, make_site
 from bokeh_server.config import Config
 from bokeh_server.core.log import Record
 from bokeh_server.errors import StoreFull
@@ -579,5 +579,5 @@ def test_a_full_disk_is_told_by_readyz_until_it_has_room_again() -> None:
 
 
 def test_readyz_says_that_a_server_that_has_not_started_is_not_ready() -> None:
-    answer = asyncio.run(call(create_app(), "GET", "/readyz"))
+    answer = asyncio.run(call(Application(make_site(Config())), "GET", "/readyz"))
     assert (answer.status, answer.json["status"]) == (503, "not ready")

@@ -17,6 +17,7 @@ from bokeh_server.web.http import Request, Response
 from bokeh_server.web.routes import ROUTES, Route, Table
 from bokeh_server.web.site import Site
 from tests.accounts.ledgers import GOOD, cheap
+from tests.running import HOSTED_BY
 from tests.web.asking import Answer, ask, call, handshake, new_ticket, token
 from tests.web.conftest import Shared
 
@@ -270,7 +271,8 @@ def test_each_socket_opens_from_its_own_place_only(shared: Shared) -> None:
     "path",
     [
         *("/bokeh/p%69ng", "/%62okeh/ping", "/bokeh/ping%2e", "/bokeh/%7Eping"),
-        *("/bokeh//ping", "//bokeh/ping", "/bokeh/ping/", "/bokeh/./ping", "/bokeh/%2e/ping"),
+        *(["//bokeh/ping"] if HOSTED_BY != "werkzeug" else []),  # Python's http.server makes one slash of the two
+        *("/bokeh//ping", "/bokeh/ping/", "/bokeh/./ping", "/bokeh/%2e/ping"),
         *("/bokeh/x/../ping", "/bokeh/x/%2e%2E/ping", "/bokeh%2Fping", "/bokeh%5Cping", "/bokeh\\ping"),
         *("/bokeh/ping%00", "/bokeh/ping%0A", "/bokeh/ping%", "/bokeh/ping%zz"),
         *("/bokeh/%FF", "/bokeh/%C0%AE", "/bokeh/<ping>"),

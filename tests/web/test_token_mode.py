@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bokeh_server.adapters.asgi import create_app
+from bokeh_server.adapters.asgi import Application, make_site
+from bokeh_server.config import Config
 from bokeh_server.core.authorise import Action
 from bokeh_server.web.routes import ROUTES, Route
 from tests.running import RunningServer
@@ -126,7 +127,7 @@ def test_a_login_of_a_time_with_accounts_is_worth_nothing(tmp_path: Path) -> Non
 
 
 def test_every_machine_may_come_with_it() -> None:
-    app = create_app(token=TOKEN, address="0.0.0.0")
+    app = Application(make_site(Config(token=TOKEN, address="0.0.0.0")))
 
     async def status(*headers: tuple[str, str]) -> int:
         host = ("host", "localhost:5006")
@@ -144,7 +145,7 @@ def test_every_machine_may_come_with_it() -> None:
 
 
 def test_a_name_that_the_server_does_not_know_is_told_how_to_make_it_known() -> None:
-    app = create_app(token=TOKEN, address="0.0.0.0")
+    app = Application(make_site(Config(token=TOKEN, address="0.0.0.0")))
     told = asyncio.run(call(app, "GET", "/", headers=[("host", "cellar.lan:5006")], client=("192.0.2.7", 50000)))
     assert told.status == 403
     assert b"use http://localhost:5006/; where that is its name, start it with --public-url http://cellar.lan:5006" in (

@@ -22,13 +22,13 @@ from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.websocket import EXTENSION, shortened
 from bokeh_server.config import Config
 from bokeh_server.core.wire import Outgoing
-from bokeh_server.errors import BadMessage, BokehServerError, TooLarge
+from bokeh_server.errors import BadMessage, BokehServerError
 from bokeh_server.hub import Hub
 from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.memory import MemoryStore
 from bokeh_server.store.sql import SqlStore
 from bokeh_server.web.guard import Guard
-from bokeh_server.web.http import Endpoint, Request, Response
+from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, no_body, place, too_large
 from bokeh_server.web.site import Site
 
 Scope = MutableMapping[str, Any]
@@ -55,9 +55,10 @@ def make_site(config: Config, port: int | None = None) -> Site:
 def create_app(data: Path | str | None = None, **settings: Any) -> Application:
     """The server as an ASGI application, with all its data in the folder ``data`` (None: in memory).
 
+    Serve it by itself, or mount it below any path of another application: that may forward its lifespan or not.
     ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
     """
-    return Application(make_site(Config(data=Path(data) if data is not None else None, **settings)))
+    return Mounted(make_site(Config(data=Path(data) if data is not None else None, mounted=True, **settings)))
 
 
 class Application:
@@ -89,10 +90,13 @@ class Application:
         await self.site.hub.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _answer(self, request: Request) -> Response | Endpoint:
+        return await self._guard.answer(request)
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["method"] != SOCKET else "none of HTTP's"
-        request = request_of(scope, method, body_reader(scope, receive))
-        response = await self._guard.answer(request)
+        request = request_of(scope, method, self.site.config.prefix, body_reader(scope, receive))
+        response = await self._answer(request)
         assert isinstance(response, Response), "a websocket route is not matched by an HTTP method"
         log.info("request", method=request.method, path=request.path[:200], status=response.status)
         await send({"type": "http.response.start", "status": response.status, "headers": encoded(response)})
@@ -101,23 +105,53 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        request = request_of(scope, SOCKET)
-        endpoint = await self._guard.answer(request)
+        request = request_of(scope, SOCKET, self.site.config.prefix)
+        endpoint = await self._answer(request)
         log.info("socket", path=request.path[:200], status=getattr(endpoint, "status", 101))
         if isinstance(endpoint, Response):
             await refuse(scope, send, endpoint)
             return
-        await send({"type": "websocket.accept", "subprotocol": endpoint.subprotocol})
-        frames = scope.get("extensions", {}).get(EXTENSION)
-        try:
-            if frames is not None:
-                frames.attach(endpoint)
-                while (await receive())["type"] != "websocket.disconnect":
-                    pass
-            else:
-                await Writer(endpoint, send).run(receive)
-        finally:
-            endpoint.disconnected()
+        await drive(endpoint, scope, receive, send)
+
+
+class Mounted(Application):
+    """The ASGI callable where others serve it. What keeps the lifespan to itself has the hub begin with the first
+    request, and end with the process: what was acknowledged is on the disk."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._began = False
+        self._turn = asyncio.Lock()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        self._began = True
+        await super()._lifespan(receive, send)
+
+    async def _answer(self, request: Request) -> Response | Endpoint:
+        async with self._turn:
+            try:
+                if not self._began and not self.site.hub.ready:
+                    await self.site.hub.start()
+                self._began = True
+            except BokehServerError as error:
+                log.error("the server could not begin", error=str(error))
+                return self._guard.refuse(request, error)
+        return await super()._answer(request)
+
+
+async def drive(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    """Accept a websocket, and let the endpoint have it until it is closed, by whomever."""
+    await send({"type": "websocket.accept", "subprotocol": endpoint.subprotocol})
+    frames = scope.get("extensions", {}).get(EXTENSION)
+    try:
+        if frames is not None:
+            frames.attach(endpoint)
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        else:
+            await Writer(endpoint, send).run(receive)
+    finally:
+        endpoint.disconnected()
 
 
 class Writer:
@@ -220,39 +254,35 @@ class Writer:
         self._reading.set()
 
 
-def request_of(scope: Scope, method: str, read: Callable[[int], Awaitable[bytes]] | None = None) -> Request:
+def request_of(scope: Scope, method: str, prefix: str, read: Callable[[int], Awaitable[bytes]] = no_body) -> Request:
     """The request of a scope. The values of a header that comes twice are joined, so that no check sees only one."""
     headers: dict[str, str] = {}
     for raw, text in scope["headers"]:
         name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
         between = "; " if name == "cookie" else ", "  # HTTP/2 sends every cookie by itself
         headers[name] = headers[name] + between + value if name in headers else value
-    path = scope.get("raw_path") or quote(scope["path"]).encode()
-    request = Request(
+    asked = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1").partition("?")[0]
+    root, path = place(scope.get("root_path", ""), asked)
+    return Request(
         method,
-        path.decode("latin-1").partition("?")[0],
+        path,
         scope.get("query_string", b"").decode("latin-1"),
         headers,
         scope.get("scheme", "http"),
         (scope.get("client") or ("", 0))[0],
         (scope.get("server") or ("", 0))[0],
         tuple(scope.get("subprotocols", ())),
+        read,
+        prefix=root + prefix,
     )
-    if read is not None:
-        request.read = read
-    return request
 
 
 def body_reader(scope: Scope, receive: Receive) -> Callable[[int], Awaitable[bytes]]:
     """What reads the body, up to a bound; past it ``TooLarge``."""
 
     async def read(limit: int) -> bytes:
-        headers = dict(scope["headers"])
-        if (coding := headers.get(b"content-encoding", b"identity").lower()) != b"identity":
-            raise BadMessage(f"The body is in {coding[:40].decode('latin-1')}; send it as it is.")
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes; send it in smaller parts.")
+        headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in scope["headers"]}
+        ensure_readable(headers, limit)
         body = bytearray()
         while True:
             event = await receive()
@@ -260,7 +290,7 @@ def body_reader(scope: Scope, receive: Receive) -> Callable[[int], Awaitable[byt
                 raise BadMessage("The request was broken off.")
             body += event.get("body", b"")
             if len(body) > limit:
-                raise TooLarge(f"The body is larger than {limit} bytes; send it in smaller parts.")
+                raise too_large(limit)
             if not event.get("more_body"):
                 return bytes(body)
 

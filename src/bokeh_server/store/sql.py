@@ -98,7 +98,7 @@ ADVANCE: Final = (
 
 
 class SqlStore:
-    """The documents in ``place``: a folder, or an SQLAlchemy URL (``sqlite:///FILE``). It is entered once.
+    """The documents in ``place``: a folder, or an SQLAlchemy URL (``sqlite:///FILE``).
 
     ``durability`` is "disk" (an append is flushed when it returns) or "process" (it is written, and survives the
     process, but not a power cut). ``database`` is what opens the file; tests give one whose disk can fail.
@@ -120,6 +120,8 @@ class SqlStore:
         self._reading = Threads("store-read", READERS)
 
     async def __aenter__(self) -> Self:
+        self._writing.reopen()
+        self._reading.reopen()
         try:
             await self._write(self._open)
         except BaseException:  # whatever it is, threads and lock must not stay behind

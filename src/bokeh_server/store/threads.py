@@ -21,19 +21,25 @@ Job = Callable[[], None]
 
 
 class Threads:
-    """``count`` threads called ``name`` that work on one queue; they do not keep the process alive."""
+    """``count`` threads called ``name`` that work on one queue, from the first job on: until then a process may fork.
+
+    They do not keep the process alive."""
 
     def __init__(self, name: str, count: int = 1) -> None:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._threads = [Thread(target=self._work, name=name, daemon=True) for _ in range(count)]
+        self._name = name
+        self._count = count
+        self._threads: list[Thread] = []
         self._stopped = False
-        for thread in self._threads:
-            thread.start()
 
     def run(self, job: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """The result of ``job(*args)``, or what it raised; ``StoreFailed`` after ``stop``."""
         if self._stopped:
             raise StoreFailed("The store is closed; nothing was acknowledged.")
+        if not self._threads:
+            self._threads = [Thread(target=self._work, name=self._name, daemon=True) for _ in range(self._count)]
+            for thread in self._threads:
+                thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -55,6 +61,11 @@ class Threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
+        self._threads = []
+
+    def reopen(self) -> None:
+        """Take jobs again after ``stop``."""
+        self._stopped = False
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:

@@ -151,7 +151,7 @@ async def open_link(site: Site, request: Request) -> Response:
     if info is None or link not in (await site.hub.access_of(info)).links:  # it has ended, or its owner is disabled
         raise NotFound(NO_LINK)
     await site.accounts.sharing.open_link(given.key, (await site.accounts.logins.actor(here or "")).links)
-    found = answer({"location": f"{site.config.prefix}/bokeh/doc/{document}"})
+    found = answer({"location": f"{request.prefix}/bokeh/doc/{document}"})
     if site.shared_token is not None and request.actor.name:
         return found
     key = await site.accounts.logins.open_link(here, link, request.agent)

@@ -54,7 +54,7 @@ class Guard:
         try:
             self._check_client(request)
             origin = self._check_host(request)
-            route, request.parameters = self._table.match(request.method, self._below_prefix(request.path))
+            route, request.parameters = self._table.match(request.method, self._below_prefix(request))
             check_origin(route, request, origin)
             request.actor = await self._actor(route, request)
             await self._authorise(route, request)
@@ -64,10 +64,10 @@ class Guard:
         except BokehServerError as error:
             if isinstance(error, ServerFault):
                 log.error("a request failed", path=request.path[:200], error=str(error))
-            return self._refusal(route, request, error)
+            return self.refuse(request, error, route)
         except Exception as error:  # our mistake: it must not show its details, nor end the connection
             log.error("a request failed", path=request.path[:200], exc_info=error)
-            return self._refusal(route, request, ServerFault())
+            return self.refuse(request, ServerFault(), route)
 
     def _check_client(self, request: Request) -> None:
         """Without accounts only this machine gets in, also where another ASGI server listens elsewhere."""
@@ -77,16 +77,21 @@ class Guard:
     def _check_host(self, request: Request) -> str:
         origin = self.site.origin(request)
         if origin is None:
-            named = f"; where that is its name, start it with --public-url {self.site.config.scheme}://{request.host}"
-            known = named[:200] if self.site.config.locked else ""
-            raise Forbidden(f"This server is not called {request.host[:100]!r}: use {self.site.url}{known}.")
+            raise Forbidden(f"This server is not called {request.host[:100]!r}: {self._called(request)}.")
         return origin
 
-    def _below_prefix(self, path: str) -> str:
-        prefix = self.site.config.prefix
-        if not path.startswith(prefix + "/"):
-            raise NotFound(f"This server is at {self.site.url}.")
-        return path[len(prefix) :]
+    def _called(self, request: Request) -> str:
+        """How it is called, for who came by another name."""
+        config = self.site.config
+        if config.mounted:
+            return f"use {self.site.url}" if config.public_urls else "use localhost"
+        named = f"; where that is its name, start it with --public-url {config.scheme}://{request.host}"
+        return f"use {self.site.url}{named[:200] if config.locked else ''}"
+
+    def _below_prefix(self, request: Request) -> str:
+        if not request.path.startswith(request.prefix + "/"):
+            raise NotFound(f"This server is at {self.site.url_for(request)}.")
+        return request.path[len(request.prefix) :]
 
     async def _actor(self, route: Route, request: Request) -> Actor:
         """Who is asking, by a token, a cookie, or because everybody is ``defaultuser`` (on this machine only).
@@ -151,14 +156,15 @@ class Guard:
             raise NotFound(f"There is no document {name[: self.site.limits.title]!r}.")
         request.info, request.access = info, access
 
-    def _refusal(self, route: Route | None, request: Request, error: BokehServerError) -> Response:
+    def refuse(self, request: Request, error: BokehServerError, route: Route | None = None) -> Response:
+        """The answer to a request that can't be answered otherwise: a page, or a problem of the API."""
         wants_page = "text/html" in request.headers.get("accept", "")
         as_page = route.kind in ("page", "frame") if route else wants_page
         if as_page and isinstance(error, Unauthorized) and self.site.config.locked:
             return pages.to_login(self.site, request)
-        answer = pages.error_page(self.site, error) if as_page else pages.problem(error)
+        answer = pages.error_page(self.site, request, error) if as_page else pages.problem(error)
         if isinstance(error, MethodNotAllowed):
-            allow = ("Allow", self._table.methods(self._below_prefix(request.path)))
+            allow = ("Allow", self._table.methods(self._below_prefix(request)))
             return replace(answer, headers=(*answer.headers, allow))
         return answer
 

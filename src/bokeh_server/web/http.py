@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 import orjson
 
 from bokeh_server.core.authorise import ANONYMOUS, Access, Action, Actor, Allowed, may
-from bokeh_server.errors import BadMessage
+from bokeh_server.errors import BadMessage, TooLarge
 from bokeh_server.seat import Connection
 from bokeh_server.store import Info
 
@@ -33,7 +33,8 @@ async def no_body(_: int) -> bytes:
 class Request:
     """One HTTP request, or the handshake of a websocket (``method`` is then "WEBSOCKET").
 
-    ``path`` is below the prefix and still quoted; ``headers`` have lower-case names; ``read`` gives the body, bounded.
+    ``path`` is the whole one, still quoted, and ``prefix`` what all of ours is below: where a host application has
+    mounted us, and the prefix of the settings. ``headers`` have lower-case names; ``read`` gives the body, bounded.
     ``client`` and ``server`` are the IP addresses of both ends. ``actor``, ``parameters`` (the parts of the path),
     ``info`` and ``access`` are filled in by the guard.
     """
@@ -47,6 +48,7 @@ class Request:
     server: str = ""
     subprotocols: tuple[str, ...] = ()
     read: Callable[[int], Awaitable[bytes]] = no_body
+    prefix: str = ""
     actor: Actor = ANONYMOUS
     parameters: dict[str, str] = field(default_factory=dict)
     info: Info | None = None
@@ -133,6 +135,32 @@ class Endpoint(Protocol):
 
     def disconnected(self) -> None:
         """The socket is closed, by whomever."""
+
+
+def place(root: str, path: str) -> tuple[str, str]:
+    """Where a host application has mounted us, quoted, and the whole path that was asked for.
+
+    ``root`` is what the host says (ASGI's ``root_path``, WSGI's ``SCRIPT_NAME``), ``path`` is quoted, with or without
+    the root: hosts differ in that.
+    """
+    mounted = quote(root.rstrip("/"))
+    head = "/".join(path.split("/")[: mounted.count("/") + 1])
+    return mounted, mounted + (path[len(head) :] if unquote(head) == root.rstrip("/") else path)
+
+
+def ensure_readable(headers: Mapping[str, str], most: int) -> None:
+    """Refuse a body that is packed, or that says of itself that it is too large."""
+    coding = headers.get("content-encoding", "identity").lower()
+    if coding != "identity":
+        raise BadMessage(f"The body is in {coding[:40]}; send it as it is.")
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or int(length) > most:
+        raise too_large(most)
+
+
+def too_large(most: int) -> TooLarge:
+    """What is said where a body is longer than ``most`` bytes."""
+    return TooLarge(f"The body is larger than {most} bytes; send it in smaller parts.")
 
 
 def parse_json(body: bytes, type_: Any = Any) -> Any:

@@ -201,7 +201,7 @@ ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
 
 async def describe(site: Site, request: Request) -> Response:
     """This description of the interface, as OpenAPI 3.1."""
-    return Response.json(description(site.versions["bokeh-server"], site.config.prefix), headers=headers.data())
+    return Response.json(description(site.versions["bokeh-server"], request.prefix), headers=headers.data())
 
 
 def description(version: str, prefix: str = "") -> dict[str, Any]:

@@ -49,7 +49,7 @@ async def users(site: Site, request: Request) -> Response:
 
 def page(site: Site, request: Request, template: str, **more: object) -> Response:
     """One of our own pages, with who looks at it."""
-    return Response(200, site.render(template, **who(site, request), **more), HTML, headers.page())
+    return Response(200, site.render(template, request.prefix, **who(site, request), **more), HTML, headers.page())
 
 
 def who(site: Site, request: Request) -> dict[str, object]:
@@ -78,7 +78,7 @@ async def embed(site: Site, request: Request) -> Response:
 def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
     """The shell."""
     info = request.document
-    frame = f"{site.config.prefix}/bokeh/frame/{info.id}"
+    frame = f"{request.prefix}/bokeh/frame/{info.id}"
     model, public = unquote(request.parameters.get("model") or ""), request.actor.public
     theirs, trusted = supervised(request), is_trusted(site, request)
     flags = {"public": public, "scripts": theirs and trusted, "embedded": embedded}
@@ -86,6 +86,7 @@ def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
     query = urlencode({name: value for name, value in asked.items() if value})
     body = site.render(
         "shell.html",
+        request.prefix,
         title=info.title,
         owner=info.owner,
         **who(site, request),
@@ -127,11 +128,12 @@ def names_us(request: Request, ours: str | None) -> bool:
 
 async def frame(site: Site, request: Request) -> Response:
     """The document itself, in a page with an origin of its own."""
-    info, prefix = request.document, site.config.prefix
+    info, prefix = request.document, request.prefix
     origin, scripts = site.origin(request) or "", site.config.document_scripts and is_trusted(site, request)
     socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{info.id}"
     body = site.render(
         "frame.html",
+        prefix,
         title=info.title,
         document=info.id,
         model=request.query.get("model"),
@@ -200,13 +202,13 @@ async def versions(site: Site, request: Request) -> Response:
 def to_login(site: Site, request: Request) -> Response:
     """Show the way to log in, and back to the page that was asked for."""
     asked = request.path + (f"?{request.query_string}" if request.query_string else "")
-    place = f"{site.config.prefix}/bokeh/login?next={quote(asked, safe='/')}"
+    place = f"{request.prefix}/bokeh/login?next={quote(asked, safe='/')}"
     return Response(303, b"", HTML, (*headers.page(), ("Location", place)))
 
 
-def error_page(site: Site, error: BokehServerError) -> Response:
+def error_page(site: Site, request: Request, error: BokehServerError) -> Response:
     """A small page that says what to do."""
-    body = site.render("error.html", status=error.status, message=str(error))
+    body = site.render("error.html", request.prefix, status=error.status, message=str(error))
     return Response(error.status, body, HTML, headers.page())
 
 

@@ -11,15 +11,16 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 
 from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.shared_token import SharedToken
 from bokeh_server.accounts.tickets import Tickets
-from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address
+from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address, canonical_origin, is_own
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
-from bokeh_server.errors import NotFound
+from bokeh_server.errors import BadSetting, NotFound
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.store import Info
@@ -73,27 +74,45 @@ class Site:
         Where the server listens on all addresses, the one that the connection came to is a name of ours: no page of
         another site has an origin that is an address of this machine.
         """
+        if self.config.mounted:
+            return self._origin_of_host(request)
         own = self.origins.get(request.host)
         if own is None and self.config.locked and (address := canonical_address(request.server)) is not None:
             own = dict(self._under(f"[{address}]" if ":" in address else address)).get(request.host)
         return own
 
+    def _origin_of_host(self, request: Request) -> str | None:
+        """Within a host application: its public addresses where some are named; else, where all show who they are, any
+        name, since what they show goes with the name; this machine's own names at whatever port it listens on."""
+        named = {origin.partition("://")[2]: origin for origin in self.config.public_urls}
+        if request.host in named:
+            return named[request.host]
+        origin = f"{request.scheme.replace('ws', 'http', 1)}://{request.host}"
+        try:
+            exact = canonical_origin(origin) == origin
+        except BadSetting:
+            exact = False
+        any_name = self.config.locked and not named
+        return origin if exact and (any_name or is_own(origin)) else None
+
     @property
     def url(self) -> str:
         """The link that is printed when the server is ready."""
-        return self._below(f"{self.config.scheme}://{self.config.host}:{self.port}")
+        return f"{self._public or f'{self.config.scheme}://{self.config.host}:{self.port}'}{self.config.prefix}/"
 
     def url_for(self, request: Request) -> str:
         """Where links lead that somebody asks for: without a public address, to where he has found us himself."""
-        return self._below(self.origin(request) or "")
+        return f"{self._public or self.origin(request) or ''}{request.prefix}/"
 
-    def _below(self, origin: str) -> str:
-        return f"{next(iter(self.config.public_urls), origin)}{self.config.prefix}/"
+    @property
+    def _public(self) -> str:
+        return next(iter(self.config.public_urls), "")
 
     def cookie(self, request: Request) -> str:
         """The name of our cookie: no other server on this machine uses it, nor can one below another name set it."""
-        secure = (self.origin(request) or "").startswith("https:")
-        return "__Host-bokeh-server" if secure else f"bokeh-server-{self.port}"
+        origin = urlsplit(self.origin(request) or "")
+        port = (origin.port or 80) if self.config.mounted else self.port
+        return "__Host-bokeh-server" if origin.scheme == "https" else f"bokeh-server-{port}"
 
     async def find(self, actor: Actor, name: str) -> tuple[Info | None, Access]:
         """The document of this id, or else the actor's own of this title, and who is what to it; None where there is
@@ -142,9 +161,8 @@ class Site:
         loader = jinja2.FileSystemLoader(str(files("bokeh_server") / "web" / "templates"))
         return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
 
-    def render(self, template: str, **more: Any) -> bytes:
-        """A page from its template, with what every page knows."""
-        prefix = self.config.prefix
+    def render(self, template: str, prefix: str, **more: Any) -> bytes:
+        """A page from its template, with what every page knows; ``prefix`` is that of the request."""
         page = self._templates.get_template(template).render(
             prefix=prefix,
             static=f"{prefix}/static/app/{self.static.version}",

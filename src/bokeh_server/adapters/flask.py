@@ -1,0 +1,191 @@
+"""The server as a Flask Blueprint: pages, API and websockets on the host application's own port.
+
+A request waits in its WSGI thread for the answer of the hub's loop. A websocket does not stay there: its connection is
+taken out of the WSGI server's hands and given to that loop, which drives it by the same protocol as under uvicorn. The
+WSGI server gets another socket in its place, to write and close as it likes, and its thread is free at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import flask
+import structlog
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter
+
+from bokeh_server.adapters.asgi import SOCKET, make_site
+from bokeh_server.adapters.background import Background, Turn
+from bokeh_server.config import Config
+from bokeh_server.errors import BadMessage, BokehServerError, Unavailable
+from bokeh_server.web.guard import Guard
+from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, place, too_large
+from bokeh_server.web.site import Site
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+log = structlog.get_logger("bokeh_server.web")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+SOCKETS = ("werkzeug.socket", "gunicorn.socket")
+"""Where WSGI servers name the socket of a request."""
+HANDSHAKE = ("host", "upgrade", "connection")
+NO_SOCKET = (
+    "This WSGI server can't carry websockets: run the application by `flask run`, or by gunicorn with `--threads`, "
+    "and let TLS end in a proxy in front of it."
+)
+ONE_PROCESS = (
+    "The host application runs in several processes, and a folder of data is served by one: run it with one worker and "
+    "many threads (gunicorn --workers 1 --threads 16)."
+)
+
+
+def blueprint(data: Path | str | None = None, name: str = "bokeh_server", **settings: Any) -> Blueprint:
+    """The server as a Blueprint, with all its data in the folder ``data`` (None: in memory).
+
+    Register it below any path: ``app.register_blueprint(blueprint("data"), url_prefix="/plots")``. ``name`` is its
+    name in Flask; ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
+    """
+    return Blueprint(make_site(Config(data=Path(data) if data is not None else None, mounted=True, **settings)), name)
+
+
+class Below(BaseConverter):
+    """Any path, as it came: what is wrong with one is the guard's to say."""
+
+    regex = "(?s:.*)"
+    part_isolating = False
+
+
+def prepare(state: BlueprintSetupState) -> None:
+    """Teach the application's routing what any path is; and have ``flask run`` end as other servers do when it is told
+    to, so that sockets are closed: it has no handler for that."""
+    state.app.url_map.converters["bokeh_path"] = Below
+    by_flask = os.environ.get("FLASK_RUN_FROM_CLI") == "true" and threading.current_thread() is threading.main_thread()
+    if by_flask and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+class Blueprint(flask.Blueprint):
+    """The server as a Blueprint. ``background`` is its loop, which begins with the first request."""
+
+    def __init__(self, site: Site, name: str = "bokeh_server") -> None:
+        super().__init__(name, __name__)
+        self.site = site
+        self._guard = Guard(site)
+        self.background = Background(site.hub)
+        self.record(prepare)
+        for rule in ("/", "/<bokeh_path:path>"):
+            exact: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
+            self.add_url_rule(rule, "answer", self.answer, methods=METHODS, **exact)
+            self.add_url_rule(rule, "socket", self.take_over, websocket=True, **exact)
+
+    def answer(self, path: str = "", **_: Any) -> flask.Response:
+        """The answer to a request; ``path`` is below where we are registered."""
+        asked = flask.request
+        request = request_of(asked, path, asked.method, self.site)
+        found = self._ask(request)
+        assert isinstance(found, Response), "a websocket route is not matched by an HTTP method"
+        return sent(found)
+
+    def take_over(self, path: str = "", **_: Any) -> flask.Response:
+        """Hand the connection of a websocket's handshake to the hub, or refuse it."""
+        request = request_of(flask.request, path, SOCKET, self.site)
+        connection = connection_of(flask.request.environ)
+        if connection is None:
+            return sent(self._guard.refuse(request, Unavailable(NO_SOCKET)))
+        found = self._ask(request)
+        if isinstance(found, Response):
+            return sent(found)
+        taken, other = swap(connection)
+        self.background.take_over(taken, handshake_of(request), found)
+        answer = flask.Response(status=101)
+        answer.call_on_close(other.close)
+        return answer
+
+    def _ask(self, request: Request) -> Response | Endpoint:
+        def answer(turn: Turn) -> Coroutine[Any, Any, Response | Endpoint]:
+            async def read(most: int) -> bytes:
+                ensure_readable(request.headers, most)
+                return await turn.ask(lambda: body(most))
+
+            request.read = read
+            return self._guard.answer(request)
+
+        try:
+            if flask.request.environ.get("wsgi.multiprocess"):
+                raise Unavailable(ONE_PROCESS)
+            return self.background.call(answer)
+        except BokehServerError as error:
+            log.error("a request failed", path=request.path[:200], error=str(error))
+            return self._guard.refuse(request, error)
+
+
+def sent(found: Response) -> flask.Response:
+    """The answer as Flask has it; the host's server notes in its log that it was sent."""
+    return flask.Response(found.body, found.status, list(found.headers), content_type=found.content_type)
+
+
+def request_of(asked: flask.Request, path: str, method: str, site: Site) -> Request:
+    """The request as the guard knows it; ``path`` is below where we are registered."""
+    environ, headers = asked.environ, {name.lower(): value for name, value in asked.headers.items()}
+    whole: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(asked.root_path + asked.path)
+    spelled = whole.partition("?")[0]
+    if not spelled.startswith("/"):  # a whole URL, as one asks a proxy
+        spelled = urlsplit(spelled).path
+    _, spelled = place(asked.root_path, spelled)
+    root, spelled = place(asked.root_path + asked.path[: len(asked.path) - len(path)], spelled)
+    protocols = headers.get("sec-websocket-protocol", "").split(",")
+    return Request(
+        method,
+        spelled,
+        asked.query_string.decode("latin-1"),
+        headers,
+        environ["wsgi.url_scheme"],
+        asked.remote_addr or "",
+        subprotocols=tuple(protocol.strip() for protocol in protocols if protocol.strip()),
+        prefix=root + site.config.prefix,
+    )
+
+
+def body(most: int) -> bytes:
+    """The body of the host's request, up to a bound; past it ``TooLarge``."""
+    try:
+        found = flask.request.stream.read(most + 1)
+    except (HTTPException, OSError):
+        raise BadMessage("The request was broken off.") from None
+    if len(found) > most:
+        raise too_large(most)
+    return found
+
+
+def connection_of(environ: WSGIEnvironment) -> socket.socket | None:
+    """The connection that a request came by; None where the server does not give it away, or has TLS within."""
+    found = next((environ[name] for name in SOCKETS if name in environ), None)
+    return found if isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket) else None
+
+
+def swap(connection: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """Take a connection from who holds the object, which gets one end of a pair instead; the connection, and the pair's
+    other end, to be closed when that one has written its answer."""
+    taken = socket.socket(fileno=os.dup(connection.fileno()))
+    instead, other = socket.socketpair()
+    os.dup2(instead.fileno(), connection.fileno(), inheritable=False)
+    instead.close()
+    return taken, other
+
+
+def handshake_of(request: Request) -> bytes:
+    """The handshake as it came, with what a websocket needs of it: the guard has seen the rest."""
+    kept = {name: text for name, text in request.headers.items() if name in HANDSHAKE or name.startswith("sec-websock")}
+    lines = [f"GET {request.path} HTTP/1.1", *(f"{name}: {text}" for name, text in kept.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
