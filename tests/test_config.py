@@ -194,9 +194,9 @@ def test_what_is_no_public_address_is_refused(url: str) -> None:
         Config(public_urls=(url,))
 
 
-def request(host: str, server: str = "") -> Request:
+def request(host: str, server: str = "", prefix: str = "") -> Request:
     """A request under this Host header, that came to this address of ours."""
-    return Request("GET", "/x/", "", {"host": host}, "http", "127.0.0.1", server, prefix="/x")
+    return Request("GET", f"{prefix}/", "", {"host": host}, "http", "127.0.0.1", server, prefix=prefix)
 
 
 def test_a_server_answers_under_its_public_addresses_and_its_own_names() -> None:
@@ -242,7 +242,7 @@ def test_links_lead_to_where_one_has_found_a_server_that_listens_on_all_addresse
     """ "All addresses" is none that one can go to, or that a browser should be let in by."""
     site = make_site(Config(multi_user=True, address=address, prefix="/x"))
     assert site.url == "http://localhost:5006/x/"
-    assert site.url_for(request("192.168.0.7:5006", "192.168.0.7")) == "http://192.168.0.7:5006/x/"
+    assert site.url_for(request("192.168.0.7:5006", "192.168.0.7", "/x")) == "http://192.168.0.7:5006/x/"
     for host in ("0.0.0.0:5006", "[::]:5006"):
         assert site.origin(request(host, "127.0.0.1")) is None
     named = make_site(Config(multi_user=True, address=address, public_urls=("https://plots.example.org",)))

@@ -18,6 +18,7 @@
     │   ├── ServerAway               (in programs) no server answers where one was expected
     │   └── BadSetting               a flag, variable or file that can't be used
     └── ServerFault                  ours: the client did nothing wrong and may try again
+        ├── Unavailable              it is stopping, or can't serve where it runs
         ├── StoreFailed              the store could not keep what it was given
         │   └── StoreFull            because the disk is full
         ├── StoreDamaged             the database is not readable; it is left untouched
