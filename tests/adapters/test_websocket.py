@@ -333,10 +333,8 @@ def test_a_document_of_any_size_arrives_whole(running: RunningServer, place: Pla
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        (
-            [("Cookie", "c" * 9000)],
-            101 if HOSTED_BY == "werkzeug" else 431,
-        ),  # how long one may be, the host says
+        # How long a header may be, the host says.
+        ([("Cookie", "c" * 9000)], 101 if HOSTED_BY == "werkzeug" else 431),
         ([("X", "y")] * 200, 431),
         ([("Content-Length", "1")], 400 if HOSTED_BY is None else 101),
     ],
