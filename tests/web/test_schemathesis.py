@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
@@ -43,7 +44,7 @@ REQUESTS = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 80
 ENDS = ["log_out", "log_out_everywhere", "delete_login", "put_password"]
 """Operations that end the actor's own key: each is asked for once, and not among the many requests."""
 CHANGE, EVERYWHERE = "PUT /api/v1/account/password", "DELETE /api/v1/account/logins"
-SECRET = "canary"
+SECRET = f"canary{token_hex(8)}"
 """Is in everything of carol's, whose documents nobody else may see."""
 NEVER = (PASSWORD, "$argon2", "Traceback", "sqlite", "site-packages", str(Path.cwd()))
 """What no answer has in it, whoever asks."""
@@ -72,6 +73,7 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
     statuses, failures, answered = Counter[int](), list[Exception](), dict[str, int]()
     known = real_parts(world)
     secrets = [*NEVER, *world.keys.values(), *([SECRET] if actor != "administrator" else [])]
+    said = set[str]()  # hypothesis takes words for its requests from our code, and what is stored is told again
     url = f"http://localhost:{world.port}/api/v1/openapi.json"
     whole = schemathesis.openapi.from_url(url)
     schema = whole.exclude(operation_id=ENDS)
@@ -87,7 +89,8 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
         try:
             case.validate_response(response, checks=CHECKS, **more)
             asked = said_by(response.request)
-            assert [text for text in secrets if text in told and text not in asked] == []
+            said.update(text for text in secrets if text in asked)
+            assert [text for text in secrets if text in told and text not in said] == []
         except Exception as error:
             failures.append(error)
             raise
@@ -140,9 +143,11 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
 
 
 def said_by(request: Any) -> str:
-    """What a request says itself, as its answer may say it back: Hypothesis takes words from this very file."""
+    """What a request says itself, but for its key, as its answer or a later one may say it back."""
     body = request.body or b""
-    return unquote(request.url) + (body if isinstance(body, str) else body.decode(errors="replace"))
+    headers = [value for name, value in request.headers.items() if name.lower() not in ("authorization", "cookie")]
+    told = body if isinstance(body, str) else body.decode(errors="replace")
+    return "\n".join([unquote(request.url), told, *map(str, headers)])
 
 
 def rank(operation: Any) -> int:
