@@ -145,6 +145,9 @@ def test_links(logged_in: Run, town: Town) -> None:
     assert logged_in("link", "switch", "linked", link["id"], "--on") == "On."
     assert logged_in("link", "remove", "linked", link["id"]) == "Removed."
     assert "number of days" in logged_in("link", "add", "linked", "--days", "nan", fails=True)
+    tag = logged_in("link", "add", "linked", "--embed", "https://a.example", "--embed", "https://b.example")
+    assert re.fullmatch(rf'<script src="{town.server.url}/bokeh/autoload.js\?link=\w+#bsk_[\w-]+"></script>', tag)
+    assert "https://a.example, https://b.example" in logged_in("link", "list", "linked")
 
 
 def test_invitations_are_listed_and_taken_back(logged_in: Run, town: Town) -> None:
@@ -211,10 +214,7 @@ def test_the_tag_of_a_published_document(logged_in: Run, town: Town) -> None:
     assert (
         logged_in("doc", "embed", stored.id)
         == found["tag"]
-        == (
-            f'<iframe src="{found["url"]}" width="100%" height="500" style="border: 0px" '
-            'title="&lt;&quot;tag&quot;&gt;"></iframe>'
-        )
+        == f'<script src="{town.server.url}/bokeh/autoload.js?document={stored.id}&amp;public=true"></script>'
     )
     assert town.nobody("GET", f"/bokeh/embed/{stored.id}", Sec_Fetch_Dest="iframe").status == 200
 

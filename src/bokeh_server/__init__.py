@@ -12,6 +12,7 @@ from typing import Any
 _HOMES = {
     "AsyncSession": "bokeh_server.client.asyncsession",
     "Session": "bokeh_server.client.session",
+    "autoload_server": "bokeh_server.client.embed",
     "cursession": "bokeh_server.client.output",
     "output_server": "bokeh_server.client.output",
     "push": "bokeh_server.client.output",
@@ -19,7 +20,7 @@ _HOMES = {
     "blueprint": "bokeh_server.adapters.flask",
     "create_app": "bokeh_server.adapters.asgi",
 }
-__all__ = ["AsyncSession", "Session", "create_app", "cursession", "output_server", "push", "show"]
+__all__ = ["AsyncSession", "Session", "autoload_server", "create_app", "cursession", "output_server", "push", "show"]
 # Not "blueprint": `from bokeh_server import *` works where Flask is not installed.
 
 

@@ -7,7 +7,6 @@ is an argument, which everybody on the machine can see.
 
 from __future__ import annotations
 
-import html
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -306,10 +305,9 @@ def doc_embed(server: Server, name: str) -> None:
     info = server.info(name)
     if not info["published"]:
         raise Conflict(f"{info['title']!r} is not published; publish it first: bokeh-server doc publish.")
-    url = f"{info['link'].rpartition('/doc/')[0]}/embed/{info['id']}"
-    title = html.escape(info["title"])
-    tag = f'<iframe src="{url}" width="100%" height="500" style="border: 0px" title="{title}"></iframe>'
-    server.done(tag, {"url": url, "tag": tag})
+    ours = info["link"].rpartition("/doc/")[0]
+    tag = f'<script src="{ours}/autoload.js?document={info["id"]}&amp;public=true"></script>'
+    server.done(tag, {"url": f"{ours}/embed/{info['id']}", "tag": tag})
 
 
 @command(doc, "publish")
@@ -376,7 +374,7 @@ def link() -> None:
 @click.argument("name")
 def link_list(server: Server, name: str) -> None:
     """The links to a document."""
-    columns = ("id", "name", "role", "enabled", "opened", "most", "until")
+    columns = ("id", "name", "role", "enabled", "opened", "most", "until", "embed")
     server.tell(server.ask("GET", f"{server.document(name)}/links"), *columns)
 
 
@@ -386,11 +384,16 @@ def link_list(server: Server, name: str) -> None:
 @click.option("--label", default="", help="What lists call it.")
 @click.option("--days", type=float, help="How long it lives.  [default: until it is removed]")
 @click.option("--opens", type=int, help="How often it can be opened.  [default: no limit]")
-def link_add(server: Server, name: str, role: str, label: str, days: float | None, opens: int | None) -> None:
+@click.option(
+    "--embed", multiple=True, metavar="URL", help="For pages of this site (repeatable): print the tag for them."
+)
+def link_add(
+    server: Server, name: str, role: str, label: str, days: float | None, opens: int | None, embed: tuple[str, ...]
+) -> None:
     """Make a link, and print it: it is never shown again."""
-    body = {"role": role, "name": label, "seconds": seconds(days), "most": opens}
+    body = {"role": role, "name": label, "seconds": seconds(days), "most": opens, "embed": list(embed)}
     made = server.ask("POST", f"{server.document(name)}/links", body)
-    server.done(made["url"], made)
+    server.done(made.get("tag", made["url"]), made)
 
 
 @command(link, "switch")

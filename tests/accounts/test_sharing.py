@@ -11,7 +11,7 @@ from bokeh_server.accounts.sharing import AT_ONCE, MOST_LINKS, MOST_SHOWN, Link,
 from bokeh_server.core.authorise import Access, Role
 from bokeh_server.errors import BadValue, Conflict, NotFound
 from bokeh_server.store import Info, Ledger
-from bokeh_server.store.schema import grants, links, published
+from bokeh_server.store.schema import embedders, grants, links, published
 from tests.accounts.ledgers import Clock, add_user, count, dump, on_both, on_memory
 
 D = Info("d", "anna", "line", 0.0, 0.0)
@@ -269,6 +269,8 @@ async def test_a_link_is_changed_at_its_own_document_only(ledger: Ledger, clock:
         ({"most": 0}, "more than 0"),
         ({"most": -1}, "more than 0"),
         ({"most": 2**31}, "more than 0"),
+        ({"most": 1, "embed": ["https://a.example"]}, "has no count"),
+        ({"embed": ["https://a.example"] * 21}, "at most 20 sites"),
     ],
 )
 def test_a_link_that_can_not_be_is_refused(settings: dict[str, Any], words: str) -> None:
@@ -290,6 +292,27 @@ async def test_a_document_has_so_many_links_at_most(ledger: Ledger, clock: Clock
     await sharing.make_link("e", "", Role.VIEWER)
     await sharing.remove_link("d", made[0][1].id)
     await sharing.make_link("d", "", Role.VIEWER)
+
+
+@on_both
+async def test_a_link_is_for_the_pages_of_sites_and_they_go_with_it(ledger: Ledger, clock: Clock) -> None:
+    sharing, sites = Sharing(ledger, clock), ("https://b.example", "https://a.example", "https://b.example")
+    text, link = await sharing.make_link("d", "", Role.VIEWER, embed=sites)
+    _, other = await sharing.make_link("d", "", Role.VIEWER, embed=sites[:1])
+    _, elsewhere = await sharing.make_link("e", "", Role.VIEWER, embed=sites)
+    _, plain = await sharing.make_link("e", "", Role.VIEWER)
+    assert link.embed == ("https://a.example", "https://b.example")
+    assert {each.id: each.embed for each in await sharing.links("d")} == {link.id: link.embed, other.id: sites[:1]}
+    assert await sharing.embedding(link.id) == ("d", list(link.embed))
+    assert await sharing.embedding(plain.id) == ("e", [])
+    assert await sharing.embedding("none") == ("", [])
+    assert await sharing.find_link(text) == (link.id, "d")
+    await sharing.remove_link("d", link.id)
+    assert await sharing.embedding(link.id) == ("", [])
+    await sharing.forget("d")
+    assert await sharing.embedding(other.id) == ("", [])
+    assert await sharing.embedding(elsewhere.id) == ("e", list(link.embed))
+    assert await count(ledger, embedders) == 2
 
 
 @on_memory

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.models.widgets.sliders import Slider
 
+from bokeh_server.client.embed import autoload_server
 from bokeh_server.client.session import Session
 from bokeh_server.errors import BadSetting, BadValue, BokehServerError, Forbidden, NotFound, OneLine
 from tests.client.pages import until
@@ -123,6 +125,40 @@ def test_a_link_carries_its_role_its_end_and_its_number(town: Town, owned: tuple
     assert town.visitor(session.share().partition("#")[2])("GET", f"/bokeh/doc/{session.docid}").status == 200
 
 
+def test_a_link_for_a_site_becomes_the_tag_for_its_pages(town: Town, owned: tuple[Session, Slider]) -> None:
+    session, slider = owned
+    url = session.share(embed="https://intranet.example", seconds=60)
+    place, _, key = url.partition("#")
+    root, _, link = place.rpartition("/")
+    assert root == f"{town.server.url}/bokeh/linked"
+    ours = f"{town.server.url}/bokeh/autoload.js"
+    assert autoload_server(None, session, link=url) == f'<script src="{ours}?link={link}#{key}"></script>'
+    tag = autoload_server(slider, session, link=url)
+    assert tag == f'<script src="{ours}?link={link}&amp;model={slider.id}#{key}"></script>'
+    assert town.nobody("GET", f"/bokeh/linked/{link}", Sec_Fetch_Dest="iframe").status == 200
+    assert town.nobody("POST", f"/bokeh/linked/{link}", {"key": key}).json["may"]["view"]
+    assert session.share(embed=["https://a.example", "http://b.example:8000"]).startswith(root)
+
+
+def test_the_tag_of_a_document(town: Town, owned: tuple[Session, Slider]) -> None:
+    session, slider = owned
+    ours = f'<script src="{town.server.url}/bokeh/autoload.js?document={session.docid}'
+    assert autoload_server(None, session) == f'{ours}"></script>'
+    assert autoload_server(slider, session) == f'{ours}&amp;model={slider.id}"></script>'
+    assert autoload_server(slider, session, public=True) == f'{ours}&amp;model={slider.id}&amp;public=true"></script>'
+    odd = Slider.__new__(Slider, id=ID('"> &/x'))
+    assert autoload_server(odd, session) == f'{ours}&amp;model=%22%3E%20%26/x"></script>'
+
+
+def test_a_tag_that_can_not_be_is_one_line(town: Town, enter: Enter, owned: tuple[Session, Slider]) -> None:
+    session, slider = owned
+    assert refused(BadSetting, autoload_server, slider, enter(town.person())).startswith("Choose a document first")
+    plain, site = session.share(), session.share(embed="https://a.example")
+    for link in (plain, site.partition("#")[0], site.replace("localhost", "127.0.0.1"), "nonsense"):
+        assert "session.share(embed=" in refused(BadValue, autoload_server, slider, session, link=link)
+    assert "A site is named like" in refused(BadValue, session.share, embed="not a site")
+
+
 def test_what_can_not_be_shared_is_one_line(town: Town, enter: Enter, owned: tuple[Session, Slider]) -> None:
     session, _ = owned
     editor = town.person()
@@ -134,7 +170,7 @@ def test_what_can_not_be_shared_is_one_line(town: Town, enter: Enter, owned: tup
     for wrong in ("", ".", "..", "a/b", "\\", "a\nb", "\ud800"):
         for call in (session.share, session.unshare):
             assert refused(NotFound, call, wrong) == f"There is no user {wrong!r}."
-    for more in ({"seconds": 60}, {"most": 1}, {"name": "x"}):
+    for more in ({"seconds": 60}, {"most": 1}, {"name": "x"}, {"embed": "https://a.example"}):
         assert refused(BadValue, session.share, editor.name, **more).startswith("Only a link has a name, an end or")
     for endless in (math.inf, math.nan):
         assert "is a number of seconds" in refused(BadValue, session.share, seconds=endless)

@@ -28,6 +28,8 @@ class World:
     static: dict[str, tuple[str, str]] = field(default_factory=dict)
     documents: dict[bool, str] = field(default_factory=dict)
     actors: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    """The keys of the links that were made, by their ids."""
 
     @property
     def server(self) -> RunningServer:
@@ -65,10 +67,11 @@ class World:
                 self.call("anna", "PUT", f"{DOCUMENTS}/{document}/published")
         return self.documents[published]
 
-    def new_link(self, document: str) -> tuple[str, str]:
-        """Key and id of a link."""
-        made = self.call("anna", "POST", f"{DOCUMENTS}/{document}/links", {})
-        return made["url"].partition("#")[2], made["id"]
+    def new_link(self, document: str, *sites: str) -> tuple[str, str]:
+        """Key and id of a link, which may be for pages of these sites."""
+        made = self.call("anna", "POST", f"{DOCUMENTS}/{document}/links", {"embed": sites})
+        self.links[made["id"]] = made["url"].partition("#")[2]
+        return self.links[made["id"]], made["id"]
 
     def known(self, actor: str) -> list[tuple[str, str]]:
         """What an actor shows, the same each time: for requests that don't change it. Any of anna's may end a login."""

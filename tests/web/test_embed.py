@@ -1,4 +1,4 @@
-"""A published document in a page elsewhere: nobody is asked who he is, all get the public view."""
+"""Documents in pages elsewhere: nobody is asked who he is, all get what is published, or what a link's key leads to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.asking import ask
-from tests.web.people import World, bearer
+from tests.web.asking import Answer, ask, handshake, token
+from tests.web.people import JSON, World, bearer
 
 WITHIN = [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "cross-site")]
 FRAMED = [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
@@ -43,7 +43,7 @@ def test_any_page_may_have_it_within(world: World, document: str) -> None:
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
     frame = ask(world.port, "GET", parameters(answer.body)["frame_url"], FRAMED)
     assert frame.status == 200
-    assert directives(frame.headers)["frame-ancestors"] == "*"
+    assert directives(frame.headers)["frame-ancestors"] == f"http://localhost:{world.port} *"
 
 
 def test_the_owner_himself_is_nobody_there(world: World, document: str) -> None:
@@ -102,6 +102,137 @@ def test_only_an_administrator_among_documents_of_others_is_asked_first(
 ) -> None:
     page = ask(world.port, "GET", f"/bokeh/doc/{document}{query}", [bearer(world.keys[user])])
     assert not parameters(page.body)["supervised"]
+
+
+SITE = "https://intranet.example"
+
+
+def key_shown(world: World, link: str, key: str, **headers: str) -> Answer:
+    """The answer to our script in the page of a link, which shows the key."""
+    given = [JSON, *((name.replace("_", "-"), value) for name, value in headers.items())]
+    return ask(world.port, "POST", f"/bokeh/linked/{link}", given, json.dumps({"key": key}).encode())
+
+
+@pytest.fixture
+def private(world: World) -> str:
+    """A document of anna's that is not published."""
+    return world.new_document()
+
+
+def test_a_link_for_a_site_shows_a_private_document_in_its_pages_alone(world: World, private: str) -> None:
+    key, link = world.new_link(private, SITE, "http://other.example:8080")
+    answer = ask(world.port, "GET", f"/bokeh/linked/{link}/s1", WITHIN)
+    assert answer.status == 200
+    assert directives(answer.headers)["frame-ancestors"] == f"http://other.example:8080 {SITE}"
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    frame = ask(world.port, "GET", parameters(answer.body)["frame_url"], FRAMED)
+    assert directives(frame.headers)["frame-ancestors"] == (
+        f"http://localhost:{world.port} http://other.example:8080 {SITE}"
+    )
+    told = key_shown(world, link, key).json
+    assert {name for name, on in told["may"].items() if on} == {"view"}
+    assert told["title"] == world.call("anna", "GET", f"/api/v1/documents/{private}/info")["title"]
+    protocols = ("Sec-WebSocket-Protocol", f"bokeh, {token(private, told['ticket'])}")
+    assert handshake(world.port, f"/bokeh/ws/{private}", [("Origin", "null"), protocols]) == 101
+
+
+def test_before_the_key_is_shown_the_pages_tell_nothing(world: World, private: str) -> None:
+    key, link = world.new_link(private, SITE)
+    title = world.call("anna", "GET", f"/api/v1/documents/{private}/info")["title"]
+    page = ask(world.port, "GET", f"/bokeh/linked/{link}", WITHIN)
+    frame = ask(world.port, "GET", parameters(page.body)["frame_url"], FRAMED)
+    for answer in (page, frame):
+        text = answer.body.decode() + str(answer.headers)
+        assert title not in text
+        assert "anna" not in text
+        assert key not in text
+    for other in (world.new_link(private)[1], "0123456789ab"):  # no link for pages, none at all
+        there = ask(world.port, "GET", f"/bokeh/linked/{other}", WITHIN)
+        assert there.status == 200
+        assert there.body.replace(other.encode(), b"") == page.body.replace(link.encode(), b"")
+
+
+def test_no_cookie_and_no_token_makes_more_of_who_shows_a_key(world: World, private: str) -> None:
+    key, link = world.new_link(private, SITE)
+    (_, cookie), *_ = world.headers("browser")
+    for more in ({"Authorization": f"Bearer {world.keys['anna']}"}, {"Cookie": cookie}):
+        told = key_shown(world, link, key, **more).json
+        assert {name for name, on in told["may"].items() if on} == {"view"}
+
+
+def test_a_key_opens_its_own_page_as_long_as_it_holds(world: World, private: str) -> None:
+    key, link = world.new_link(private, SITE)
+    other_key, other = world.new_link(private, SITE)
+    plain_key, plain = world.new_link(private)
+    wrong = [(link, other_key), (other, key), (plain, plain_key), (link, ""), (link, key + "x"), ("none", key)]
+    assert {key_shown(world, *pair).status for pair in wrong} == {404}
+    assert len({key_shown(world, *pair).json["detail"] for pair in wrong}) == 1
+    place = f"/api/v1/documents/{private}/links/{link}"
+    for method, body, status in (
+        ("PATCH", {"enabled": False}, 404),
+        ("PATCH", {"enabled": True}, 200),
+        ("DELETE", None, 404),
+    ):
+        world.call("anna", method, place, body)
+        assert key_shown(world, link, key).status == status
+
+
+def test_only_our_own_page_may_show_a_key(world: World, private: str) -> None:
+    key, link = world.new_link(private, SITE)
+    assert (
+        key_shown(world, link, key, Origin=f"http://localhost:{world.port}", Sec_Fetch_Site="same-origin").status == 200
+    )
+    for origin, site in ((SITE, "cross-site"), ("null", "cross-site"), (f"http://localhost:{world.port}", "same-site")):
+        assert key_shown(world, link, key, Origin=origin, Sec_Fetch_Site=site).status == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"embed": ["intranet.example/path"]}, "A site is named like https://intranet.example"),
+        ({"embed": ["https://*.example"]}, "A site is named like"),
+        ({"embed": ["https://a.example; script-src *"]}, "A site is named like"),
+        ({"embed": ["javascript:alert(1)"]}, "A site is named like"),
+        ({"embed": [SITE], "most": 5}, "has no count"),
+        ({"embed": [f"https://s{number}.example" for number in range(21)]}, "at most 20 sites"),
+    ],
+)
+def test_a_link_for_no_site_is_refused(world: World, private: str, body: dict[str, Any], words: str) -> None:
+    place = f"/api/v1/documents/{private}/links"
+    answer = ask(world.port, "POST", place, [bearer(world.keys["anna"]), JSON], json.dumps(body).encode())
+    assert answer.status == 400
+    assert words in answer.json["detail"]
+
+
+def test_lists_say_which_sites_a_link_is_for(world: World, private: str) -> None:
+    place = f"/api/v1/documents/{private}/links"
+    made = world.call("anna", "POST", place, {"embed": ["https://B.example", "a.example:443", "b.example"]})
+    assert made["embed"] == ["https://a.example", "https://b.example"]
+    root, _, key = made["url"].partition("#")
+    assert root == f"http://localhost:{world.port}/bokeh/linked/{made['id']}"
+    assert (
+        made["tag"]
+        == f'<script src="http://localhost:{world.port}/bokeh/autoload.js?link={made["id"]}#{key}"></script>'
+    )
+    world.new_link(private)
+    assert [link["embed"] for link in world.call("anna", "GET", place)] == [[], made["embed"]]
+
+
+def test_the_page_for_ones_own_pages_shows_within_this_origin_alone(world: World, private: str) -> None:
+    for query, ancestors, options in (("", "'none'", "DENY"), ("?embedded=true", "'self'", "SAMEORIGIN")):
+        page = ask(world.port, "GET", f"/bokeh/doc/{private}{query}", [bearer(world.keys["anna"])])
+        assert directives(page.headers)["frame-ancestors"] == ancestors
+        assert page.headers["x-frame-options"] == options
+        assert page.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_the_script_of_the_tag_is_the_same_for_everybody(world: World, private: str) -> None:
+    _, link = world.new_link(private, SITE)
+    plain = ask(world.port, "GET", "/bokeh/autoload.js")
+    asked = ask(world.port, "GET", f"/bokeh/autoload.js?link={link}", [bearer(world.keys["anna"])])
+    assert plain.body == asked.body
+    assert plain.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert plain.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
 def test_who_looks_is_told_to_those_who_may_change_it(world: World, document: str) -> None:

@@ -44,8 +44,8 @@ FEATURES = {
     "hid",
     "midi",
 }
-GETS = [route for route in ROUTES if route.method == "GET" and route.origin != "embed"]
-"""All but the one that shows only what is published: see test_embed.py."""
+GETS = [route for route in ROUTES if route.method == "GET" and route.origin != "embed" and "linked" not in route.path]
+"""All but those for pages elsewhere: see test_embed.py."""
 
 
 def path_of(route: Route, shared: Shared) -> str:
@@ -95,7 +95,8 @@ def test_every_answer_has_exactly_the_headers_of_its_kind(shared: Shared, town: 
     assert EVERYWHERE.items() <= headers.items()
     assert headers.get("content-security-policy") == policy(route, shared, answer)
     static = route.kind == "static"
-    assert headers["cache-control"] == ("public, max-age=31536000, immutable" if static else "no-store")
+    kept = "public, max-age=3600" if route.path.endswith("autoload.js") else "public, max-age=31536000, immutable"
+    assert headers["cache-control"] == (kept if static else "no-store")
     assert headers["cross-origin-resource-policy"] == ("cross-origin" if static else "same-origin")
     assert ("access-control-allow-origin" in headers) is static
     assert "access-control-allow-credentials" not in headers

@@ -87,7 +87,7 @@ def status(world: World, method: str, path: str, actor: str, *, public: bool = F
         return handshake(world.port, place, [*headers, *own])
     if "frame" in path:
         headers += [("Sec-Fetch-Dest", "iframe"), ("Sec-Fetch-Site", "same-origin")]
-    body = body_for(world, method, path, actor, document)
+    body = body_for(world, method, path, actor, document, place)
     return ask(world.port, method, place, [*headers, *([JSON] if body else [])], body).status
 
 
@@ -141,7 +141,9 @@ def address(world: World, path: str, document: str) -> str:
     """An address of this route where there is something."""
     static = world.static["app" if "/app/" in path else "bokeh"]
     parts = {"document": document, "name": document, "model": "s1", "property": "value", "source": "c1", "user": "ben"}
-    if "{link}" in path:
+    if "linked" in path:
+        parts["link"] = world.new_link(document, "https://intranet.example")[1]
+    elif "{link}" in path:
         parts["link"] = world.new_link(document)[1]
     if "{token}" in path:
         parts["token"] = world.new_token("anna")[1]
@@ -151,7 +153,7 @@ def address(world: World, path: str, document: str) -> str:
     return path.replace("{path:path}", "{path}").format(**parts, version=static[0], path=static[1], login="none")
 
 
-def body_for(world: World, method: str, path: str, actor: str, document: str) -> bytes | None:
+def body_for(world: World, method: str, path: str, actor: str, document: str, place: str) -> bytes | None:
     """What is sent."""
     name = USERS.get(actor, "anna")
     bodies: dict[str, Any] = {
@@ -164,6 +166,7 @@ def body_for(world: World, method: str, path: str, actor: str, document: str) ->
         "/users/{user}": {"admin": False},
         "/invitations": {},
         "/grants/{user}": {"role": "viewer"},
+        "/linked/{link}": {"key": world.links.get(place.rpartition("/")[2])},
         "/links": {},
         "/links/{link}": {"enabled": False},
         "/documents": {"title": secrets.token_hex(8)},

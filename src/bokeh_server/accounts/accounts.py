@@ -162,11 +162,18 @@ class Accounts:
             await self.sharing.ungrant(info.id, user)
 
     async def make_link(
-        self, info: Info, name: str, role: Role, *, seconds: float | None = None, most: int | None = None
+        self,
+        info: Info,
+        name: str,
+        role: Role,
+        *,
+        seconds: float | None = None,
+        most: int | None = None,
+        embed: Sequence[str] = (),
     ) -> tuple[str, Link]:
         """The text of a new link to a document, and what lists show of it."""
         async with self._changing(info):
-            return await self.sharing.make_link(info.id, name, role, seconds=seconds, most=most)
+            return await self.sharing.make_link(info.id, name, role, seconds=seconds, most=most, embed=embed)
 
     async def switch_link(self, info: Info, id: str, enabled: bool) -> None:
         """Turn a link off, or on again."""

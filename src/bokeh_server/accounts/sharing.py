@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from sqlalchemy import Connection, case, delete, exists, func, insert, or_, select, update
@@ -15,20 +15,25 @@ from bokeh_server.accounts.keys import digest, new_key
 from bokeh_server.core.authorise import Access, Role
 from bokeh_server.errors import BadValue, Conflict, NotFound
 from bokeh_server.store import Info, Ledger
-from bokeh_server.store.schema import grants, links, published, users
+from bokeh_server.store.schema import embedders, grants, links, published, users
 
 NO_LINK = "This link is not valid, or not any more; ask for a new one."
 AT_ONCE = 500
 """Documents in one look-up."""
 MOST_LINKS = 100
 """Links to one document: each look at it reads them."""
+MOST_EMBEDDERS = 20
+"""Sites that one link is for: they are in a header of each answer."""
 MOST_SHOWN = 1_000
 """Documents of others that one list has, for each of the reasons to be in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as lists show it. ``most``: how often it can be opened (None: no limit); times in seconds since 1970."""
+    """A link as lists show it. ``most``: how often it can be opened (None: no limit); times in seconds since 1970.
+
+    ``embed`` are the sites that show the document in a page of theirs by it, as origins.
+    """
 
     id: str
     name: str
@@ -38,6 +43,11 @@ class Link:
     most: int | None
     created: float
     until: float | None
+    embed: tuple[str, ...] = ()
+
+
+KEPT = tuple(name for name in Link.__slots__ if name != "embed")
+"""The columns of a link."""
 
 
 class Sharing:
@@ -118,7 +128,14 @@ class Sharing:
             raise NotFound(f"The document is not shared with {user[:64]!r}.")
 
     async def make_link(
-        self, document: str, name: str, role: Role, *, seconds: float | None = None, most: int | None = None
+        self,
+        document: str,
+        name: str,
+        role: Role,
+        *,
+        seconds: float | None = None,
+        most: int | None = None,
+        embed: Sequence[str] = (),
     ) -> tuple[str, Link]:
         """The text of a new link, which is never shown again, and what lists show of it."""
         if role is Role.OWNER:
@@ -127,14 +144,23 @@ class Sharing:
             raise BadValue("The name of a link has at most 100 printable characters.")
         if (seconds is not None and not 0 < seconds < 1e10) or (most is not None and not 0 < most < 2**31):
             raise BadValue("The life of a link is a number of seconds, how often it opens a count; both more than 0.")
+        if embed and most is not None:
+            raise BadValue(
+                "A link that a page shows a document by has no count: each look at the page would use it up."
+            )
+        if len(embed) > MOST_EMBEDDERS:
+            raise BadValue(f"A link is for the pages of at most {MOST_EMBEDDERS} sites.")
         key, now = new_key("link"), self._clock()
-        link = Link(key.id, name, role, True, 0, most, now, None if seconds is None else now + seconds)
-        row = {name: getattr(link, name) for name in Link.__slots__} | {"role": int(role)}
+        until = None if seconds is None else now + seconds
+        link = Link(key.id, name, role, True, 0, most, now, until, tuple(sorted(set(embed))))
+        row = {name: getattr(link, name) for name in KEPT} | {"role": int(role)}
 
         def job(connection: Connection) -> None:
             if (connection.scalar(select(func.count()).where(links.c.document == document)) or 0) >= MOST_LINKS:
                 raise Conflict(f"A document has at most {MOST_LINKS} links; remove some first.")
             connection.execute(insert(links).values(**row, digest=key.digest, document=document))
+            for origin in link.embed:
+                connection.execute(insert(embedders).values(link=key.id, origin=origin))
 
         await self._ledger.change(job)
         return key.text, link
@@ -146,6 +172,16 @@ class Sharing:
         if found is None:
             raise NotFound(NO_LINK)
         return found.id, found.document
+
+    async def embedding(self, id: str) -> tuple[str, list[str]]:
+        """The document that a link leads to ("" where there is none such), and the sites that may show it by that."""
+        leads = select(links.c.document).where(links.c.id == id)
+        sites = select(embedders.c.origin).where(embedders.c.link == id).order_by(embedders.c.origin)
+
+        def job(connection: Connection) -> tuple[str, list[str]]:
+            return connection.scalar(leads) or "", list(connection.scalars(sites))
+
+        return await self._ledger.look(job)
 
     async def open_link(self, text: str, had: Set[str] = frozenset()) -> None:
         """Use a link once; ``NotFound`` where it is none, has ended or is used up.
@@ -168,15 +204,30 @@ class Sharing:
     async def remove_link(self, document: str, id: str) -> None:
         """End a link for good; ``NotFound`` where the document has none such."""
         gone = delete(links).where(links.c.id == id, links.c.document == document)
-        if not await self._ledger.change(lambda connection: connection.execute(gone).rowcount):
-            raise NotFound("The document has no such link any more.")
+
+        def job(connection: Connection) -> None:
+            if not connection.execute(gone).rowcount:
+                raise NotFound("The document has no such link any more.")
+            connection.execute(delete(embedders).where(embedders.c.link == id))
+
+        await self._ledger.change(job)
 
     async def links(self, document: str) -> list[Link]:
         """The links of a document, the newest first, also those that have ended."""
-        chosen = select(*(links.c[name] for name in Link.__slots__)).where(links.c.document == document)
+        chosen = select(*(links.c[name] for name in KEPT)).where(links.c.document == document)
         ordered = chosen.order_by(links.c.created.desc(), links.c.id)
-        rows = await self._ledger.look(lambda connection: connection.execute(ordered).all())
-        return [Link(id, name, Role(role), *more) for id, name, role, *more in rows]
+        sites = select(embedders).join(links, links.c.id == embedders.c.link).where(links.c.document == document)
+
+        def job(connection: Connection) -> list[Link]:
+            shown = defaultdict(list)
+            for row in connection.execute(sites.order_by(embedders.c.origin)):
+                shown[row.link].append(row.origin)
+            rows = connection.execute(ordered)
+            return [
+                replace(Link(id, name, Role(role), *more), embed=tuple(shown[id])) for id, name, role, *more in rows
+            ]
+
+        return await self._ledger.look(job)
 
     async def shared_with(self, user: str, opened: Set[str] = frozenset()) -> set[str]:
         """The documents that were last shared with a user, or by a link that he has ``opened``, by id."""
@@ -196,7 +247,10 @@ class Sharing:
     async def forget(self, document: str) -> None:
         """The document was deleted."""
 
+        ended = select(links.c.id).where(links.c.document == document)
+
         def job(connection: Connection) -> None:
+            connection.execute(delete(embedders).where(embedders.c.link.in_(ended)))
             for table in (published, grants, links):
                 connection.execute(delete(table).where(table.c.document == document))
 

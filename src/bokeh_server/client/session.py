@@ -15,7 +15,7 @@ import os
 import time
 import urllib.parse
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal, Self
 
@@ -310,27 +310,31 @@ class Session:
         name: str = "",
         seconds: float | None = None,
         most: int | None = None,
+        embed: str | Sequence[str] = (),
     ) -> str:
         """Make ``username`` a viewer or an editor of the document; returns its link.
 
         Without a name: make a link that carries the role, called ``name`` in lists, for ``seconds`` and to be opened
-        ``most`` times (None: no limit). Who has the link has the role. Raises ``NotFound`` for an unknown user,
-        ``BadValue`` for a user with what only a link has.
+        ``most`` times (None: no limit). Who has the link has the role. With ``embed`` it is for pages of these sites
+        (``"https://intranet.example"``): ``autoload_server(model, session, link=…)`` makes the tag of it. Raises
+        ``NotFound`` for an unknown user, ``BadValue`` for a user with what only a link has.
         """
+        sites = [embed] if isinstance(embed, str) else list(embed)
         if role not in ("viewer", "editor"):
             raise BadValue(f"A role is 'viewer' or 'editor', not {role!r}.")
-        if username is not None and (name, seconds, most) != ("", None, None):
-            raise BadValue("Only a link has a name, an end or a count; what a user is given holds until unshare().")
+        if username is not None and (name, seconds, most, sites) != ("", None, None, []):
+            raise BadValue(
+                "Only a link has a name, an end or a count, or is for pages of a site; what a user is given holds "
+                "until unshare()."
+            )
         if seconds is not None and not math.isfinite(seconds):
             raise BadValue(f"The life of a link is a number of seconds, not {seconds}; None for one without end.")
         path = f"api/v1/documents/{self._docid()}"
         if username is not None:
             self._rest.request("PUT", f"{path}/grants/{part(username, 'user')}", {"role": role})
             return self.link
-        made = self._rest.request(
-            "POST", f"{path}/links", {"role": role, "name": name, "seconds": seconds, "most": most}
-        )
-        return str(made["url"])
+        link = {"role": role, "name": name, "seconds": seconds, "most": most, "embed": sites}
+        return str(self._rest.request("POST", f"{path}/links", link)["url"])
 
     def unshare(self, username: str) -> None:
         """Share the document with a user no longer; ``NotFound`` where it is not."""

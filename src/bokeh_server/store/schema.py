@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from bokeh_server.errors import StoreVersion
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 metadata = MetaData(naming_convention={"ix": "%(column_0_label)s"})
@@ -174,6 +174,15 @@ links = Table(
     UniqueConstraint("digest", name="links_digest"),
 )
 """Links that carry a role: ``opened`` of at ``most`` so many times."""
+
+embedders = Table(
+    "embedders",
+    metadata,
+    Column("link", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    PrimaryKeyConstraint("link", "origin", name="embedders_key"),
+)
+"""The sites whose pages may show, in an iframe, what a link leads to."""
 
 published = Table(
     "published",

@@ -9,6 +9,8 @@ The *shell* around it is our code only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bokeh_server.web.http import Headers
 
 COMMON: Headers = (
@@ -37,6 +39,7 @@ FEATURES = ", ".join(
 )
 NO_STORE = ("Cache-Control", "no-store")
 IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
+AN_HOUR = ("Cache-Control", "public, max-age=3600")
 
 
 def policy(**directives: str) -> tuple[str, str]:
@@ -45,10 +48,19 @@ def policy(**directives: str) -> tuple[str, str]:
     return ("Content-Security-Policy", text)
 
 
-def page(*, frame: str | None = None, embedded: bool = False) -> Headers:
+NOBODY, OURSELVES = "'none'", "'self'"
+"""Whose pages may have one of ours within."""
+OPTIONS: Mapping[str, Headers] = {
+    NOBODY: (("X-Frame-Options", "DENY"),),
+    OURSELVES: (("X-Frame-Options", "SAMEORIGIN"),),
+}
+
+
+def page(*, frame: str | None = None, ancestors: str = NOBODY) -> Headers:
     """Our own pages: our files only, no inline script or style, no evaluation; ``frame`` is the only page within.
 
-    No page of another site has one of them within, but for ``embedded``: that one knows nobody, and changes nothing.
+    No other page has one of them within, but for those of ``ancestors``: where that is another site, the page knows
+    nobody by a cookie.
 
     They alone ask for an agent cluster of their own: the frame has one as it is sandboxed, and Chromium warns on every
     page where it asks as well.
@@ -58,8 +70,8 @@ def page(*, frame: str | None = None, embedded: bool = False) -> Headers:
         NO_STORE,
         ("Origin-Agent-Cluster", "?1"),
         ("Permissions-Policy", FEATURES),
-        ("Cross-Origin-Resource-Policy", "cross-origin" if embedded else "same-origin"),
-        *(() if embedded else (("X-Frame-Options", "DENY"),)),
+        ("Cross-Origin-Resource-Policy", "same-origin" if ancestors in OPTIONS else "cross-origin"),
+        *OPTIONS.get(ancestors, ()),
         policy(
             default_src="'none'",
             script_src="'self'",
@@ -69,16 +81,16 @@ def page(*, frame: str | None = None, embedded: bool = False) -> Headers:
             frame_src=frame or "'none'",
             form_action="'self'",
             base_uri="'none'",
-            frame_ancestors="*" if embedded else "'none'",
+            frame_ancestors=ancestors,
             require_trusted_types_for="'script'",
         ),
     )
 
 
-def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool, embedded: bool) -> Headers:
+def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool, ancestors: str = "") -> Headers:
     """The sandboxed page with a document: scripts from two folders of ours, and one socket.
 
-    It is within a page of ours, which may itself be ``embedded`` in a page of any site.
+    It is within a page of ours, which may itself be within one of ``ancestors``.
 
     ``Connection-Allowlist`` (Chromium) is for what no Content-Security-Policy covers: WebRTC, and the connection that a
     browser opens ahead of a navigation that it then blocks.
@@ -102,7 +114,7 @@ def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool,
             base_uri="'none'",
             frame_src="'none'",
             object_src="'none'",
-            frame_ancestors="*" if embedded else origin,
+            frame_ancestors=f"{origin} {ancestors}".strip(),
         ),
     )
 
@@ -117,11 +129,11 @@ def data() -> Headers:
     )
 
 
-def static() -> Headers:
+def static(*, keep: tuple[str, str] = IMMUTABLE) -> Headers:
     """Our files and BokehJS: the same for everybody, also for the frame, whose origin is opaque."""
     return (
         *COMMON,
-        IMMUTABLE,
+        keep,
         ("Cross-Origin-Resource-Policy", "cross-origin"),
         ("Access-Control-Allow-Origin", "*"),
     )

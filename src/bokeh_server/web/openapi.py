@@ -147,6 +147,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "log_in": account.Credentials,
     "register": account.Registration,
     "open_link": account.OpenLink,
+    "linked_ticket": account.OpenLink,
     "token_by_login": account.Credentials,
     "token_by_registration": account.Registration,
     "put_password": account.NewPassword,

@@ -66,22 +66,20 @@ def rights(request: Request) -> dict[str, bool]:
 
 
 async def shell(site: Site, request: Request) -> Response:
-    """A document, or one model of it, with our own bar around the sandboxed frame."""
-    return around(site, request)
+    """A document, or one model of it, with our own bar around the sandboxed frame.
+
+    With ``?embedded=true`` it is for an iframe in another page of this origin, such as a host application's.
+    """
+    return around(site, request, headers.OURSELVES if request.query.get("embedded") == "true" else headers.NOBODY)
 
 
-async def embed(site: Site, request: Request) -> Response:
-    """A published document for a page elsewhere, in an iframe."""
-    return around(site, request, embedded=True)
-
-
-def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
-    """The shell."""
+def around(site: Site, request: Request, ancestors: str) -> Response:
+    """The shell, in an iframe of ``ancestors`` where that is not nobody."""
     info = request.document
-    frame = f"{request.prefix}/bokeh/frame/{info.id}"
+    place = f"{request.prefix}/bokeh/frame/{info.id}"
     model, public = unquote(request.parameters.get("model") or ""), request.actor.public
     theirs, trusted = supervised(request), is_trusted(site, request)
-    flags = {"public": public, "scripts": theirs and trusted, "embedded": embedded}
+    flags = {"public": public, "scripts": theirs and trusted, "embedded": ancestors == "*"}
     asked = {"model": model, **{name: on and "true" for name, on in flags.items()}}
     query = urlencode({name: value for name, value in asked.items() if value})
     body = site.render(
@@ -91,16 +89,17 @@ def around(site: Site, request: Request, *, embedded: bool = False) -> Response:
         owner=info.owner,
         **who(site, request),
         document=info.id,
+        link="",
         model=model,
         public=public,
-        embedded=embedded,
+        embedded=ancestors != headers.NOBODY,
         supervised=theirs,
         trusted=trusted,
         scripts=site.config.document_scripts and trusted,
         may=rights(request),
-        frame_url=frame + (f"?{query}" if query else ""),
+        frame_url=place + (f"?{query}" if query else ""),
     )
-    return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{frame}", embedded=embedded))
+    return Response(200, body, HTML, headers.page(frame=f"{site.origin(request)}{place}", ancestors=ancestors))
 
 
 def supervised(request: Request) -> bool:
@@ -128,14 +127,21 @@ def names_us(request: Request, ours: str | None) -> bool:
 
 async def frame(site: Site, request: Request) -> Response:
     """The document itself, in a page with an origin of its own."""
-    info, prefix = request.document, request.prefix
-    origin, scripts = site.origin(request) or "", site.config.document_scripts and is_trusted(site, request)
-    socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{info.id}"
+    scripts = site.config.document_scripts and is_trusted(site, request)
+    anywhere = request.actor.public and request.query.get("embedded") == "true"
+    info = request.document
+    return framed(site, request, info.id, info.title, scripts=scripts, ancestors="*" if anywhere else "")
+
+
+def framed(site: Site, request: Request, document: str, title: str, *, scripts: bool, ancestors: str) -> Response:
+    """The sandboxed page; ``ancestors`` as in ``headers.frame``."""
+    prefix, origin = request.prefix, site.origin(request) or ""
+    socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{document}"
     body = site.render(
         "frame.html",
         prefix,
-        title=info.title,
-        document=info.id,
+        title=title,
+        document=document,
         model=request.query.get("model"),
         socket_url=socket,
         most=site.limits.message,
@@ -147,7 +153,7 @@ async def frame(site: Site, request: Request) -> Response:
         static=f"{prefix}/static/app/{site.static.version}",
         socket=socket,
         scripts=scripts,
-        embedded=request.actor.public and request.query.get("embedded") == "true",
+        ancestors=ancestors,
     )
     return Response(200, body, HTML, policy)
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
 from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
-from bokeh_server.web import account, api, openapi, pages, share, socket
+from bokeh_server.web import account, api, embed, openapi, pages, share, socket
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
 
@@ -81,7 +81,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/bokeh/users", A.ADMINISTER, "link", "page", pages.users),
     Route("GET", "/bokeh/doc/{document}", A.VIEW, "link", "page", pages.shell),
     Route("GET", "/bokeh/doc/{document}/{model}", A.VIEW, "link", "page", pages.shell),
-    Route("GET", "/bokeh/embed/{document}", A.VIEW, "embed", "page", pages.embed),
+    Route("GET", "/bokeh/autoload.js", A.PUBLIC, "anywhere", "static", embed.autoload),
+    Route("GET", "/bokeh/embed/{document}", A.VIEW, "embed", "page", embed.published),
+    Route("GET", "/bokeh/embed/{document}/{model}", A.VIEW, "embed", "page", embed.published),
+    Route("GET", "/bokeh/linked/{link}", A.PUBLIC, "embed", "page", embed.linked),
+    Route("GET", "/bokeh/linked/{link}/{model}", A.PUBLIC, "embed", "page", embed.linked),
+    Route("GET", "/bokeh/frame/linked/{link}", A.PUBLIC, "frame", "frame", embed.linked_frame),
+    Route("POST", "/bokeh/linked/{link}", A.PUBLIC, "here", "api", embed.linked_ticket),
     Route("POST", "/bokeh/doc/{document}/ticket", A.VIEW, "here", "api", pages.ticket),
     Route("GET", "/bokeh/frame/{document}", A.VIEW, "frame", "frame", pages.frame),
     Route("WEBSOCKET", "/bokeh/ws/{document}", A.PUBLIC, "sandbox", "socket", socket.frame_socket),

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 import msgspec
 
 from bokeh_server.accounts.sharing import Link
+from bokeh_server.config import canonical_origin
 from bokeh_server.core.authorise import ALL_SCOPES, Actor, Role, Scope
-from bokeh_server.errors import Forbidden
+from bokeh_server.errors import BadSetting, BadValue, Forbidden
 from bokeh_server.web import headers
 from bokeh_server.web.api import answer
 from bokeh_server.web.http import Request, Response, parse_json
@@ -32,12 +33,16 @@ class Grant(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewLink(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a new link. ``seconds`` is how long it lives, ``most`` how often it can be opened (null: no limit)."""
+    """Body of a new link. ``seconds`` is how long it lives, ``most`` how often it can be opened (null: no limit).
+
+    ``embed``: the sites whose pages show the document by it, like ``https://intranet.example``.
+    """
 
     role: Word = "viewer"
     name: str = ""
     seconds: float | None = None
     most: int | None = None
+    embed: list[str] = []
 
 
 class Switch(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,12 +111,29 @@ async def links(site: Site, request: Request) -> Response:
 
 
 async def post_link(site: Site, request: Request) -> Response:
-    """A new link that carries a role; ``url`` is told only now."""
+    """A new link that carries a role; ``url`` is told only now, with ``embed`` also the ``tag`` for such a page."""
     new: NewLink = parse_json(await request.read(site.limits.body), NewLink)
     ensure_no_more(request.actor, SCOPES[new.role], new.seconds)
-    role, limits = Role[new.role.upper()], {"seconds": new.seconds, "most": new.most}
-    key, link = await site.accounts.make_link(request.document, new.name, role, **limits)  # type: ignore[arg-type]
-    return answer({**described(link), "url": f"{site.url_for(request)}bokeh/link#{key}"}, 201)
+    key, link = await site.accounts.make_link(
+        request.document,
+        new.name,
+        Role[new.role.upper()],
+        seconds=new.seconds,
+        most=new.most,
+        embed=[embedder(url) for url in new.embed],
+    )
+    ours = f"{site.url_for(request)}bokeh/"
+    url = f"{ours}linked/{link.id}#{key}" if link.embed else f"{ours}link#{key}"
+    tag = {"tag": f'<script src="{ours}autoload.js?link={link.id}#{key}"></script>'} if link.embed else {}
+    return answer({**described(link), "url": url, **tag}, 201)
+
+
+def embedder(url: str) -> str:
+    """The origin of a site that shows a document in its pages; ``BadValue`` where it is none."""
+    try:
+        return canonical_origin(url)
+    except BadSetting:
+        raise BadValue(f"A site is named like https://intranet.example, not {url[:100]!r}.") from None
 
 
 async def switch_link(site: Site, request: Request) -> Response:

@@ -35,13 +35,7 @@ async function show_published() {
   open_link.hidden = !info.published;
   const [link, tag] = open_link.querySelectorAll("input");
   link.value = `${location.origin}${prefix}/bokeh/doc/${id}?public=true`;
-  const frame = document.createElement("iframe");
-  frame.src = `${location.origin}${prefix}/bokeh/embed/${id}`; // it is not in the page: nothing is loaded
-  frame.width = "100%";
-  frame.height = "500";
-  frame.style.border = "0";
-  frame.title = info.title;
-  tag.value = frame.outerHTML;
+  tag.value = `<script src="${location.origin}${prefix}/bokeh/autoload.js?document=${id}&amp;public=true"></script>`;
 }
 
 function publish() {
@@ -86,7 +80,7 @@ async function show_links() {
 
 const ROLES = { viewer: "may look", editor: "may change" };
 
-function link_entry({ id: link, name, role, enabled, opened, most, until }) {
+function link_entry({ id: link, name, role, enabled, opened, most, until, embed }) {
   const entry = clone("link");
   const [place, called] = [`${url}/links/${link}`, name || "Link without a name"];
   const ended = until !== null && until * 1000 < Date.now();
@@ -95,7 +89,8 @@ function link_entry({ id: link, name, role, enabled, opened, most, until }) {
   entry.state.textContent = state;
   entry.state.hidden = state === "";
   entry.role.textContent = ROLES[role];
-  entry.opened.textContent = most === null ? `opened ${opened} ×` : `opened ${opened} of ${most} ×`;
+  const count = most === null ? `opened ${opened} ×` : `opened ${opened} of ${most} ×`;
+  entry.opened.textContent = embed.length > 0 ? `in pages of ${embed.join(", ")}` : count;
   entry.until.textContent = end(until);
   entry.switch.textContent = enabled ? "Turn off" : "Turn on";
   entry.switch.setAttribute("aria-label", `Turn “${called}” ${enabled ? "off" : "on"}`);
@@ -107,13 +102,15 @@ function link_entry({ id: link, name, role, enabled, opened, most, until }) {
   return entry.element;
 }
 
-async function make_link({ name, role, life, most }) {
+async function make_link({ name, role, life, most, embed }) {
   const number = (text) => (text === "" ? null : Number(text));
-  const body = { name: name.trim(), role, seconds: number(life), most: number(most) };
-  const { url: text } = await call("POST", `${url}/links`, body);
+  const sites = embed.split(/[\s,]+/).filter((site) => site !== "");
+  const body = { name: name.trim(), role, seconds: number(life), most: number(most), embed: sites };
+  const { url: text, tag } = await call("POST", `${url}/links`, body);
   document.getElementById("new-link").reset();
   await show_links();
-  show_once(once, text);
+  once.querySelector("strong").textContent = tag === undefined ? "Copy the link now." : "Copy the tag for the page now.";
+  show_once(once, tag ?? text);
 }
 
 document.getElementById("open-share").addEventListener("click", () => void open());

@@ -7,7 +7,7 @@
 import { call, Documents } from "./api.js";
 import { ask, toast } from "./dialogs.js";
 
-const { prefix, document: id, frame_url: url, public: is_public, may, user, supervised } = JSON.parse(
+const { prefix, document: id, link, frame_url: url, public: is_public, may, user, supervised, embedded } = JSON.parse(
   document.getElementById("parameters").textContent,
 );
 const documents = new Documents(prefix);
@@ -119,11 +119,14 @@ async function give_ticket() {
   port.postMessage({ kind: "ticket", ...answer });
 }
 
+const ticket_url = `${prefix}/bokeh/doc/${encodeURIComponent(id)}/ticket${is_public ? "?public=true" : ""}`;
+const linked_url = `${prefix}/bokeh/linked/${encodeURIComponent(link)}`;
+
 async function ticket() {
   try {
-    const query = is_public ? "?public=true" : "";
-    const answer = await call("POST", `${prefix}/bokeh/doc/${encodeURIComponent(id)}/ticket${query}`);
+    const answer = await (link === "" ? call("POST", ticket_url) : call("POST", linked_url, { key: location.hash.slice(1) }));
     Object.assign(may, answer.may);
+    if (answer.title !== undefined) show_title(answer.title);
     render();
     return { ticket: answer.ticket };
   } catch (problem) {
@@ -147,6 +150,10 @@ async function why_gone() {
 
 function resize({ height }) {
   frame.style.height = height > 0 ? `${Math.min(height, TALLEST)}px` : "";
+  if (embedded && height > 0) { // the page around us learns how tall we are, and nothing else
+    const whole = height + document.querySelector(".bar").offsetHeight;
+    parent.postMessage({ kind: "bokeh-server", height: whole }, "*");
+  }
 }
 
 /* The click that refuses lets a document ask again, like any other. After a few in a row it has to wait until that click
@@ -239,6 +246,7 @@ function notice(what) {
 
 /* Somebody may have renamed the document meanwhile. */
 async function refresh() {
+  if (link !== "") return; // its name comes with each ticket
   const info = await documents.info(id, is_public).catch(() => null);
   if (info !== null) show_title(info.title);
 }
