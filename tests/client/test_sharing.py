@@ -147,7 +147,7 @@ def test_the_tag_of_a_document(town: Town, owned: tuple[Session, Slider]) -> Non
     assert autoload_server(slider, session) == f'{ours}&amp;model={slider.id}"></script>'
     assert autoload_server(slider, session, public=True) == f'{ours}&amp;model={slider.id}&amp;public=true"></script>'
     odd = Slider.__new__(Slider, id=ID('"> &/x'))
-    assert autoload_server(odd, session) == f'{ours}&amp;model=%22%3E%20%26/x"></script>'
+    assert autoload_server(odd, session) == f'{ours}&amp;model=%22%3E%20%26%2Fx"></script>'
 
 
 def test_a_tag_that_can_not_be_is_one_line(town: Town, enter: Enter, owned: tuple[Session, Slider]) -> None:

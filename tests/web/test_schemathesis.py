@@ -48,6 +48,7 @@ SECRET = f"canary{token_hex(8)}"
 """Is in everything of carol's, whose documents nobody else may see."""
 NEVER = (PASSWORD, "$argon2", "Traceback", "sqlite", "site-packages", str(Path.cwd()))
 """What no answer has in it, whoever asks."""
+FRAMING = frozenset({"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"})
 CHECKS = [
     *(not_a_server_error, content_type_conformance, response_schema_conformance),
     *(negative_data_rejection, use_after_free),
@@ -113,7 +114,7 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
     @hypothesis.settings(max_examples=REQUESTS // 2, **SETTINGS)
     @hypothesis.given(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]), st.data())
     def single(mode: GenerationMode, data: st.DataObject) -> None:
-        case = data.draw(schema.as_strategy(generation_mode=mode))
+        case = within_http(data.draw(schema.as_strategy(generation_mode=mode)))
         judge(case, case.call(headers=headers))
 
     class Chain(schema.as_state_machine()):  # type: ignore[misc]
@@ -121,11 +122,8 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
             return {"headers": headers}
 
         def call(self, case: Case[Any], **more: Any) -> Response:
-            try:
-                response: Response = super().call(case, **more)
-                return response
-            except ValueError:  # a Host that is none, where requests looks for the cookies that go with it
-                hypothesis.reject()
+            response: Response = super().call(within_http(case), **more)
+            return response
 
         def validate_response(self, response: Response, case: Case[Any], **more: Any) -> None:
             judge(case, response, recorder=self.recorder)
@@ -140,6 +138,13 @@ def test_no_request_of_anybody_fails_or_is_told_a_secret(actor: str, world: Worl
             Chain.run(settings=hypothesis.settings(max_examples=4, stateful_step_count=20, **SETTINGS))
     print(actor, sorted(statuses.items()))
     assert failures == []
+
+
+def within_http(case: Case[Any]) -> Case[Any]:
+    """The request without made-up headers of HTTP itself: with those it is none, and does not come to the interface."""
+    for name in [name for name in case.headers or () if name.lower() in FRAMING]:
+        del case.headers[name]
+    return case
 
 
 def said_by(request: Any) -> str:
