@@ -78,6 +78,27 @@ OPTIONS = (
         metavar="URL",
         help="Under which address people reach the server, like https://plots.example.org; may be given several times.",
     ),
+    click.option(
+        "--trusted-proxy",
+        "trusted_proxies",
+        multiple=True,
+        metavar="ADDRESS",
+        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed: an IP address, a network like "
+        "10.0.0.0/8, or `unix` for whoever comes by the unix socket; may be given several times.",
+    ),
+    click.option(
+        "--unix-socket",
+        "--uds",
+        type=click.Path(path_type=Path),
+        help="Listen on this socket instead of a port, for a proxy on the same machine.",
+    ),
+    click.option(
+        "--unix-socket-mode",
+        default="600",
+        show_default=True,
+        metavar="MODE",
+        help="Who may connect to the unix socket: 600 its owner, 660 also its group.",
+    ),
     click.option("--script", hidden=True),
 )
 
@@ -95,6 +116,10 @@ def configured(flags: dict[str, Any]) -> Config:
         if flags.pop(flag):
             raise BadSetting(line)
     flags["document_scripts"] = flags["document_scripts"] == "on"
+    try:
+        flags["unix_socket_mode"] = int(flags["unix_socket_mode"], 8)
+    except ValueError:
+        raise BadSetting("The mode of the unix socket (--unix-socket-mode) is one of a file, like 660.") from None
     if flags["token"]:
         flags["token"] = os.environ.get(TOKEN, "").strip() or new_key("token").text
     else:
@@ -156,7 +181,8 @@ def start(flags: dict[str, Any], ready: Callable[[str, str | None], object] = la
 
     def told(url: str, invitation: str | None) -> None:
         kept = "in memory, gone when it ends" if config.data is None else f"in {config.data}"
-        say(f"bokeh-server at {url}  (documents {kept}; Ctrl-C ends it)")
+        by = "" if config.unix_socket is None else f" by the unix socket {config.unix_socket}"
+        say(f"bokeh-server at {url}{by}  (documents {kept}; Ctrl-C ends it)")
         if invitation is not None:
             say(f"Make the administrator's account (this link is good once, for a day): {invitation}")
         if config.token is not None and config.token != os.environ.get(TOKEN, "").strip():

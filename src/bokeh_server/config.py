@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ PORT = 5006
 SHORTEST_TOKEN = 20
 """Characters of a token that somebody chose; how often others guess is not counted."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
+UNIX = "unix"
+"""The peer of a unix socket, among the proxies that are believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,12 @@ class Config:
     """Who may make an account for himself: nobody, who is invited, or everybody."""
     public_urls: tuple[str, ...] = ()
     """Under which addresses people reach the server, if not under its own: ``https://plots.example.org``."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed: IP addresses, networks, ``unix``."""
+    unix_socket: Path | None = None
+    """Where to listen instead of on a port: for a proxy on the same machine."""
+    unix_socket_mode: int = 0o600
+    """Who may connect to it, as a file has it; without ``locked``, its owner only."""
     mounted: bool = False
     """Whether a host application serves it: on which address, port and names is then the host's business."""
     debug: bool = False
@@ -62,6 +71,7 @@ class Config:
         if self.address != "localhost":
             object.__setattr__(self, "address", canonical_address(self.address) or self.address)
         object.__setattr__(self, "public_urls", tuple(map(canonical_origin, self.public_urls)))
+        object.__setattr__(self, "trusted_proxies", tuple(map(canonical_proxy, self.trusted_proxies)))
         if self.address != "localhost" and canonical_address(self.address) is None:
             raise BadSetting(f"The server listens on localhost or on an IP address, not on {self.address!r}.")
         if self.address != "localhost" and not is_loopback(self.address) and not self.locked:
@@ -83,11 +93,27 @@ class Config:
             raise BadSetting("There is nothing to register for without accounts (-m).")
         if not 0 <= self.port <= 65535:
             raise BadSetting(f"A port is a number from 0 to 65535, not {self.port}.")
+        if self.unix_socket is not None:
+            self._check_unix_socket()
         if self.ssl_keyfile and not self.ssl_certfile:
             raise BadSetting("A key (--ssl-keyfile) needs its certificate (--ssl-certfile).")
         for file in (self.ssl_certfile, self.ssl_keyfile):
             if file is not None and not file.is_file():
                 raise BadSetting(f"There is no file {file}.")
+
+    def _check_unix_socket(self) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise BadSetting("This system has no unix sockets for Python: leave --unix-socket out.")
+        if self.address != "localhost":
+            raise BadSetting("The server listens on a unix socket or on an address: leave --address out.")
+        if not 0 <= self.unix_socket_mode <= 0o777:
+            raise BadSetting("The mode of the unix socket (--unix-socket-mode) is one of a file, like 660.")
+        if not self.locked and self.unix_socket_mode & 0o077:
+            raise BadSetting(
+                "Without accounts everybody who reaches the server may do everything, so only you may use its unix "
+                "socket: leave --unix-socket-mode at 600, give people accounts with -m, or ask them for a token with "
+                "--token."
+            )
 
     @property
     def locked(self) -> bool:
@@ -134,6 +160,17 @@ def canonical_origin(url: str) -> str:
         raise wrong
     name = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, DEFAULT_PORTS[parts.scheme]) else "")
+
+
+def canonical_proxy(proxy: str) -> str:
+    """``unix``, or the network of a proxy: ``10.0.0.0/8``, for one address ``10.0.0.7/32``; else ``BadSetting``."""
+    if proxy == UNIX:
+        return UNIX
+    try:
+        return str(ipaddress.ip_network(canonical_address(proxy) or proxy))
+    except ValueError as error:
+        why = f": {error}" if "host bits" in str(error) else ""
+        raise BadSetting(f"A trusted proxy is an IP address, a network or `unix`, not {proxy!r}{why}.") from None
 
 
 def is_loopback(address: str) -> bool:

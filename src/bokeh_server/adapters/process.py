@@ -15,9 +15,11 @@ from pathlib import Path
 import uvicorn
 
 from bokeh_server.adapters.asgi import Application, make_site
+from bokeh_server.adapters.notify import READY, STOPPING, notify
 from bokeh_server.adapters.requests import RequestProtocol
+from bokeh_server.adapters.unix import listening
 from bokeh_server.adapters.websocket import FramesProtocol
-from bokeh_server.config import Config
+from bokeh_server.config import DEFAULT_PORTS, Config
 from bokeh_server.errors import BadSetting
 from bokeh_server.limits import LIMITS
 
@@ -37,10 +39,18 @@ def run(config: Config, ready: Ready) -> None:
     ``ready`` is called when requests are taken, with the URL and, where nobody has an account yet, the link to make the
     administrator's.
 
-    Raises ``BadSetting`` where the port is taken, and what the store says where it can't be opened.
+    Raises ``BadSetting`` where the port or the unix socket is taken, and what the store says where it can't be opened.
     """
-    sockets = bind(config.address, config.port)
-    port: int = sockets[0].getsockname()[1]
+    if config.unix_socket is None:
+        sockets = bind(config.address, config.port)
+        serve_on(sockets, config, sockets[0].getsockname()[1], ready)
+        return
+    with listening(config.unix_socket, config.unix_socket_mode, BACKLOG) as found:
+        serve_on([found], config, DEFAULT_PORTS[config.scheme], ready)
+
+
+def serve_on(sockets: list[socket.socket], config: Config, port: int, ready: Ready) -> None:
+    """Serve on these sockets; ``port`` is the one that URLs name."""
     application = Application(make_site(config, port))
     settings = uvicorn.Config(
         application,
@@ -103,8 +113,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
+        notify(READY)
         if self.on_started is not None:
             self.on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that it ends, and end."""
+        notify(STOPPING)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

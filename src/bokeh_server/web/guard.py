@@ -30,6 +30,7 @@ from bokeh_server.errors import (
 )
 from bokeh_server.web import pages
 from bokeh_server.web.account import ensure_accounts
+from bokeh_server.web.forwarded import Proxies
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.openapi import QUERIES
 from bokeh_server.web.routes import Route, Table
@@ -47,6 +48,7 @@ class Guard:
     def __init__(self, site: Site, table: Table | None = None) -> None:
         self.site = site
         self._table = table or Table()
+        self._proxies = Proxies(site.config.trusted_proxies)
 
     async def answer(self, request: Request) -> Response | Endpoint:
         """The answer to a request, or the endpoint of its socket. Raises nothing."""
@@ -70,8 +72,14 @@ class Guard:
             return self.refuse(request, ServerFault(), route)
 
     def _check_client(self, request: Request) -> None:
-        """Without accounts only this machine gets in, also where another ASGI server listens elsewhere."""
-        if not self.site.config.locked and request.client and not is_loopback(request.client):
+        """The client is whom a trusted proxy names. Without accounts only this machine gets in, also where another ASGI
+        server listens elsewhere, and nobody by a proxy that does not say for whom it asks, or that is not trusted."""
+        doubt = self._proxies.believe(request)
+        if self.site.config.locked:
+            return
+        if doubt is not None:
+            raise Forbidden(doubt)
+        if request.client and not is_loopback(request.client):
             raise Forbidden("Without accounts this server answers only to the machine that it runs on.")
 
     def _check_host(self, request: Request) -> str:
@@ -85,7 +93,8 @@ class Guard:
         config = self.site.config
         if config.mounted:
             return f"use {self.site.url}" if config.public_urls else "use localhost"
-        named = f"; where that is its name, start it with --public-url {config.scheme}://{request.host}"
+        scheme = request.scheme.replace("ws", "http", 1)
+        named = f"; where that is its name, start it with --public-url {scheme}://{request.host}"
         return f"use {self.site.url}{named[:200] if config.locked else ''}"
 
     def _below_prefix(self, request: Request) -> str:

@@ -74,6 +74,9 @@ class Site:
         Where the server listens on all addresses, the one that the connection came to is a name of ours: no page of
         another site has an origin that is an address of this machine.
         """
+        asked = f"{request.scheme.replace('ws', 'http', 1)}://{request.host}"
+        if self.config.trusted_proxies and asked in self.config.public_urls:
+            return asked
         if self.config.mounted:
             return self._origin_of_host(request)
         own = self.origins.get(request.host)
