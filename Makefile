@@ -12,8 +12,8 @@ help: ## this list
 demo: .venv/demo.done ## start a server with live documents made from real data, and print its link
 	.venv/bin/bokeh-server demo
 
-test: $(TESTED) ## the whole suite, Chromium included
-	$(BROWSERS) && $(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+test: $(TESTED) ## the whole suite, Chromium and proxies included
+	$(BROWSERS) && scripts/proxies && $(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(TESTED) ## ruff
 	$(PY) -m ruff check .

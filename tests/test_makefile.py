@@ -21,3 +21,9 @@ def needs_browser(place: str) -> bool:
 def test_a_recipe_brings_the_browser_that_its_tests_ask_for(recipe: str) -> None:
     places = re.findall(r"\btests/[\w/.]+", RECIPES[recipe]) or ["tests"]
     assert ("$(BROWSERS)" in RECIPES[recipe]) == any(map(needs_browser, places))
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if "-m pytest" in RECIPES[name]])
+def test_a_recipe_brings_the_proxies_that_its_tests_run(recipe: str) -> None:
+    places = re.findall(r"(?<!--ignore )\btests/[\w/.]+", RECIPES[recipe]) or ["tests", "tests/deploy"]
+    assert ("scripts/proxies" in RECIPES[recipe]) == ("tests/deploy" in places)
