@@ -141,7 +141,7 @@ def cli(context: click.Context, /, **flags: Any) -> None:
         start(flags)
         return
     given = [flag for flag in context.command.params if flag.name in flags and is_given(context, flag.name)]
-    takes = {demo.name: set(flags), user.name: {"data"}}.get(context.invoked_subcommand, set())
+    takes = {demo.name: set(flags), check.name: set(flags), user.name: {"data"}}.get(context.invoked_subcommand, set())
     for flag in given:
         if flag.name not in takes:
             raise BadSetting(f"{flag.opts[0]} is for a server that is started; a command finds its server by --url.")
@@ -166,6 +166,27 @@ def demo(**flags: Any) -> None:
     start(flags, ready=lambda url, token: running.append(program.start(url, token)))
     for process in running:
         program.end(process)
+
+
+@cli.command()
+@server_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool, **flags: Any) -> None:
+    """Say what is unsafe or missing in the options of a server, without starting it.
+
+    Each thing that it looks at is a line: ok, warn or fail, and what to change. Exit status 1 where something fails.
+    """
+    from bokeh_server.findings import Finding, report
+
+    del flags["show"]
+    try:
+        config = configured(flags)
+    except BadSetting as error:
+        report([Finding("settings", "fail", str(error))], as_json=as_json)
+        return
+    from bokeh_server import check as examination
+
+    report(examination.check(config), as_json=as_json)
 
 
 for command in COMMANDS:

@@ -55,11 +55,13 @@ def adapted(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def make_certificate(folder: Path, days: int = 2, name: str = NAME) -> tuple[Path, Path]:
-    """A certificate for ``name`` and its key; without a life it has expired."""
-    made, key = folder / "cert.pem", folder / "key.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-    subprocess.run([*words, "-keyout", str(key), "-out", str(made)], check=True, capture_output=True)
+    """A certificate for ``name`` and its key; with -1 day it has expired."""
+    made, key, asked = folder / "cert.pem", folder / "key.pem", folder / "asked.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    signed = ["-signkey", str(key), "-days", str(days), "-copy_extensions", "copy", "-out", str(made)]
+    for words in (["req", "-new", *curve, *names, "-out", str(asked)], ["x509", "-req", "-in", str(asked), *signed]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
     return made, key
 
 
