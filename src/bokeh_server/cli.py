@@ -19,6 +19,7 @@ from bokeh_server.accounts.keys import new_key
 from bokeh_server.commands import COMMANDS, user
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
+from bokeh_server.limits import LIMITS
 from bokeh_server.recovery import user_reset
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,6 +188,30 @@ def check(as_json: bool, **flags: Any) -> None:
     from bokeh_server import check as examination
 
     report(examination.check(config), as_json=as_json)
+
+
+@cli.command()
+@click.argument("url")
+@click.option(
+    "--ca", type=click.Path(path_type=Path), help="A file of certificates whose signatures are believed, too."
+)
+@click.option("--idle", default=LIMITS.ping + 5, show_default=True, help="Seconds for which a socket is left silent.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(url: str, ca: Path | None, idle: float, as_json: bool) -> None:
+    """Examine a deployment from outside: name, TLS, path, Host, websockets, sizes, and a stream through a document.
+
+    Each thing is a line: ok, warn or fail, and what to change: a directive of nginx, or an option of the server. Exit
+    status 1 where something fails. The stream needs a token, in BOKEH_SERVER_TOKEN or kept by `bokeh-server login`.
+    """
+    from bokeh_server.client.keys import load, of_environment
+    from bokeh_server.client.session import root_of
+    from bokeh_server.doctor import Deployment, examine
+    from bokeh_server.findings import report
+
+    root = root_of(url)
+    kept = load(root)
+    token = of_environment() or (kept.userapikey if kept is not None else "")
+    report(examine(Deployment(root, token, ca, idle)), as_json=as_json)
 
 
 for command in COMMANDS:

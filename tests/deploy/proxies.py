@@ -224,5 +224,7 @@ def caddy(folder: Path, site: str, *ports: int) -> Iterator[subprocess.Popen[byt
 class Behind(RunningServer):
     """A server with accounts behind a proxy at ``port`` of the public address."""
 
-    def __init__(self, folder: Path, public: int, *flags: str) -> None:
-        super().__init__(folder, "-m", "--public-url", f"https://{NAME}:{public}", *flags, port=free_port())
+    def __init__(self, folder: Path, public: int, *flags: str, name: str = NAME) -> None:
+        own = free_port()
+        super().__init__(folder, "-m", "--public-url", f"https://{name}:{public}", *flags, port=own)
+        self.port = own  # it prints the other one
