@@ -186,7 +186,14 @@ def test_a_token_that_was_chosen_is_asked_for_and_not_printed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"), [(["-m", "--token"], "leave --token out"), (["-m", "demo"], "leave -m out")]
+    ("flags", "told"),
+    [
+        (["-m", "--token"], "leave --token out"),
+        (["-m", "demo"], "leave -m out"),
+        (["--uds", "plots.sock", "demo"], "leave --unix-socket out"),
+        (["--uds", "plots.sock", "--unix-socket-mode", "rw"], "is one of a file, like 660"),
+        (["--trusted-proxy", "localhost"], "an IP address, a network or `unix`"),
+    ],
 )
 def test_what_does_not_go_together_is_told(flags: list[str], told: str) -> None:
     assert told in refused(*flags)

@@ -163,6 +163,8 @@ def demo(**flags: Any) -> None:
     program.check()
     if flags["multi_user"]:
         raise BadSetting("The demo's program has no account: leave -m out.")
+    if flags["unix_socket"] is not None:
+        raise BadSetting("The demo's program comes by a port: leave --unix-socket out.")
     running = []
     start(flags, ready=lambda url, token: running.append(program.start(url, token)))
     for process in running:

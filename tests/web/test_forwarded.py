@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bokeh_server.adapters.asgi import Application
+from bokeh_server.adapters.asgi import Application, make_site
 from bokeh_server.config import Config, canonical_proxy
 from bokeh_server.errors import BadSetting
 from bokeh_server.web.forwarded import NOT_NAMED, NOT_SAID, Proxies, address_of
@@ -183,16 +183,17 @@ def test_a_name_that_is_not_ours_is_told_with_the_scheme_that_the_proxy_says() -
     assert "--public-url http://plots.example.org" in other
 
 
-def test_of_two_public_addresses_of_one_name_the_scheme_tells_which() -> None:
-    urls = ("http://plots.example.org", "https://plots.example.org")
-
-    async def visit(app: Application) -> list[str | None]:
-        def asked(scheme: str) -> Request:
-            return Request("GET", "/", "", {"host": "plots.example.org"}, scheme, "10.0.0.1")
-
-        return [app.site.origin(asked(scheme)) for scheme in ("http", "https", "ws", "wss")]
-
-    assert with_app(visit, multi_user=True, trusted_proxies=("10.0.0.1",), public_urls=urls) == [*urls, *urls]
+@pytest.mark.parametrize("mounted", [True, False])
+def test_of_two_public_addresses_of_one_name_the_scheme_tells_which(mounted: bool) -> None:
+    urls = ("https://plots.example.org", "http://plots.example.org")
+    named: dict[str, Any] = {"multi_user": True, "public_urls": urls, "mounted": mounted}
+    for proxies, expected in ((("10.0.0.1",), [*urls, *urls]), ((), [urls[1]] * 4)):
+        site = make_site(Config(trusted_proxies=proxies, **named))
+        asked = [
+            Request("GET", "/", "", {"host": "plots.example.org"}, scheme, "10.0.0.1")
+            for scheme in ("https", "http", "wss", "ws")
+        ]
+        assert [site.origin(request) for request in asked] == expected
 
 
 # Attempts are counted by the client's address
