@@ -22,7 +22,7 @@ from bokeh_server.core.wire import Outgoing
 from bokeh_server.limits import Limits
 from tests.adapters.conftest import Place, store
 from tests.adapters.hosting import hosted
-from tests.adapters.raw import BINARY, CLOSE, PING, PONG, Raw, change, frame, message
+from tests.adapters.raw import BINARY, CLOSE, PING, PONG, TEXT, Raw, change, frame, message
 from tests.running import HOSTED_BY, RunningServer
 from tests.web.asking import ask, handshake
 
@@ -82,6 +82,23 @@ def test_what_a_client_sends_before_its_handshake_is_answered_is_not_lost() -> N
         place = store(port)
         with Raw(port, place.document, early=message("PATCH-DOC", change(8)) + message("PULL-DOC-REQ")) as client:
             assert client.until("PULL-DOC-REPLY")[1]["doc"]["roots"][0]["attributes"]["value"] == 8
+
+
+def test_a_ping_before_the_handshake_is_answered_does_not_spoil_the_answer() -> None:
+    class Slow(Application):
+        """An application that takes its time before it lets a socket in."""
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await asyncio.sleep(0.3)
+            await super().__call__(scope, receive, send)
+
+    with hosted(Slow) as port:
+        place = store(port)
+        with Raw(port, place.document, early=frame(b"too early", PING) + message("PULL-DOC-REQ")) as client:
+            client.until("PULL-DOC-REPLY")
+            client.send(frame(b"in time", PING))
+            assert client.next() == (PONG, b"in time")
 
 
 def test_messages_before_a_mistake_in_the_same_bytes_count(place: Place) -> None:
@@ -255,6 +272,28 @@ def test_a_peer_that_closes_is_answered_and_gone(place: Place) -> None:
     assert seen[-1] == (CLOSE, b"\x03\xe8bye")
     assert CLOSE not in [opcode for opcode, _ in seen[:-1]]
     assert (PONG, b"still there?") in seen
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_a_ping_is_answered_before_what_came_after_it_and_a_close_after_all(place: Place, fragments: int) -> None:
+    asked = message("SERVER-INFO-REQ")
+    if fragments == 3:  # the ping is within the message's last part
+        asked = asked.replace(frame(b"{}") * 2, frame(b"{}") + frame(b"{", fin=False) + b"%s" + frame(b"}", 0))
+    else:
+        asked = b"%s" + asked
+    with Raw(place.port, place.document) as client:
+        client.pull()
+        client.send(asked % frame(b"1", PING) + asked % frame(b"2", PING) + frame(b"\x03\xe8", CLOSE))
+        seen = [(opcode, payload if opcode == PONG else b"") for opcode, payload in client.frames()]
+    reply = [(TEXT, b"")] * 3
+    assert seen == [(PONG, b"1"), *reply, (PONG, b"2"), *reply, (CLOSE, b"")]
+
+
+def test_a_peer_may_close_within_a_message(place: Place) -> None:
+    with Raw(place.port, place.document) as client:
+        client.pull()
+        client.send(frame(b'{"msgid":', fin=False) + frame(b"\x03\xe8bye", CLOSE) + frame(b'"1"}', 0))
+        assert list(client.frames()) == [(CLOSE, b"\x03\xe8bye")]
 
 
 # Back-pressure

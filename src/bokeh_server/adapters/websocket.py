@@ -17,11 +17,14 @@ from collections import deque
 from enum import Flag, auto
 from typing import Any, ClassVar, cast
 
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.limits import LIMITS
@@ -36,6 +39,8 @@ LARGE = 256 * 1024
 HIGH_WATER = 64 * 1024
 FAREWELL = 2.0
 """Seconds for the peer to hear that the server ends."""
+PONG = b"\x8a"
+"""The first byte of a pong's frame."""
 
 
 class Hold(Flag):
@@ -46,6 +51,22 @@ class Hold(Flag):
     """Too much of what it sent waits for the store."""
     FULL = auto()
     """It does not read what we send: it must not ask for more."""
+
+
+class Core(ServerProtocol):
+    """websockets' core, where a peer may close in the middle of a message, as RFC 6455 (5.4) lets it: the core itself
+    calls that a mistake."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """A frame came; with a close frame the message that has begun is none any more."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+    def send_frame(self, frame: Frame) -> None:
+        """Line a frame up. None may leave before the handshake is answered, as would the pong of too early a ping."""
+        if self.state is not State.CONNECTING:
+            super().send_frame(frame)
 
 
 class FramesProtocol(WebSocketsSansIOProtocol):
@@ -59,8 +80,16 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     waiting: deque[Any]
     """Events that came before it was held, and are not handled yet."""
     failed = False
+    pings = 0
+    """Pings that are handled, and whose pongs may still be lined up."""
     farewell = 10.0
     """Seconds for the peer to read our close frame and to answer it."""
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = Core(
+            extensions=self.conn.available_extensions, max_size=config.ws_max_size, logger=self.conn.logger
+        )
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep little in the kernel and in the transport, so that back-pressure is felt early."""
@@ -134,6 +163,11 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         if isinstance(event, Request):
             self.handle_connect(event)
             return
+        if event.opcode is Opcode.PING:
+            self.pings += 1
+            return
+        if self.pings:
+            self.answer_pings()
         match event.opcode:
             case Opcode.TEXT:
                 self.handle_text(event)
@@ -144,7 +178,15 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             case Opcode.CLOSE:
                 self.handle_close(event)
             case _:
-                """Pings and pongs: any bytes show that the peer is alive; our pong leaves after what came with them."""
+                """A pong: any bytes show that the peer is alive."""
+
+    def answer_pings(self) -> None:
+        """Send the pongs of what is handled. More may be lined up: pongs, and the answer to a close that came later."""
+        pongs = [written for written in self.conn.writes[: self.pings] if written[:1] == PONG]
+        self.pings = 0
+        if pongs and self.handshake_complete:
+            del self.conn.writes[: len(pongs)]
+            self.transport.write(b"".join(pongs))
 
     def send_receive_event_to_app(self) -> None:
         """A whole message is here: hand it to the endpoint at once."""
