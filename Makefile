@@ -43,6 +43,9 @@ hosts: $(TESTED) ## what goes through HTTP and sockets, once more within Flask: 
 	for host in werkzeug gunicorn; do SERVED_BY=$$host $(PY) -m pytest -n $(WORKERS) --dist worksteal \
 	  tests/web tests/adapters/test_websocket.py --ignore tests/web/test_schemathesis.py || exit 1; done
 
+conformance: $(TESTED) ## Autobahn's 517 websocket cases against each adapter
+	CONFORMANCE=all $(PY) -m pytest tests/conformance --timeout 0 -o faulthandler_timeout=0
+
 crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and power cuts of its database
 	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
@@ -63,4 +66,4 @@ clean: ## forget .venv and all caches
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*
 
-.PHONY: help demo test lint types contracts shape coverage docs fuzz requests hosts crash isolation bench pictures clean
+.PHONY: help demo test lint types contracts shape coverage docs fuzz requests hosts conformance crash isolation bench pictures clean

@@ -1,0 +1,95 @@
+"""The server with one route only, whose socket sends back what comes: what Autobahn's cases ask of a server.
+
+Handshake, frames, back-pressure and farewells are those of the adapters, as with every other route. ``asgi`` and
+``wsgi`` are what other people's servers serve.
+"""
+
+from __future__ import annotations
+
+import flask
+
+from bokeh_server.adapters.asgi import Application, Mounted, make_site
+from bokeh_server.adapters.flask import Blueprint
+from bokeh_server.config import Config
+from bokeh_server.core.authorise import Action
+from bokeh_server.core.wire import Outgoing
+from bokeh_server.limits import LIMITS
+from bokeh_server.seat import Connection
+from bokeh_server.web.guard import Guard
+from bokeh_server.web.http import Request
+from bokeh_server.web.routes import Route, Table
+from bokeh_server.web.site import Site
+
+
+class Echoed(Outgoing):
+    """One websocket message, which need not be one of Bokeh's."""
+
+    __slots__ = ()
+
+    def __init__(self, fragment: str | bytes) -> None:
+        text = isinstance(fragment, str)
+        super().__init__(())
+        self._pieces = [(text, fragment.encode() if isinstance(fragment, str) else fragment)]
+        self.size = len(self._pieces[0][1])
+
+
+class Echo:
+    """One socket."""
+
+    subprotocol = None
+    most = LIMITS.message
+    _connection: Connection
+
+    def connected(self, connection: Connection) -> None:
+        """From now on."""
+        self._connection = connection
+
+    def received(self, fragment: str | bytes) -> None:
+        """Send it back."""
+        self._connection.send(Echoed(fragment))
+
+    def paused(self) -> None:
+        """The adapter reads no more until what was sent has left."""
+
+    def resumed(self) -> None:
+        """See ``paused``."""
+
+    def disconnected(self) -> None:
+        """Nothing is kept."""
+
+
+async def echo(site: Site, request: Request) -> Echo:
+    """A socket that sends back what comes."""
+    return Echo()
+
+
+TABLE = Table([Route("WEBSOCKET", "/echo", Action.PUBLIC, "anywhere", "socket", echo)])
+
+
+class EchoApplication(Application):
+    """The server as it runs by itself, with this route."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._guard = Guard(site, TABLE)
+
+
+class EchoMounted(Mounted):
+    """The ASGI application as others serve it, with this route."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._guard = Guard(site, TABLE)
+
+
+class EchoBlueprint(Blueprint):
+    """The Blueprint with this route."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._guard = Guard(site, TABLE)
+
+
+asgi = EchoMounted(make_site(Config(mounted=True)))
+wsgi = flask.Flask(__name__, static_folder=None)
+wsgi.register_blueprint(EchoBlueprint(make_site(Config(mounted=True))))
