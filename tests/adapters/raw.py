@@ -46,10 +46,11 @@ def change(value: object, model: str = "s1", attribute: str = "value") -> dict[s
 class Raw:
     """An open websocket on a document of a server at ``port``.
 
-    ``buffer`` bytes wait for it in the kernel (None: its choice); ``early`` is sent before the handshake is answered.
+    ``buffer`` bytes wait for it in the kernel (None: its choice); ``early`` is sent before the handshake is answered;
+    ``headers`` are more lines of the handshake. ``answer`` is the head of the answer to it.
     """
 
-    def __init__(self, port: int, document: str, *, buffer: int | None = None, early: bytes = b"") -> None:
+    def __init__(self, port: int, document: str, *headers: str, buffer: int | None = None, early: bytes = b"") -> None:
         self.socket = socket.socket()
         if buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -58,7 +59,8 @@ class Raw:
         key = base64.b64encode(os.urandom(16)).decode()
         lines = (
             *(f"GET /bokeh/doc/{document}/ws HTTP/1.1", f"Host: localhost:{port}", "Upgrade: websocket"),
-            *("Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", "", ""),
+            *("Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", *headers),
+            *("", ""),
         )
         self.socket.sendall("\r\n".join(lines).encode())
         self._left = b""
@@ -69,7 +71,7 @@ class Raw:
         while b"\r\n\r\n" not in answer:
             answer += self._receive()
         assert answer.startswith(b"HTTP/1.1 101 "), answer
-        self._left = answer.partition(b"\r\n\r\n")[2]
+        self.answer, _, self._left = answer.partition(b"\r\n\r\n")
 
     def __enter__(self) -> Raw:
         return self
