@@ -63,6 +63,12 @@ class Config:
     """Who may connect to it, as a file has it; without ``locked``, its owner only."""
     mounted: bool = False
     """Whether a host application serves it: on which address, port and names is then the host's business."""
+    identified: bool = False
+    """Whether the host application says who is asking: people have accounts here, and log in there."""
+    admins: tuple[str, ...] = ()
+    """With ``identify``: the names of the administrators."""
+    login_url: str = ""
+    """With ``identify``: where the host application logs people in, like ``/login``; gets ``next``, the way back."""
     debug: bool = False
     """Whether the log tells more."""
 
@@ -72,6 +78,9 @@ class Config:
             object.__setattr__(self, "address", canonical_address(self.address) or self.address)
         object.__setattr__(self, "public_urls", tuple(map(canonical_origin, self.public_urls)))
         object.__setattr__(self, "trusted_proxies", tuple(map(canonical_proxy, self.trusted_proxies)))
+        if self.identified:
+            object.__setattr__(self, "multi_user", True)
+            object.__setattr__(self, "registration", "closed")
         if self.address != "localhost" and canonical_address(self.address) is None:
             raise BadSetting(f"The server listens on localhost or on an IP address, not on {self.address!r}.")
         if self.address != "localhost" and not is_loopback(self.address) and not self.locked:
@@ -87,6 +96,12 @@ class Config:
             )
         if self.token is not None and self.multi_user:
             raise BadSetting("With accounts (-m) people have tokens of their own: leave --token out.")
+        if not (self.mounted if self.identified else not self.admins and not self.login_url):
+            raise BadSetting(
+                "Only a host application says who people are: give its identify to blueprint or create_app."
+            )
+        if self.login_url and not re.match(r"(?:/(?![/\\])|https?://)[!-~]*$", self.login_url):
+            raise BadSetting(f"The host's log-in is at a path like /login, or a URL, not at {self.login_url!r}.")
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
             raise BadSetting(f"The token that lets everybody in has {SHORTEST_TOKEN} ASCII characters or more.")
         if self.registration != "invitation" and not self.multi_user:

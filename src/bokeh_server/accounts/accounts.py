@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bokeh_server.accounts.attempts import Attempts
+from bokeh_server.accounts.hosted import HostedUsers
 from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.sharing import Link, Sharing
@@ -40,8 +41,8 @@ class Doors(Protocol):
 
 
 class Accounts:
-    """The accounts of one server. ``doors`` are told what ends. Without ``multi_user`` no cookie of a user is good:
-    what is there of accounts is of a time when they were."""
+    """The accounts of one server. ``doors`` are told what ends. Without ``logins`` no cookie of a user is good: what is
+    there of them is of a time when they were. ``admins`` are administrators by the word of a host application."""
 
     def __init__(
         self,
@@ -50,11 +51,13 @@ class Accounts:
         registration: Registration = "invitation",
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
-        multi_user: bool = True,
+        logins: bool = True,
+        admins: Sequence[str] = (),
     ) -> None:
         self.attempts = Attempts()
         self.users = Users(ledger, passwords or Passwords(), self.attempts, registration, clock)
-        self.logins = Logins(ledger, clock, of_users=multi_user)
+        self.logins = Logins(ledger, clock, of_users=logins)
+        self.hosted = HostedUsers(ledger, admins, clock)
         self.tokens = Tokens(ledger, clock)
         self.sharing = Sharing(ledger, clock)
         self.doors: list[Doors] = []
@@ -111,6 +114,10 @@ class Accounts:
             return other.credential in ended or (login and other.credential != but)
 
         self._revoke(lost)
+
+    def forget(self, name: str) -> None:
+        """The host application has logged this user out: what he has open by its word ends."""
+        self._revoke(lambda actor: actor.credential == f"host:{name}")
 
     # What ends
 

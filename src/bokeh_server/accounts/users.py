@@ -66,11 +66,15 @@ class Proof:
 
 
 def ensure_stands(connection: Connection, credential: str, *, admin: bool = False) -> None:
-    """``Unauthorized`` where this login or token has ended, its user is disabled or (``admin``) no administrator any
-    more: in the transaction that makes something which outlives it."""
+    """``Unauthorized`` where this login or token has ended, its user (or that of a host application) is disabled or
+    (``admin``) no administrator any more: in the transaction that makes something which outlives it."""
     kind, _, id = credential.partition(":")
-    table = {"login": logins, "token": tokens}[kind]
-    mine = [table.c.id == id, users.c.name == table.c.user, ~users.c.disabled, *([users.c.admin] if admin else [])]
+    mine = [~users.c.disabled, *([users.c.admin] if admin else [])]
+    if kind == "host":
+        mine += [users.c.name == id]
+    else:
+        table = {"login": logins, "token": tokens}[kind]
+        mine += [table.c.id == id, users.c.name == table.c.user]
     if not connection.scalar(select(exists().where(*mine))):
         raise Unauthorized
 

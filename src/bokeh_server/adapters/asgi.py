@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from importlib.metadata import version
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +36,7 @@ from bokeh_server.web.site import Site
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Identify = Callable[[Scope], str | Awaitable[str | None] | None]
 log = structlog.get_logger("bokeh_server.access")
 SOCKET = "WEBSOCKET"
 """What the table of routes has in the place of a method."""
@@ -46,19 +49,27 @@ FAREWELL = 5.0
 def make_site(config: Config, port: int | None = None) -> Site:
     """A server's site, with the store that its settings name. Imports and opens nothing that is not needed."""
     kept = SqlStore(config.data, config.durability) if config.data is not None else None
-    accounts = Accounts(kept or MemoryLedger(), registration=config.registration, multi_user=config.multi_user)
+    accounts = Accounts(
+        kept or MemoryLedger(),
+        registration=config.registration,
+        logins=config.multi_user and not config.identified,
+        admins=config.admins,
+    )
     hub = Hub(kept or MemoryStore(), access_of=accounts.sharing.access, bokeh_version=version("bokeh"))
     accounts.doors.append(hub)
     return Site(config, hub, accounts, Tickets(), config.port if port is None else port)
 
 
-def create_app(data: Path | str | None = None, **settings: Any) -> Application:
+def create_app(data: Path | str | None = None, *, identify: Identify | None = None, **settings: Any) -> Mounted:
     """The server as an ASGI application, with all its data in the folder ``data`` (None: in memory).
 
     Serve it by itself, or mount it below any path of another application: that may forward its lifespan or not.
-    ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
+    ``identify(scope)`` says who is asking, by the name of a user of that application, or None; it may be a coroutine
+    function. ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
     """
-    return Mounted(make_site(Config(data=Path(data) if data is not None else None, mounted=True, **settings)))
+    folder = Path(data) if data is not None else None
+    config = Config(data=folder, mounted=True, identified=identify is not None, **settings)
+    return Mounted(make_site(config), identify)
 
 
 class Application:
@@ -90,13 +101,13 @@ class Application:
         await self.site.hub.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, request: Request) -> Response | Endpoint:
+    async def _answer(self, request: Request, scope: Scope) -> Response | Endpoint:
         return await self._guard.answer(request)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["method"] != SOCKET else "none of HTTP's"
         request = request_of(scope, method, self.site.config.prefix, body_reader(scope, receive))
-        response = await self._answer(request)
+        response = await self._answer(request, scope)
         assert isinstance(response, Response), "a websocket route is not matched by an HTTP method"
         log.info("request", method=request.method, path=request.path[:200], status=response.status)
         await send({"type": "http.response.start", "status": response.status, "headers": encoded(response)})
@@ -106,7 +117,7 @@ class Application:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         request = request_of(scope, SOCKET, self.site.config.prefix)
-        endpoint = await self._answer(request)
+        endpoint = await self._answer(request, scope)
         log.info("socket", path=request.path[:200], status=getattr(endpoint, "status", 101))
         if isinstance(endpoint, Response):
             await refuse(scope, send, endpoint)
@@ -118,16 +129,24 @@ class Mounted(Application):
     """The ASGI callable where others serve it. What keeps the lifespan to itself has the hub begin with the first
     request, and end with the process: what was acknowledged is on the disk."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, identify: Identify | None = None) -> None:
         super().__init__(site)
+        self._identify = identify
         self._began = False
         self._turn = asyncio.Lock()
+
+    def forget(self, name: str) -> None:
+        """Tell the server that this user has logged out of the application: his pages here end at once.
+
+        Without it they end within five minutes. To be called in the event loop."""
+        self.site.accounts.forget(name)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         self._began = True
         await super()._lifespan(receive, send)
 
-    async def _answer(self, request: Request) -> Response | Endpoint:
+    async def _answer(self, request: Request, scope: Scope) -> Response | Endpoint:
+        request.identify = partial(self._who, scope)
         async with self._turn:
             try:
                 if not self._began and not self.site.hub.ready:
@@ -136,7 +155,12 @@ class Mounted(Application):
             except BokehServerError as error:
                 log.error("the server could not begin", error=str(error))
                 return self._guard.refuse(request, error)
-        return await super()._answer(request)
+        return await super()._answer(request, scope)
+
+    async def _who(self, scope: Scope) -> str | None:
+        assert self._identify is not None, "nobody is asked where there is nobody to ask"
+        found = self._identify(scope)
+        return await found if isawaitable(found) else found
 
 
 async def drive(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:

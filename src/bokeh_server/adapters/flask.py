@@ -13,7 +13,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -35,6 +36,7 @@ from bokeh_server.web.site import Site
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+Identify = Callable[[flask.Request], str | None]
 log = structlog.get_logger("bokeh_server.web")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
@@ -50,13 +52,20 @@ ONE_PROCESS = (
 )
 
 
-def blueprint(data: Path | str | None = None, name: str = "bokeh_server", **settings: Any) -> Blueprint:
+def blueprint(
+    data: Path | str | None = None, name: str = "bokeh_server", *, identify: Identify | None = None, **settings: Any
+) -> Blueprint:
     """The server as a Blueprint, with all its data in the folder ``data`` (None: in memory).
 
     Register it below any path: ``app.register_blueprint(blueprint("data"), url_prefix="/plots")``. ``name`` is its
-    name in Flask; ``settings`` are the fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
+    name in Flask. ``identify(request)`` says who is asking, by the name of a user of the application, or None; it is
+    called within the request, where Flask's ``session`` and Flask-Login's ``current_user`` are. ``settings`` are the
+    fields of ``config.Config``. Raises ``BadSetting`` where they can't be used.
     """
-    return Blueprint(make_site(Config(data=Path(data) if data is not None else None, mounted=True, **settings)), name)
+    folder = Path(data) if data is not None else None
+    return Blueprint(
+        make_site(Config(data=folder, mounted=True, identified=identify is not None, **settings)), name, identify
+    )
 
 
 class Below(BaseConverter):
@@ -78,9 +87,10 @@ def prepare(state: BlueprintSetupState) -> None:
 class Blueprint(flask.Blueprint):
     """The server as a Blueprint. ``background`` is its loop, which begins with the first request."""
 
-    def __init__(self, site: Site, name: str = "bokeh_server") -> None:
+    def __init__(self, site: Site, name: str = "bokeh_server", identify: Identify | None = None) -> None:
         super().__init__(name, __name__)
         self.site = site
+        self._identify = identify
         self._guard = Guard(site)
         self.background = Background(site.hub)
         self.record(prepare)
@@ -112,8 +122,25 @@ class Blueprint(flask.Blueprint):
         answer.call_on_close(other.close)
         return answer
 
+    def forget(self, name: str) -> None:
+        """Tell the server that this user has logged out of the application: his pages here end at once.
+
+        Without it they end within five minutes.
+        """
+
+        async def end() -> None:
+            self.site.accounts.forget(name)
+
+        self.background.call(lambda _: end())
+
+    def _who(self) -> str | None:
+        assert self._identify is not None, "nobody is asked where there is nobody to ask"
+        return self._identify(flask.request)
+
     def _ask(self, request: Request) -> Response | Endpoint:
         def answer(turn: Turn) -> Coroutine[Any, Any, Response | Endpoint]:
+            request.identify = partial(turn.ask, self._who)
+
             async def read(most: int) -> bytes:
                 ensure_readable(request.headers, most)
                 return await turn.ask(lambda: body(most))

@@ -25,6 +25,7 @@ from bokeh_server.web.share import DONE, ensure_no_more
 from bokeh_server.web.site import Site
 
 NO_ACCOUNTS = "This server has no accounts, everybody is 'defaultuser'; start it with -m to give people accounts."
+HOSTED = "The application that this server is part of says who people are: log in and out there."
 BODY = 16 * 1024
 
 
@@ -271,6 +272,8 @@ async def patch_user(site: Site, request: Request) -> Response:
     With another password all its logins and tokens end.
     """
     change: UserChange = await body(site, request, UserChange)
+    if change.password is not None and site.config.identified:
+        raise Forbidden(HOSTED)
     if change.password is not None or change.admin:
         ensure_no_more(request.actor)
     name = (await site.accounts.users.find(unquote(request.parameters["user"]))).name
@@ -304,3 +307,12 @@ async def delete_invitation(site: Site, request: Request) -> Response:
     """Take an invitation back."""
     await site.accounts.users.uninvite(unquote(request.parameters["invitation"]))
     return DONE
+
+
+BY_PASSWORD = frozenset(
+    {
+        *(log_in, register, token_by_login, token_by_registration, put_password, log_out, log_out_everywhere),
+        *(logins, delete_login, post_user, invitations, post_invitation, delete_invitation),
+    }
+)
+"""What there is not where a host application says who people are."""

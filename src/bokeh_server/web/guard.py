@@ -29,7 +29,7 @@ from bokeh_server.errors import (
     Unauthorized,
 )
 from bokeh_server.web import pages
-from bokeh_server.web.account import ensure_accounts
+from bokeh_server.web.account import BY_PASSWORD, HOSTED, ensure_accounts
 from bokeh_server.web.forwarded import Proxies
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.openapi import QUERIES
@@ -126,14 +126,17 @@ class Guard:
                 raise Unauthorized("This token belongs to another user.")
             return actor
         cookie = request.cookies.get(self.site.cookie(request))
-        if not cookie:
-            return ANONYMOUS
-        actor = shared.by_cookie(cookie) if shared else ANONYMOUS
-        return actor if actor.name else await accounts.logins.actor(cookie)  # also of whoever has opened a link
+        actor = shared.by_cookie(cookie) if shared and cookie else ANONYMOUS
+        if cookie and not actor.name:
+            actor = await accounts.logins.actor(cookie)  # also of whoever has opened a link
+        named = await request.identify() if self.site.config.identified else None
+        return actor if named is None else await accounts.hosted.actor(named, actor.links)
 
     async def _authorise(self, route: Route, request: Request) -> None:
         if route.action in WITH_ACCOUNTS:
             ensure_accounts(self.site)
+        if self.site.config.identified and route.handler in BY_PASSWORD:
+            raise Forbidden(HOSTED)
         if route.action in ON_DOCUMENTS:
             await self._find(route, request)
         verdict = may(request.actor, route.action, request.access)
@@ -170,7 +173,7 @@ class Guard:
         wants_page = "text/html" in request.headers.get("accept", "")
         as_page = route.kind in ("page", "frame") if route else wants_page
         if as_page and isinstance(error, Unauthorized) and self.site.config.locked:
-            return pages.to_login(self.site, request)
+            return pages.to_login(self.site, request, error)
         answer = pages.error_page(self.site, request, error) if as_page else pages.problem(error)
         if isinstance(error, MethodNotAllowed):
             allow = ("Allow", self._table.methods(self._below_prefix(request)))

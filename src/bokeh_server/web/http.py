@@ -29,13 +29,19 @@ async def no_body(_: int) -> bytes:
     return b""
 
 
+async def nobody() -> str | None:
+    """Who is asking, where no host application says so."""
+    return None
+
+
 @dataclass(slots=True)
 class Request:
     """One HTTP request, or the handshake of a websocket (``method`` is then "WEBSOCKET").
 
     ``path`` is the whole one, still quoted, and ``prefix`` what all of ours is below: where a host application has
     mounted us, and the prefix of the settings. ``headers`` have lower-case names; ``read`` gives the body, bounded.
-    ``client`` and ``server`` are the IP addresses of both ends. ``actor``, ``parameters`` (the parts of the path),
+    ``client`` and ``server`` are the IP addresses of both ends. ``identify`` asks the host application who this is
+    (None: it does not know). ``actor``, ``parameters`` (the parts of the path),
     ``info`` and ``access`` are filled in by the guard.
     """
 
@@ -49,6 +55,7 @@ class Request:
     subprotocols: tuple[str, ...] = ()
     read: Callable[[int], Awaitable[bytes]] = no_body
     prefix: str = ""
+    identify: Callable[[], Awaitable[str | None]] = nobody
     actor: Actor = ANONYMOUS
     parameters: dict[str, str] = field(default_factory=dict)
     info: Info | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote, urlencode
 
-from bokeh_server.core.authorise import DEFAULT_USER, ON_DOCUMENTS
-from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts
+from bokeh_server.core.authorise import DEFAULT_USER, LOG_IN, ON_DOCUMENTS
+from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
 
 HTML = "text/html; charset=utf-8"
+HOST_LOGIN = "Log in to the application that this server is part of, then come back."
 DEFAULT_URL = "http://localhost:5006/"
 """Where programs look for the server if nobody tells them."""
 
@@ -22,13 +23,17 @@ async def board(site: Site, request: Request) -> Response:
 
 
 async def log_in(site: Site, request: Request) -> Response:
-    """Log in."""
+    """Log in; where the host application does that, the way there."""
+    if site.config.identified:
+        return to_login(site, request, Unauthorized(HOST_LOGIN))
     registration, token = site.accounts.users.registration, site.shared_token is not None
     return page(site, request, "login.html", registration=registration, token=token)
 
 
 async def register(site: Site, request: Request) -> Response:
     """Make an account, by the invitation behind the ``#``, or freely where registration is open."""
+    if site.config.identified:
+        return to_login(site, request, Unauthorized(HOST_LOGIN))
     return page(site, request, "register.html", registration=site.accounts.users.registration)
 
 
@@ -56,7 +61,7 @@ def who(site: Site, request: Request) -> dict[str, object]:
     """Who looks at a page, and where he comes back to when he has logged in."""
     actor = request.actor
     config = site.config
-    kind = {"multi_user": config.multi_user, "locked": config.locked}
+    kind = {"multi_user": config.multi_user, "locked": config.locked, "hosted": config.identified}
     return {"user": actor.name, "admin": actor.admin, "here": request.path, **kind}
 
 
@@ -205,11 +210,25 @@ async def versions(site: Site, request: Request) -> Response:
     return Response.json(site.versions, headers=headers.data())
 
 
-def to_login(site: Site, request: Request) -> Response:
-    """Show the way to log in, and back to the page that was asked for."""
+def to_login(site: Site, request: Request, error: Unauthorized) -> Response:
+    """Show the way to log in, and back to the page that was asked for; ``error`` where the host does not tell it."""
     asked = request.path + (f"?{request.query_string}" if request.query_string else "")
-    place = f"{request.prefix}/bokeh/login?next={quote(asked, safe='/')}"
+    place = f"{request.prefix}/bokeh/login"
+    if site.config.identified:
+        place = site.config.login_url
+        here = request.path in (f"{request.prefix}/bokeh/{page}" for page in ("login", "register"))
+        asked = own_path(request) if here else asked
+        if not place:
+            return error_page(site, request, Unauthorized(HOST_LOGIN) if str(error) == LOG_IN else error)
+    place += f"{'&' if '?' in place else '?'}next={quote(asked, safe='/')}"
     return Response(303, b"", HTML, (*headers.page(), ("Location", place)))
+
+
+def own_path(request: Request) -> str:
+    """The page of ours that the query's ``next`` names, or else the board."""
+    asked = request.query.get("next", "")
+    ours = asked.startswith(f"{request.prefix}/") and asked.isprintable() and "\\" not in asked and "//" not in asked
+    return asked if ours else f"{request.prefix}/"
 
 
 def error_page(site: Site, request: Request, error: BokehServerError) -> Response:

@@ -120,13 +120,15 @@ async function change(form, fields) {
 
 async function show() {
   await show_titles();
-  await Promise.all([show_tokens(), show_logins()]);
+  await Promise.all([show_tokens(), logins && show_logins()]);
 }
 
-const form = document.getElementById("change");
+const form = document.getElementById("change"); // logins and passwords may be those of an application around us
 if (form !== null) {
   carry_out(form, (fields) => change(form, fields));
-  carry_out(document.getElementById("new-token"), make_token);
   document.getElementById("everywhere").addEventListener("click", () => void end_all());
+}
+if (tokens !== null) {
+  carry_out(document.getElementById("new-token"), make_token);
   show().catch(tell);
 }

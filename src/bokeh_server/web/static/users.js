@@ -6,7 +6,7 @@ import { carry_out, clone } from "./forms.js";
 import { tell } from "./menu.js";
 import { ago, end, size } from "./words.js";
 
-const { prefix, user: me } = JSON.parse(document.getElementById("parameters").textContent);
+const { prefix, user: me, hosted } = JSON.parse(document.getElementById("parameters").textContent);
 const url = `${prefix}/api/v1/users`;
 const [users, invitations, once] = ["users", "invitations", "once"].map((id) => document.getElementById(id));
 const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"; // 32 that nobody mistakes for each other
@@ -140,4 +140,4 @@ async function take_back(id) {
 }
 
 carry_out(document.getElementById("invite"), invite);
-Promise.all([show_users(), show_invitations()]).catch(tell);
+Promise.all([show_users(), hosted || show_invitations()]).catch(tell);
