@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import FLAGS
-from tests.isolation.guests import Embedded, Shared
+from tests.isolation.guests import Embedded, Hosted, Shared
 from tests.isolation.outside import LOOPBACK, RESOLVE
 from tests.isolation.stage import Stage
 
@@ -43,4 +43,11 @@ def shared(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def embedded(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The same, of documents that he meets in a page of another site."""
     with Embedded(chromium, tmp_path_factory.mktemp("embedded")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hosted(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A site in Flask that the server is a part of; its viewer is logged in at the site."""
+    with Hosted(chromium, tmp_path_factory.mktemp("hosted")) as made:
         yield made

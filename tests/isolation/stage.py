@@ -64,11 +64,8 @@ class Stage:
     """One server and one profile of the browser for many documents. ``mutant`` names a server without a wall."""
 
     def __init__(self, browser: Browser, folder: Path, *flags: str, mutant: str | None = None) -> None:
-        class Server(RunningServer):
-            program = ("-m", "bokeh_server") if mutant is None else (MUTANTS, mutant)
-
         self.outside = Outside()
-        self.server = Server(folder / "data", *flags)
+        self.server: Any = self.serve(folder / "data", flags, mutant)
         self.context = browser.new_context(viewport={"width": 1000, "height": 700}, accept_downloads=True)
         self.context.add_init_script("globalThis.pristine = globalThis.RTCPeerConnection")
         self.settle()
@@ -85,6 +82,14 @@ class Stage:
         self.context.close()
         self.server.stop()
         self.outside.__exit__()
+
+    def serve(self, data: Path, flags: tuple[str, ...], mutant: str | None) -> Any:
+        """A server with its data in this folder, or what else has a ``url`` and can ``stop``."""
+
+        class Server(RunningServer):
+            program = ("-m", "bokeh_server") if mutant is None else (MUTANTS, mutant)
+
+        return Server(data, *flags)
 
     def settle(self) -> None:
         """Make the people of the server, where it has some."""

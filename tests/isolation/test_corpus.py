@@ -24,7 +24,7 @@ def test_markup_and_addresses_get_nothing_out_of_a_frame(case: Case, stage: Stag
 
 
 @pytest.mark.parametrize("case", SOME + ONCE if ALL else SOME[::6] + ONCE[::16], ids=lambda case: case.name)
-@pytest.mark.parametrize("where", ["shared", "embedded"])
+@pytest.mark.parametrize("where", ["shared", "embedded", "hosted"])
 def test_who_has_logged_in_loses_nothing_to_the_document_of_somebody_else(
     case: Case, where: str, request: pytest.FixtureRequest
 ) -> None:
