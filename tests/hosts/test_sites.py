@@ -105,13 +105,16 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_what_the_howto_says_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "howto" / "within-an-application.md").read_text()
-    flask_site, starlette_site, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    flask_site, starlette_site, members, forget, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, Any] = {"__name__": __name__}
     exec(flask_site.replace("plots-data", str(tmp_path / "data")), made)
     client = made["app"].test_client()
     assert client.get("/plots/bokeh/ping").text == "pong"
     made["app"].blueprints["bokeh_server"].background.stop()
     exec(starlette_site.replace("plots-data", str(tmp_path / "more")), made)
+    exec((members + forget).replace("plots-data", str(tmp_path / "members")), made)
+    assert made["plots"].site.config.admins == ("ann",)
+    made["plots"].background.stop()
     exec(named, made)
     assert made["plots"].site.config.public_urls == ("https://intranet.example",)
 
