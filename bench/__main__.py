@@ -1,4 +1,4 @@
-"""Run the benchmark: python -m bench [--rounds 5] [--cells core,fanout,open,start] [--viewers 1,10,50] [--keep].
+"""Run the benchmark: python -m bench [--rounds 5] [--cells core,fanout,hosted,open,start] [--viewers 1,10,50] [--keep].
 
 Each round measures every cell once, on both servers in turn, so that whatever else the machine does meets both. The
 rounds go to bench/results/rounds.jsonl, the medians to bench/results/medians.json, and the table into
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.core import Core
-from bench.fanout import Fanout, build
+from bench.fanout import Fanout, InFlask, build
 from bench.opening import Opening
 from bench.servers import PINNED, pin_this_process
 from bench.starting import Starting
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--rounds", type=int, default=5, help="below 5 the medians mean little (default 5)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of one run of the load client (default 1.5)")
-    parser.add_argument("--cells", default="core,fanout,open,start", help="default: all")
+    parser.add_argument("--cells", default="core,fanout,hosted,open,start", help="default: all")
     parser.add_argument("--viewers", default="1,10,50", help="numbers of viewers (default 1,10,50)")
     parser.add_argument("--keep", action="store_true", help="keep the results and docs as they are")
     return parser.parse_args()
@@ -57,9 +57,11 @@ def cells(wanted: argparse.Namespace) -> dict[str, Cell]:
     chosen: dict[str, Cell] = {}
     if "core" in names:
         chosen["core"] = Core(wanted.seconds / 5)
-    if "fanout" in names:
+    fanouts = {"fanout": Fanout, "hosted": InFlask}
+    if not fanouts.keys().isdisjoint(names):
+        viewers = tuple(map(int, wanted.viewers.split(",")))
         if build():
-            chosen["fanout"] = Fanout(wanted.seconds, tuple(map(int, wanted.viewers.split(","))))
+            chosen |= {name: kind(wanted.seconds, viewers) for name, kind in fanouts.items() if name in names}
         else:
             print("No fan-out figures: the load client needs Linux and a C compiler (apt-get install gcc libc6-dev).")
     if "open" in names:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.material import Fragments, plot, pull, push, stream
-from bench.servers import CORES, PINNED, WSLOAD, Bokeh, Floor, Ours, Server
+from bench.servers import CORES, PINNED, WSLOAD, Alone, Bokeh, Floor, Hosted, Ours, Server
 
 WINDOW = 16
 WARM_UP = 0.4  # seconds; enough for bokeh to fill its window at 50 viewers
@@ -48,6 +48,9 @@ def written(path: Path, fragments: Fragments) -> str:
 class Fanout:
     """The cell, for numbers of viewers x points of a patch."""
 
+    kinds: tuple[type[Server], ...] = (Ours, Bokeh, Floor)
+    where = ""
+
     def __init__(self, seconds: float, viewers: tuple[int, ...], points: tuple[int, ...] = (1, 100)) -> None:
         self.seconds = seconds
         self.works = [(count, size) for count in viewers for size in points]
@@ -59,7 +62,7 @@ class Fanout:
     def round(self) -> Iterator[dict[str, object]]:
         """Measure each work once on each server; each work starts both anew."""
         for viewers, points in self.works:
-            for kind in (Ours, Bokeh, Floor):
+            for kind in self.kinds:
                 with kind() as server:
                     for paced in (False, True):
                         if paced and (server.name == Floor.name or points != 1):
@@ -69,11 +72,11 @@ class Fanout:
     def measure(self, server: Server, viewers: int, points: int, *, paced: bool) -> dict[str, object]:
         """One run of the load client."""
         work = f"{viewers} viewer{'s' * (viewers > 1)}, {points} point{'s' * (points > 1)}"
-        work += f", paced {PACE}/s" * paced
+        work += self.where + f", paced {PACE}/s" * paced
         self.count += 1
         patch = server.folder / "patch"
         size = len(written(patch, self.patches[points]))
-        load = [str(WSLOAD / "load"), "-p", str(server.port), "-c", str(server.process.pid), "-n", str(viewers)]
+        load = [str(WSLOAD / "load"), "-p", str(server.port), "-c", str(server.pid), "-n", str(viewers)]
         load += ["-W", str(WARM_UP)] + (["-r", str(PACE), "-d", "3"] if paced else ["-d", str(self.seconds)])
         load += ["-w", str(WINDOW)]
         if server.name == Floor.name:
@@ -82,6 +85,13 @@ class Fanout:
         load += ["-v", address.path, "-P", address.path, "-e", address.headers.replace("\r\n", "\\n")]
         load += ["-A", "-h", "|".join(str(part) for part in pull()), "-B", str(patch), "-m", "ColumnsStreamed"]
         return {"work": work, "server": server.name} | run(load)
+
+
+class InFlask(Fanout):
+    """The same within a Flask application, beside the server that runs by itself."""
+
+    kinds = (Hosted, Alone)
+    where = " in Flask under gunicorn"
 
 
 def run(load: list[str]) -> dict[str, Any]:

@@ -63,8 +63,11 @@ class Server:
         """Start the process and wait until it is ready; ``started`` is how many seconds that took."""
         command = [*(["taskset", "-c", str(CORES[0])] if PINNED else []), *self.command()]
         begin = time.perf_counter()
+        variables = {**os.environ, "DATA": str(self.folder / "data")}
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         while not self.ready():
             if self.process.poll() is not None or time.perf_counter() - begin > READY:
                 self.stop()
@@ -112,6 +115,11 @@ class Server:
             connection.close()
 
     @property
+    def pid(self) -> int:
+        """The process that serves."""
+        return self.process.pid
+
+    @property
     def rss_mb(self) -> float:
         """Resident memory of the process and its children, in MB (10^6 bytes)."""
         pids = [self.process.pid, *children(self.process.pid)]
@@ -153,6 +161,25 @@ class Ours(Server):
             raise RuntimeError(f"no new document: {status} {answer!r:.300}")
         key = json.loads(answer)["id"]
         return Address(self.port, f"/bokeh/doc/{key}/ws", generate_jwt_token(ID(key)))
+
+
+class Alone(Ours):
+    """The same, as what it is compared with where it runs otherwise."""
+
+    name = "by itself"
+
+
+class Hosted(Ours):
+    """This project's server within a Flask application, under gunicorn."""
+
+    def command(self) -> list[str]:
+        script = Path(sys.executable).with_name("gunicorn")
+        return [str(script), "--threads", "8", "--bind", f"127.0.0.1:{self.port}", "bench.site:app"]
+
+    @property
+    def pid(self) -> int:
+        (worker,) = children(self.process.pid)
+        return worker
 
 
 class Bokeh(Server):
