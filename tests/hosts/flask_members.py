@@ -51,6 +51,12 @@ def log_in() -> Answer:
     return redirect(request.args.get("next", "/plots/"))
 
 
+@app.get("/page")
+def page() -> Response:
+    """A page of the site's with the tag that it is asked for."""
+    return Response(f"<!doctype html><title>The site's</title><h1>The site's own page</h1>{request.args['tag']}")
+
+
 @app.post("/logout")
 def log_out() -> Response:
     """Log out, here and there."""

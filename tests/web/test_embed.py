@@ -224,6 +224,8 @@ def test_the_page_for_ones_own_pages_shows_within_this_origin_alone(world: World
         assert directives(page.headers)["frame-ancestors"] == ancestors
         assert page.headers["x-frame-options"] == options
         assert page.headers["cross-origin-resource-policy"] == "same-origin"
+        missing = ask(world.port, "GET", f"/bokeh/doc/nothing{query}", [bearer(world.keys["anna"])])
+        assert (missing.status, directives(missing.headers)["frame-ancestors"]) == (404, ancestors)
 
 
 def test_the_script_of_the_tag_is_the_same_for_everybody(world: World, private: str) -> None:

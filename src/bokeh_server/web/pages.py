@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from bokeh_server.core.authorise import DEFAULT_USER, LOG_IN, ON_DOCUMENTS
 from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts, Unauthorized
@@ -75,7 +75,13 @@ async def shell(site: Site, request: Request) -> Response:
 
     With ``?embedded=true`` it is for an iframe in another page of this origin, such as a host application's.
     """
-    return around(site, request, headers.OURSELVES if request.query.get("embedded") == "true" else headers.NOBODY)
+    return around(site, request, own_ancestors(request))
+
+
+def own_ancestors(request: Request) -> str:
+    """Whose pages may have this one within: with ``?embedded=true`` those of our own origin."""
+    asked = parse_qs(request.query_string).get("embedded")
+    return headers.OURSELVES if asked == ["true"] else headers.NOBODY
 
 
 def around(site: Site, request: Request, ancestors: str) -> Response:
@@ -234,7 +240,7 @@ def own_path(request: Request) -> str:
 def error_page(site: Site, request: Request, error: BokehServerError) -> Response:
     """A small page that says what to do."""
     body = site.render("error.html", request.prefix, status=error.status, message=str(error))
-    return Response(error.status, body, HTML, headers.page())
+    return Response(error.status, body, HTML, headers.page(ancestors=own_ancestors(request)))
 
 
 def problem(error: BokehServerError) -> Response:
