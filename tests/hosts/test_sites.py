@@ -36,6 +36,10 @@ COMMANDS = {
     "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "tests.hosts.quart_site:app"],
     "granian": ["granian", "--interface", "asgi", "--port", "{port}", "tests.hosts.starlette_site:app"],
 }
+FRAMEWORKS = {
+    "FastAPI": ["uvicorn", "--port", "{port}", "tests.hosts.fastapi_site:app"],
+    "Django": ["hypercorn", "--bind", "127.0.0.1:{port}", "tests.hosts.django_site:app"],
+}
 CODES = {"hypercorn": 1011, "granian": 1006}
 """These close sockets by themselves when they end, before we can; all clients come back after any code."""
 
@@ -105,7 +109,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_what_the_howto_says_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "howto" / "within-an-application.md").read_text()
-    flask_site, starlette_site, members, forget, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    flask_site, starlette_site, _, members, forget, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, Any] = {"__name__": __name__}
     exec(flask_site.replace("plots-data", str(tmp_path / "data")), made)
     client = made["app"].test_client()
@@ -197,3 +201,14 @@ def test_it_ends_within_5_seconds_tells_everybody_and_has_all_when_it_starts_aga
     site.start()
     assert site.ask("GET", f"/api/v1/documents/{document}/info").json["title"] == "kept"
     assert "/bokeh_server/" not in site.log.read_text(), "no traceback leads through us"
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_in_other_frameworks_it_is_the_same(framework: str, tmp_path: Path) -> None:
+    other = Site(tmp_path / "data", FRAMEWORKS[framework])
+    try:
+        test_a_program_stores_streams_and_hears_what_others_do(other)
+        test_pages_and_links_are_below_where_it_is_mounted_and_the_rest_is_the_sites(other)
+        test_it_ends_within_5_seconds_tells_everybody_and_has_all_when_it_starts_again(other)
+    finally:
+        other.stop()
