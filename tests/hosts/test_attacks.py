@@ -52,13 +52,12 @@ class Alone(RunningServer):
 class Target:
     """A server under attack, and two who use it meanwhile."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        command = COMMANDS[name]
-        self._running = Alone(folder) if command is None else Site(folder, command)
+    def __init__(self, name: str, running: RunningServer | Site) -> None:
+        self._running = running
         self.name = name
         self.ours = name != "hypercorn"
         """Whether frames and pings are."""
-        self.place: Place = store(self._running.port)
+        self.place: Place = store(running.port)
         self.usual = 0
         """Descriptors that it has open when nobody attacks it."""
         self._count = 0
@@ -112,21 +111,28 @@ class Target:
             assert time.monotonic() < deadline, f"{count} descriptors, before: {self.usual}"
             time.sleep(0.05)
 
-    def stop(self) -> str:
-        """End it; what it has logged."""
-        self._running.stop()
-        return self._running.log.read_text()
+
+@contextmanager
+def attacked(name: str, folder: Path) -> Iterator[Target]:
+    """A server while the block runs. No attack may be an exception to it."""
+    command = COMMANDS[name]
+    running = Alone(folder) if command is None else Site(folder, command)
+    try:
+        target = Target(name, running)
+        with target.in_use():  # whatever it opens once is open
+            pass
+        yield target
+    finally:
+        running.stop()
+    log = running.log.read_text()
+    assert "/bokeh_server/" not in log, log
 
 
 @pytest.fixture(params=COMMANDS, scope="module")
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """Each server, for all attacks one after the other."""
-    made = Target(request.param, tmp_path_factory.mktemp("target") / "data")
-    with made.in_use():  # whatever it opens once is open
-        pass
-    yield made
-    log = made.stop()
-    assert "/bokeh_server/" not in log, log
+    with attacked(request.param, tmp_path_factory.mktemp("target") / "data") as made:
+        yield made
 
 
 def code(one: Raw) -> int | None:
@@ -255,8 +261,7 @@ def test_an_attack_costs_only_the_one_whose_it_is(target: Target, attack: Callab
 
 
 def test_heads_that_never_end_hold_nobody_up_where_no_host_reads_them(tmp_path: Path) -> None:
-    target = Target("by itself", tmp_path / "data")
-    with target.in_use(), ExitStack() as opened:
+    with attacked("by itself", tmp_path / "data") as target, target.in_use(), ExitStack() as opened:
         sockets = [
             opened.enter_context(socket.create_connection(("127.0.0.1", target.port), timeout=20)) for _ in range(MANY)
         ]
@@ -267,4 +272,3 @@ def test_heads_that_never_end_hold_nobody_up_where_no_host_reads_them(tmp_path: 
         for one in sockets:
             assert one.recv(1) == b"", "closed"
         target.settles()
-    target.stop()
