@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bokeh.core.types import ID
+from bokeh.embed import server_document, server_session
 from bokeh.models.widgets import Slider
 from bokeh.plotting import figure
 from playwright.sync_api import Frame, Locator, expect
@@ -215,6 +217,26 @@ def test_no_other_page_of_ours_shows_within_another(
     page.wait_for_timeout(500)
     assert all("Speed" not in frame.locator("body").inner_text() for frame in page.frames)
     assert page.frames[1].locator("#frame").count() == 0
+
+
+def test_pages_that_were_made_for_bokeh_serve_show_what_is_published(
+    team: Team, open_page: OpenPage, site: Callable[..., str]
+) -> None:
+    slider = Slider(start=0, end=10, value=3, title="Speed")
+    document = team.store("ann", "For bokeh's tags", slider)
+    team.call("ann", "PUT", f"/api/v1/documents/{document}/published")
+    tags = [
+        server_document(team.link(document), arguments={"a": "b"}, resources=None),
+        server_session(slider, session_id=ID("some-session"), url=team.link(document)),
+    ]
+    page = open_page(site("<hr>".join(tags)))
+    expect(page.locator("iframe")).to_have_count(2)
+    for number in range(2):
+        expect(page.locator("iframe").nth(number).content_frame.locator("#status")).to_have_text("Live")
+    screen = Screen(next(frame for frame in page.frames if "/bokeh/embed/" in frame.url))
+    with team.feed("ann", document) as program:
+        program.set(slider.id, "value", 7)
+        screen.shows(slider.id, "value", 7)
 
 
 def test_what_the_page_about_embedding_says_works(

@@ -237,5 +237,28 @@ def test_the_script_of_the_tag_is_the_same_for_everybody(world: World, private: 
     assert plain.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
+def test_bokehs_own_tags_get_a_script_for_what_is_published(world: World, document: str) -> None:
+    place = f"/bokeh/doc/{document}/autoload.js"
+    asked = f"{place}?bokeh-autoload-element=p1001&bokeh-app-path=/x&bokeh-absolute-url=http://x/y"
+    for headers in ([], [bearer(world.keys["anna"])], [("Origin", "https://anywhere.example")]):
+        answer = ask(world.port, "GET", asked, headers)
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in answer.headers
+        said, _, script = answer.body.decode().partition(";\n")
+        assert json.loads(said.partition("=")[2]) == {
+            "element": "p1001",
+            "src": f"http://localhost:{world.port}/bokeh/autoload.js?document={document}&public=true",
+        }
+        assert script.encode() == ask(world.port, "GET", "/bokeh/autoload.js").body
+    for element in ("", "%22;alert(1)", "a%0Ab", "1a", "a" * 101):
+        assert ask(world.port, "GET", f"{place}?bokeh-autoload-element={element}").status == 400
+    preflight = ask(world.port, "OPTIONS", place, [("Origin", "https://anywhere.example")])
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-headers"] == preflight.headers["access-control-allow-origin"] == "*"
+    world.call("anna", "DELETE", f"/api/v1/documents/{document}/published")
+    assert ask(world.port, "GET", asked, [bearer(world.keys["anna"])]).status == 404
+
+
 def test_who_looks_is_told_to_those_who_may_change_it(world: World, document: str) -> None:
     assert world.call("eva", "GET", f"/api/v1/documents/{document}/viewers") == {"users": [], "others": 0}

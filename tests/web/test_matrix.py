@@ -173,7 +173,7 @@ def body_for(world: World, method: str, path: str, actor: str, document: str, pl
         "/{property}": 7,
         "/rows": {"t": 3.5, "n": 3, "who": name},
     }
-    if method in ("GET", "DELETE") or path.endswith(("/published", "/ticket")):
+    if method in ("GET", "DELETE", "OPTIONS") or path.endswith(("/published", "/ticket")):
         return None
     if path.endswith("/documents/{name}"):
         return content() if method == "PUT" else json.dumps({"title": secrets.token_hex(8)}).encode()

@@ -7,12 +7,15 @@ reads it there, and shows it for each ticket; the pages themselves are the same 
 
 from __future__ import annotations
 
+import re
 import time
 from urllib.parse import quote, unquote, urlencode
 
+import orjson
+
 from bokeh_server.accounts.sharing import NO_LINK
 from bokeh_server.core.authorise import ON_DOCUMENTS, Actor
-from bokeh_server.errors import NotFound
+from bokeh_server.errors import BadMessage, NotFound
 from bokeh_server.web import headers, pages
 from bokeh_server.web.account import OpenLink
 from bokeh_server.web.api import answer
@@ -22,12 +25,36 @@ from bokeh_server.web.site import Site
 NOTHING = {action.value: False for action in ON_DOCUMENTS}
 """What may be done before the key is shown."""
 ANYBODY = "*"
+ELEMENT = re.compile(r"[A-Za-z][\w-]{0,99}", re.ASCII)
+"""The id of a tag that bokeh has made."""
 
 
 async def autoload(site: Site, request: Request) -> Response:
     """The script of the tag that shows a document in any page."""
     body, content_type = site.static.read("autoload.js")
     return Response(200, body, content_type, headers.static(keep=headers.AN_HOUR))
+
+
+async def bokehs_tag(site: Site, request: Request) -> Response:
+    """The same script for a tag of ``bokeh.embed``: it shows a published document where the tag is.
+
+    Our own page shows it, so the resources, arguments and session of ``server_document`` and ``server_session`` make no
+    difference.
+    """
+    element = request.query.get("bokeh-autoload-element", "")
+    if not ELEMENT.fullmatch(element):
+        raise BadMessage("The query's bokeh-autoload-element is the id of the tag that bokeh.embed has made.")
+    shown = urlencode({"document": request.document.id, "public": "true"})
+    asked = {"element": element, "src": f"{site.url_for(request)}bokeh/autoload.js?{shown}"}
+    body, content_type = site.static.read("autoload.js")
+    begin = b"globalThis.bokeh_server_tag = " + orjson.dumps(asked) + b";\n"
+    return Response(200, begin + body, content_type, headers.static(keep=headers.NO_STORE))
+
+
+async def preflight(site: Site, request: Request) -> Response:
+    """Let any page ask for that script, also with headers of its own, as ``server_session`` does."""
+    allowed = (("Access-Control-Allow-Methods", "GET"), ("Access-Control-Allow-Headers", "*"))
+    return Response(204, headers=(*headers.static(keep=headers.NO_STORE), *allowed))
 
 
 async def published(site: Site, request: Request) -> Response:

@@ -49,7 +49,7 @@ Handler = Callable[[Site, Request], Awaitable[Response | Endpoint]]
 class Route:
     """One row of the table. ``path`` has ``{name}`` for one part and ``{name:path}`` for the rest."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "WEBSOCKET"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"]
     path: str
     action: Action
     origin: From
@@ -80,6 +80,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/bokeh/account", A.ACCOUNT, "link", "page", pages.account),
     Route("GET", "/bokeh/users", A.ADMINISTER, "link", "page", pages.users),
     Route("GET", "/bokeh/doc/{document}", A.VIEW, "link", "page", pages.shell),
+    Route("GET", "/bokeh/doc/{document}/autoload.js", A.VIEW, "embed", "static", embed.bokehs_tag),
+    Route("OPTIONS", "/bokeh/doc/{document}/autoload.js", A.PUBLIC, "anywhere", "static", embed.preflight),
     Route("GET", "/bokeh/doc/{document}/{model}", A.VIEW, "link", "page", pages.shell),
     Route("GET", "/bokeh/autoload.js", A.PUBLIC, "anywhere", "static", embed.autoload),
     Route("GET", "/bokeh/embed/{document}", A.VIEW, "embed", "page", embed.published),

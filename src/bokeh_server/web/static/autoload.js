@@ -2,17 +2,20 @@
    the tag is, and gives it the height of the plot.
 
    What it shows is in the address that the tag calls it by: `document` or `link`, and perhaps `model` and `public=true`;
-   a link's key is behind the #, which browsers keep to themselves. This file is the same for everybody. */
+   a link's key is behind the #, which browsers keep to themselves. This file is the same for everybody. For a tag of
+   bokeh.embed.server_document, which runs it as a blob, what it is about is said before it. */
 
 "use strict";
 (() => {
   const TALLEST = 60_000; // px
-  const tag = document.currentScript;
+  const asked = globalThis.bokeh_server_tag;
+  delete globalThis.bokeh_server_tag;
+  const tag = asked === undefined ? document.currentScript : document.getElementById(asked.element);
   if (tag === null) {
     console.error("bokeh-server: autoload.js is for a plain <script src=…>, not for import or type=module.");
     return;
   }
-  const ours = new URL(tag.src);
+  const ours = new URL(asked === undefined ? tag.src : asked.src);
   const { document: id, link, model, public: is_public } = Object.fromEntries(ours.searchParams);
   const part = (text) => (text ? `/${encodeURIComponent(text)}` : "");
   const shown = link ? `linked${part(link)}` : `${is_public === "true" ? "embed" : "doc"}${part(id)}`;
