@@ -136,6 +136,20 @@ def test_a_link_for_a_site_shows_a_private_document_in_its_pages_alone(world: Wo
     assert handshake(world.port, f"/bokeh/ws/{private}", [("Origin", "null"), protocols]) == 101
 
 
+def test_a_link_for_every_page_is_barred_from_none(world: World, private: str) -> None:
+    """Also of those that ``*`` leaves out: of a scheme of its own (VS Code), of a file, or sandboxed."""
+    key, link = world.new_link(private, "*")
+    answer = ask(world.port, "GET", f"/bokeh/linked/{link}", WITHIN)
+    frame = ask(world.port, "GET", parameters(answer.body)["frame_url"], FRAMED)
+    for page in (answer, frame):
+        assert page.status == 200
+        assert "frame-ancestors" not in directives(page.headers)
+        assert "x-frame-options" not in page.headers
+    assert directives(frame.headers)["sandbox"] == "allow-scripts allow-downloads"
+    assert key_shown(world, link, key).status == 200
+    assert [made["embed"] for made in world.call("anna", "GET", f"/api/v1/documents/{private}/links")] == [["*"]]
+
+
 def test_before_the_key_is_shown_the_pages_tell_nothing(world: World, private: str) -> None:
     key, link = world.new_link(private, SITE)
     title = world.call("anna", "GET", f"/api/v1/documents/{private}/info")["title"]
@@ -193,6 +207,8 @@ def test_only_our_own_page_may_show_a_key(world: World, private: str) -> None:
         ({"embed": ["https://*.example"]}, "A site is named like"),
         ({"embed": ["https://a.example; script-src *"]}, "A site is named like"),
         ({"embed": ["javascript:alert(1)"]}, "A site is named like"),
+        ({"embed": [SITE, "*"]}, "a link has '*' alone"),
+        ({"embed": ["*"], "most": 5}, "has no count"),
         ({"embed": [SITE], "most": 5}, "has no count"),
         ({"embed": [f"https://s{number}.example" for number in range(21)]}, "at most 20 sites"),
     ],

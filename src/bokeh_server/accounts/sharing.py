@@ -22,6 +22,8 @@ AT_ONCE = 500
 """Documents in one look-up."""
 MOST_LINKS = 100
 """Links to one document: each look at it reads them."""
+ANY_PAGE = "*"
+"""In the place of sites: every page that has the link's key, wherever it is from."""
 MOST_EMBEDDERS = 20
 """Sites that one link is for: they are in a header of each answer."""
 MOST_SHOWN = 1_000
@@ -32,7 +34,7 @@ MOST_SHOWN = 1_000
 class Link:
     """A link as lists show it. ``most``: how often it can be opened (None: no limit); times in seconds since 1970.
 
-    ``embed`` are the sites that show the document in a page of theirs by it, as origins.
+    ``embed`` are the sites that show the document in a page of theirs by it, as origins, or ``*`` alone.
     """
 
     id: str

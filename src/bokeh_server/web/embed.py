@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlencode
 
 import orjson
 
-from bokeh_server.accounts.sharing import NO_LINK
+from bokeh_server.accounts.sharing import ANY_PAGE, NO_LINK
 from bokeh_server.core.authorise import ON_DOCUMENTS, Actor
 from bokeh_server.errors import BadMessage, NotFound
 from bokeh_server.web import headers, pages
@@ -84,15 +84,20 @@ async def linked(site: Site, request: Request) -> Response:
         may=NOTHING,
         frame_url=place + (f"?{urlencode({'model': model})}" if model else ""),
     )
-    policy = headers.page(frame=f"{site.origin(request)}{place}", ancestors=" ".join(sites) or ANYBODY)
+    policy = headers.page(frame=f"{site.origin(request)}{place}", ancestors=ancestors(sites))
     return Response(200, body, pages.HTML, policy)
 
 
 async def linked_frame(site: Site, request: Request) -> Response:
     """The sandboxed page of what a link leads to: nothing is in it before the key is shown."""
     document, sites = await site.accounts.sharing.embedding(unquote(request.parameters["link"]))
-    ancestors, scripts = " ".join(sites) or ANYBODY, site.config.document_scripts
-    return pages.framed(site, request, document or "none", "A plot", scripts=scripts, ancestors=ancestors)
+    scripts = site.config.document_scripts
+    return pages.framed(site, request, document or "none", "A plot", scripts=scripts, ancestors=ancestors(sites))
+
+
+def ancestors(sites: list[str]) -> str | None:
+    """The pages that may show what a link leads to; of what is no link every one may show that it is none."""
+    return headers.EVERYWHERE if sites in ([], [ANY_PAGE]) else " ".join(sites)
 
 
 async def linked_ticket(site: Site, request: Request) -> Response:

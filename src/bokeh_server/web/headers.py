@@ -42,21 +42,23 @@ IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
 AN_HOUR = ("Cache-Control", "public, max-age=3600")
 
 
-def policy(**directives: str) -> tuple[str, str]:
-    """A Content-Security-Policy; ``_`` in a name stands for ``-``."""
-    text = "; ".join(f"{name.replace('_', '-')} {value}".strip() for name, value in directives.items())
-    return ("Content-Security-Policy", text)
+def policy(**directives: str | None) -> tuple[str, str]:
+    """A Content-Security-Policy; ``_`` in a name stands for ``-``. A directive that is None is left out."""
+    given = {name.replace("_", "-"): value for name, value in directives.items() if value is not None}
+    return ("Content-Security-Policy", "; ".join(f"{name} {value}".strip() for name, value in given.items()))
 
 
 NOBODY, OURSELVES = "'none'", "'self'"
 """Whose pages may have one of ours within."""
-OPTIONS: Mapping[str, Headers] = {
+EVERYWHERE = None
+"""In their place: every page. ``*`` is each of a site only, not VS Code's, nor a file, nor one that is sandboxed."""
+OPTIONS: Mapping[str | None, Headers] = {
     NOBODY: (("X-Frame-Options", "DENY"),),
     OURSELVES: (("X-Frame-Options", "SAMEORIGIN"),),
 }
 
 
-def page(*, frame: str | None = None, ancestors: str = NOBODY) -> Headers:
+def page(*, frame: str | None = None, ancestors: str | None = NOBODY) -> Headers:
     """Our own pages: our files only, no inline script or style, no evaluation; ``frame`` is the only page within.
 
     No other page has one of them within, but for those of ``ancestors``: where that is another site, the page knows
@@ -87,7 +89,7 @@ def page(*, frame: str | None = None, ancestors: str = NOBODY) -> Headers:
     )
 
 
-def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool, ancestors: str = "") -> Headers:
+def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool, ancestors: str | None = "") -> Headers:
     """The sandboxed page with a document: scripts from two folders of ours, and one socket.
 
     It is within a page of ours, which may itself be within one of ``ancestors``.
@@ -114,7 +116,7 @@ def frame(*, origin: str, bokehjs: str, static: str, socket: str, scripts: bool,
             base_uri="'none'",
             frame_src="'none'",
             object_src="'none'",
-            frame_ancestors=f"{origin} {ancestors}".strip(),
+            frame_ancestors=None if ancestors is EVERYWHERE else f"{origin} {ancestors}".strip(),
         ),
     )
 

@@ -144,7 +144,9 @@ async def frame(site: Site, request: Request) -> Response:
     return framed(site, request, info.id, info.title, scripts=scripts, ancestors="*" if anywhere else "")
 
 
-def framed(site: Site, request: Request, document: str, title: str, *, scripts: bool, ancestors: str) -> Response:
+def framed(
+    site: Site, request: Request, document: str, title: str, *, scripts: bool, ancestors: str | None
+) -> Response:
     """The sandboxed page; ``ancestors`` as in ``headers.frame``."""
     prefix, origin = request.prefix, site.origin(request) or ""
     socket = f"{origin.replace('http', 'ws', 1)}{prefix}/bokeh/ws/{document}"

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bokeh_server.accounts.sharing import Link
+from bokeh_server.accounts.sharing import ANY_PAGE, Link
 from bokeh_server.config import canonical_origin
 from bokeh_server.core.authorise import ALL_SCOPES, Actor, Role, Scope
 from bokeh_server.errors import BadSetting, BadValue, Forbidden
@@ -35,7 +35,8 @@ class Grant(msgspec.Struct, forbid_unknown_fields=True):
 class NewLink(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a new link. ``seconds`` is how long it lives, ``most`` how often it can be opened (null: no limit).
 
-    ``embed``: the sites whose pages show the document by it, like ``https://intranet.example``.
+    ``embed``: the sites whose pages show the document by it, like ``https://intranet.example``; ``*`` alone: every page
+    that has it.
     """
 
     role: Word = "viewer"
@@ -120,7 +121,7 @@ async def post_link(site: Site, request: Request) -> Response:
         Role[new.role.upper()],
         seconds=new.seconds,
         most=new.most,
-        embed=[embedder(url) for url in new.embed],
+        embed=[ANY_PAGE] if new.embed == [ANY_PAGE] else [embedder(url) for url in new.embed],
     )
     ours = f"{site.url_for(request)}bokeh/"
     url = f"{ours}linked/{link.id}#{key}" if link.embed else f"{ours}link#{key}"
@@ -130,6 +131,8 @@ async def post_link(site: Site, request: Request) -> Response:
 
 def embedder(url: str) -> str:
     """The origin of a site that shows a document in its pages; ``BadValue`` where it is none."""
+    if url == ANY_PAGE:
+        raise BadValue("For every page a link has '*' alone, without the name of a site.")
     try:
         return canonical_origin(url)
     except BadSetting:

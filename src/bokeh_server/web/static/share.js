@@ -90,7 +90,7 @@ function link_entry({ id: link, name, role, enabled, opened, most, until, embed 
   entry.state.hidden = state === "";
   entry.role.textContent = ROLES[role];
   const count = most === null ? `opened ${opened} ×` : `opened ${opened} of ${most} ×`;
-  entry.opened.textContent = embed.length > 0 ? `in pages of ${embed.join(", ")}` : count;
+  entry.opened.textContent = embed.length > 0 ? in_pages(embed) : count;
   entry.until.textContent = end(until);
   entry.switch.textContent = enabled ? "Turn off" : "Turn on";
   entry.switch.setAttribute("aria-label", `Turn “${called}” ${enabled ? "off" : "on"}`);
@@ -101,6 +101,8 @@ function link_entry({ id: link, name, role, enabled, opened, most, until, embed 
   entry.remove.addEventListener("click", () => void attempt(() => call("DELETE", place), show_links));
   return entry.element;
 }
+
+const in_pages = (sites) => (sites[0] === "*" ? "in any page that has it" : `in pages of ${sites.join(", ")}`);
 
 async function make_link({ name, role, life, most, embed }) {
   const number = (text) => (text === "" ? null : Number(text));
