@@ -14,13 +14,24 @@ _HOMES = {
     "Session": "bokeh_server.client.session",
     "autoload_server": "bokeh_server.client.embed",
     "cursession": "bokeh_server.client.output",
+    "output_notebook": "bokeh_server.client.output",
     "output_server": "bokeh_server.client.output",
     "push": "bokeh_server.client.output",
     "show": "bokeh_server.client.output",
     "blueprint": "bokeh_server.adapters.flask",
     "create_app": "bokeh_server.adapters.asgi",
 }
-__all__ = ["AsyncSession", "Session", "autoload_server", "create_app", "cursession", "output_server", "push", "show"]
+__all__ = [
+    "AsyncSession",
+    "Session",
+    "autoload_server",
+    "create_app",
+    "cursession",
+    "output_notebook",
+    "output_server",
+    "push",
+    "show",
+]
 # Not "blueprint": `from bokeh_server import *` works where Flask is not installed.
 
 

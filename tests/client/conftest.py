@@ -84,12 +84,13 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No browser, no settings of whoever runs the tests, no output of the test before; no session is left open."""
     before = at_work()
     monkeypatch.setenv("BOKEH_BROWSER", "none")
-    for name in ("BOKEH_SERVER_URL", "BOKEH_SERVER_TOKEN"):
+    for name in ("BOKEH_SERVER_URL", "BOKEH_SERVER_TOKEN", "BOKEH_SERVER_BROWSER_URL"):
         monkeypatch.delenv(name, raising=False)
     yield
     if output.OUTPUT.session is not None:
         output.OUTPUT.session.close()
     output.OUTPUT.session, output.OUTPUT.sessions, output.OUTPUT.shown = None, frozenset(), frozenset()
+    output.OUTPUT.notebook = None
     bokeh.io.reset_output()
     for thread in at_work() - before:
         thread.join(5)

@@ -1,7 +1,8 @@
-"""``output_server``, ``show`` and their kin: where the plots of a script go.
+"""``output_server``, ``output_notebook``, ``show`` and their kin: where the plots of a script go.
 
 ``output_server(title)`` gives the script a fresh document and a session that is bound to the stored one; ``show``
-stores it and makes it live. Without ``output_server`` everything is bokeh's own. An uncaught ``ServerAway`` of a plain
+stores it and makes it live. ``output_notebook(url=…)`` does the same, and ``show`` displays the live plot in the cell.
+Without either everything is bokeh's own. An uncaught ``ServerAway`` of a plain
 script is printed as one line, without a traceback: the remedy is in the line.
 """
 
@@ -17,9 +18,11 @@ import bokeh.io
 from bokeh.document import Document
 from bokeh.io.state import curstate
 from bokeh.model import Model
+from bokeh.resources import Resources
 from bokeh.settings import settings
 from bokeh.util.browser import view
 
+from bokeh_server.client.notebook import Notebook, title_of_kernel
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.session import Session
 from bokeh_server.client.sync import LIVED, is_live
@@ -36,6 +39,8 @@ class Output:
     """This one and those before it that may still be live."""
     shown: frozenset[str] = frozenset()
     """Links that a browser was opened for."""
+    notebook: Notebook | None = None
+    """Where ``show`` displays what it has stored; None: it prints the link."""
 
 
 OUTPUT = Output()
@@ -68,11 +73,59 @@ def output_server(
         if old.link == session.link and (clear or old is not session):
             take_over(old)
     session.autopush = autopush
-    OUTPUT.session = session
+    OUTPUT.session, OUTPUT.notebook = session, None
     OUTPUT.sessions = frozenset({session, *(old for old in OUTPUT.sessions if old.document is not None)})
     curstate().document = Document(theme=bokeh.io.curdoc().theme)
     if not clear:
         session.load_document(curstate().document)
+
+
+def output_notebook(
+    url: str | Resources | None = None,
+    docname: str | None = None,
+    session: Session | None = None,
+    autopush: bool = True,
+    browser_url: str | None = None,
+    *,
+    resources: Resources | None = None,
+    verbose: bool = False,
+    hide_banner: bool = False,
+    load_timeout: int = 5000,
+    notebook_type: Any = "jupyter",
+) -> None:
+    """Show in the cells of a notebook what is shown from now on: live, by a bokeh-server, where one is named.
+
+    It is stored there as after ``output_server``, and the cell has an iframe with it, and no data: later cells stream
+    into it, and what people do in it comes back. Without ``url``, ``docname`` and ``session`` it is bokeh's own
+    ``output_notebook``, which takes ``resources`` (also first) and what follows it.
+
+    Parameters
+    ----------
+    url
+        Where the server is; ``"default"`` is the variable ``BOKEH_SERVER_URL``, or ``http://localhost:5006/``.
+    docname
+        Title of the stored document; by default that of the session's, or one of this kernel's own.
+    session, autopush
+        As in ``output_server``.
+    browser_url
+        Where the browser finds the server, if that is not where this program does: an address, or a path
+        (``/services/plots/``) where it is the notebook's own host. By default the variable
+        ``BOKEH_SERVER_BROWSER_URL``, or what the server says of itself.
+
+    Raises ``ServerAway`` where no server answers.
+    """
+    if isinstance(url, Resources):  # as bokeh has it: resources, verbose, hide_banner
+        url, resources, verbose, hide_banner = None, url, bool(docname or verbose), bool(session or hide_banner)
+        docname = session = None
+    if url is None and docname is None and session is None:
+        if OUTPUT.notebook is not None:
+            OUTPUT.session = OUTPUT.notebook = None
+        bokeh.io.output_notebook(resources, verbose, hide_banner, load_timeout, notebook_type)
+        return
+    notebook = Notebook(browser_url)
+    title = docname or (session.title if session is not None else None) or title_of_kernel()
+    output_server(title, session, url or "default", autopush)
+    OUTPUT.notebook = notebook
 
 
 def take_over(session: Session) -> None:
@@ -102,13 +155,14 @@ def push(session: Session | None = None, document: Document | None = None) -> No
     session.store_document(document or session.document or curstate().document)
 
 
-def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) -> Any:
+def show(obj: Any, browser: str | None = None, new: Any = "tab", *, height: int | None = None, **kwargs: Any) -> Any:
     """Show a plot, widget or layout, or several: on the server after ``output_server``, else as bokeh does.
 
-    It becomes a root of the current document, the document is stored and stays live, its link is printed, and a
-    browser opens it (once; never with ``BOKEH_BROWSER=none`` or without a display). It leaves a document whose session
-    is closed; ``Conflict`` where it, or a part of it, is in any other document. Where the server is away it raises what
-    ``push`` does.
+    It becomes a root of the current document, the document is stored and stays live, its link is printed, and a browser
+    opens it (once; never with ``BOKEH_BROWSER=none`` or without a display). After ``output_notebook(url=…)`` the cell
+    shows it in their place, ``height`` pixels tall (by default as its own ``height`` says). It leaves a document whose
+    session is closed; ``Conflict`` where it, or a part of it, is in any other document. Where the server is away it
+    raises what ``push`` does.
     """
     session = OUTPUT.session
     if session is None:
@@ -120,6 +174,11 @@ def show(obj: Any, browser: str | None = None, new: Any = "tab", **kwargs: Any) 
     for item in items:
         add(document, item)
     push(session, document)
+    if OUTPUT.notebook is not None:
+        OUTPUT.notebook.show(session, items, height)
+        if curstate().file:
+            bokeh.io.save(obj)
+        return None
     print(session.link)
     if session.link not in OUTPUT.shown and has_browser(browser):
         OUTPUT.shown |= {session.link}
@@ -165,7 +224,7 @@ def add(document: Document, obj: Model) -> None:
 
 def reset_output() -> None:
     """Forget where plots go: the session is closed, the current document is a new one."""
-    session, OUTPUT.session = OUTPUT.session, None
+    session, OUTPUT.session, OUTPUT.notebook = OUTPUT.session, None, None
     if session is not None:
         session.close()
     bokeh.io.reset_output()
