@@ -40,6 +40,7 @@ requests: $(TESTED) ## the whole REST interface, 20,000 requests as each kind of
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/web/test_schemathesis.py --timeout 0 -o faulthandler_timeout=0
 
 hosts: $(TESTED) ## what goes through HTTP and sockets, once more within Flask: on its own server and on gunicorn
+	HOSTS=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/hosts
 	for host in werkzeug gunicorn; do SERVED_BY=$$host $(PY) -m pytest -n $(WORKERS) --dist worksteal \
 	  tests/web tests/adapters/test_websocket.py --ignore tests/web/test_schemathesis.py || exit 1; done
 

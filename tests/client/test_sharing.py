@@ -138,6 +138,8 @@ def test_a_link_for_a_site_becomes_the_tag_for_its_pages(town: Town, owned: tupl
     assert town.nobody("GET", f"/bokeh/linked/{link}", Sec_Fetch_Dest="iframe").status == 200
     assert town.nobody("POST", f"/bokeh/linked/{link}", {"key": key}).json["may"]["view"]
     assert session.share(embed=["https://a.example", "http://b.example:8000"]).startswith(root)
+    public = url.replace(town.server.url, "https://plots.example.org/a")  # how a server behind a proxy names itself
+    assert autoload_server(None, session, link=public).startswith('<script src="https://plots.example.org/a/bokeh/auto')
 
 
 def test_the_tag_of_a_document(town: Town, owned: tuple[Session, Slider]) -> None:
@@ -154,7 +156,7 @@ def test_a_tag_that_can_not_be_is_one_line(town: Town, enter: Enter, owned: tupl
     session, slider = owned
     assert refused(BadSetting, autoload_server, slider, enter(town.person())).startswith("Choose a document first")
     plain, site = session.share(), session.share(embed="https://a.example")
-    for link in (plain, site.partition("#")[0], site.replace("localhost", "127.0.0.1"), "nonsense"):
+    for link in (plain, site.partition("#")[0], site.partition("/bokeh")[2], "nonsense#x", "bokeh/linked/a#b"):
         assert "session.share(embed=" in refused(BadValue, autoload_server, slider, session, link=link)
     assert "A site is named like" in refused(BadValue, session.share, embed="not a site")
 

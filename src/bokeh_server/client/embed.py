@@ -7,7 +7,7 @@ import urllib.parse
 
 from bokeh.model import Model
 
-from bokeh_server.client.session import Session
+from bokeh_server.client.session import Session, is_address
 from bokeh_server.errors import BadSetting, BadValue
 
 
@@ -29,26 +29,21 @@ def autoload_server(model: Model | None, session: Session, public: bool = False,
     Without ``public`` and ``link`` it shows in pages of the server's own origin, such as those of the Flask or ASGI
     application that the server is part of, to those who may see the document.
 
-    Raises ``BadSetting`` where the session has no document, ``BadValue`` for a link that is not one for pages, or that
-    is another server's.
+    Raises ``BadSetting`` where the session has no document, ``BadValue`` for a link that is not one for pages.
     """
     if session.docid is None:
         raise BadSetting("Choose a document first: output_server(title), or session.use_doc(title).")
-    asked = {"document": session.docid}
-    key = ""
+    asked, root, key = {"document": session.docid}, session.root_url, ""
     if link:
         place, _, key = link.partition("#")
-        ours, _, id = place.rpartition("/")
-        if f"{ours}/" != f"{session.root_url}bokeh/linked/" or not key:
-            raise BadValue(
-                f"This is no link for pages of {session.root_url}; session.share(embed='https://intranet.example') "
-                "makes one."
-            )
+        root, _, id = place.rpartition("bokeh/linked/")
+        if not (id and key and is_address(root)):
+            raise BadValue("This is no link for pages; session.share(embed='https://intranet.example') makes one.")
         asked = {"link": id}
     if model is not None:
         asked["model"] = model.id
     if public:
         asked["public"] = "true"
     query = urllib.parse.urlencode(asked, quote_via=urllib.parse.quote)
-    url = f"{session.root_url}bokeh/autoload.js?{query}" + (f"#{key}" if key else "")
+    url = f"{root}bokeh/autoload.js?{query}" + (f"#{key}" if key else "")
     return f'<script src="{html.escape(url)}"></script>'
