@@ -387,3 +387,11 @@ def test_without_passwords_of_a_test_they_are_hashed_as_slowly_as_should_be() ->
         assert accounts.users._passwords._hasher.memory_cost >= 64 * 1024
 
     test_it()
+
+
+@scene
+async def test_who_logs_out_of_the_host_loses_what_he_has_by_its_word_and_nothing_else(house: House) -> None:
+    for name in ("anna", "ben"):
+        house.actors[f"hosted {name}"] = await house.accounts.hosted.actor(name)
+    house.accounts.forget("anna")
+    assert house.told() == {"hosted anna"}

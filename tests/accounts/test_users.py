@@ -14,12 +14,23 @@ from bokeh_server.accounts.attempts import PAIR, UNINVITED, Attempts
 from bokeh_server.accounts.logins import Logins
 from bokeh_server.accounts.passwords import Passwords
 from bokeh_server.accounts.tokens import Tokens
-from bokeh_server.accounts.users import DAY, RESERVED, WEEK, WRONG, Proof, Registration, User, Users, canonical
+from bokeh_server.accounts.users import (
+    DAY,
+    RESERVED,
+    WEEK,
+    WRONG,
+    Proof,
+    Registration,
+    User,
+    Users,
+    canonical,
+    ensure_stands,
+)
 from bokeh_server.core.authorise import Scope
 from bokeh_server.errors import BadValue, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import documents, invitations, logins, tokens, users
-from tests.accounts.ledgers import CHEAP, GOOD, Clock, cheap, count, dump, on_both, on_memory
+from tests.accounts.ledgers import CHEAP, GOOD, Clock, add_user, cheap, count, dump, on_both, on_memory
 
 HERE = "10.0.0.1"
 
@@ -529,3 +540,16 @@ async def test_every_user_is_listed_with_what_he_stores(ledger: Ledger, clock: C
     await ledger.change(lambda connection: connection.execute(insert(documents), rows))
     listed = [(user.name, many, size) for user, many, size in await known.all()]
     assert listed == [("anna", 2, 7), ("root", 0, 0)]
+
+
+@on_both
+async def test_the_credential_of_a_hosts_user_stands_while_he_is_let_in(ledger: Ledger, clock: Clock) -> None:
+    await add_user(ledger, "ann")
+
+    async def stands(credential: str, **more: bool) -> None:
+        await ledger.look(lambda connection: ensure_stands(connection, credential, **more))
+
+    await stands("host:ann")
+    for credential, admin in (("host:ann", True), ("host:nobody", False)):
+        with pytest.raises(Unauthorized):
+            await stands(credential, admin=admin)
