@@ -90,3 +90,16 @@ def test_the_tag_in_a_page_of_the_site_shows_each_member_what_he_may_see(
             else:
                 expect(frame.locator("#status")).to_have_text(text)
                 expect(frame.get_by_role("button", name="Share")).to_be_hidden()
+
+
+def test_where_the_host_carries_no_sockets_the_page_says_what_to_use(
+    open_page: OpenPage, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("status of 503")
+    site = Site(tmp_path / "data", ["waitress-serve", "--listen", "127.0.0.1:{port}", "tests.hosts.flask_site:app"])
+    try:
+        document = site.ask("POST", "/api/v1/documents", body=b'{"title": "still"}').json["id"]
+        page = open_page(f"{site.url}bokeh/doc/{document}")
+        expect(page.get_by_text("This WSGI server can't carry websockets")).to_be_visible()
+    finally:
+        site.stop()

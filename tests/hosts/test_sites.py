@@ -18,9 +18,11 @@ import pytest
 from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.models.widgets import Slider
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from bokeh_server import Session
+from bokeh_server.adapters.flask import NO_SOCKET
 from tests.running import environment
 from tests.web.asking import Answer, ask
 from tests.web.town import closed, receive, send
@@ -212,3 +214,19 @@ def test_in_other_frameworks_it_is_the_same(framework: str, tmp_path: Path) -> N
         test_it_ends_within_5_seconds_tells_everybody_and_has_all_when_it_starts_again(other)
     finally:
         other.stop()
+
+
+def test_waitress_serves_all_but_sockets_and_says_what_does(tmp_path: Path) -> None:
+    waitress = ["waitress-serve", "--listen", "127.0.0.1:{port}", "tests.hosts.flask_site:app"]
+    site = Site(tmp_path / "data", waitress)
+    try:
+        test_pages_and_links_are_below_where_it_is_mounted_and_the_rest_is_the_sites(site)
+        document = site.ask("POST", "/api/v1/documents", body=b'{"title": "still"}').json["id"]
+        told = site.ask("POST", f"/bokeh/doc/{document}/ticket")
+        assert (told.status, told.json["detail"]) == (503, NO_SOCKET)
+        with pytest.raises(InvalidStatus) as refused, site.socket(document):
+            pass
+        assert refused.value.response.status_code == 503
+        assert NO_SOCKET.encode() in (refused.value.response.body or b"")
+    finally:
+        site.stop()

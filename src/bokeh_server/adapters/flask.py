@@ -103,6 +103,7 @@ class Blueprint(flask.Blueprint):
         """The answer to a request; ``path`` is below where we are registered."""
         asked = flask.request
         request = request_of(asked, path, asked.method, self.site)
+        request.no_sockets = NO_SOCKET if connection_of(asked.environ) is None else ""
         found = self._ask(request)
         assert isinstance(found, Response), "a websocket route is not matched by an HTTP method"
         return sent(found)

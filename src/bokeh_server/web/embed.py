@@ -15,7 +15,7 @@ import orjson
 
 from bokeh_server.accounts.sharing import ANY_PAGE, NO_LINK
 from bokeh_server.core.authorise import ON_DOCUMENTS, Actor
-from bokeh_server.errors import BadMessage, NotFound
+from bokeh_server.errors import BadMessage, NotFound, Unavailable
 from bokeh_server.web import headers, pages
 from bokeh_server.web.account import OpenLink
 from bokeh_server.web.api import answer
@@ -114,5 +114,7 @@ async def linked_ticket(site: Site, request: Request) -> Response:
     if link not in access.links:  # it has ended, or the document's owner is disabled
         raise NotFound(NO_LINK)
     request.actor, request.info, request.access = actor, info, access
+    if request.no_sockets:
+        raise Unavailable(request.no_sockets)
     ticket = site.tickets.issue(info.id, actor)
     return answer({"ticket": ticket, "title": info.title, "may": pages.rights(request)})

@@ -41,8 +41,8 @@ class Request:
     ``path`` is the whole one, still quoted, and ``prefix`` what all of ours is below: where a host application has
     mounted us, and the prefix of the settings. ``headers`` have lower-case names; ``read`` gives the body, bounded.
     ``client`` and ``server`` are the IP addresses of both ends. ``identify`` asks the host application who this is
-    (None: it does not know). ``actor``, ``parameters`` (the parts of the path),
-    ``info`` and ``access`` are filled in by the guard.
+    (None: it does not know); ``no_sockets`` says why the host carries no websockets ("": it does). ``actor``,
+    ``parameters`` (the parts of the path), ``info`` and ``access`` are filled in by the guard.
     """
 
     method: str
@@ -56,6 +56,7 @@ class Request:
     read: Callable[[int], Awaitable[bytes]] = no_body
     prefix: str = ""
     identify: Callable[[], Awaitable[str | None]] = nobody
+    no_sockets: str = ""
     actor: Actor = ANONYMOUS
     parameters: dict[str, str] = field(default_factory=dict)
     info: Info | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from bokeh_server.core.authorise import DEFAULT_USER, LOG_IN, ON_DOCUMENTS
-from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts, Unauthorized
+from bokeh_server.errors import BokehServerError, NotFound, TooManyAttempts, Unauthorized, Unavailable
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
@@ -173,6 +173,8 @@ def framed(
 
 async def ticket(site: Site, request: Request) -> Response:
     """A single-use ticket to the socket of the document, and what may be done with the document just now."""
+    if request.no_sockets:
+        raise Unavailable(request.no_sockets)
     text = site.tickets.issue(request.document.id, request.actor)
     return Response.json({"ticket": text, "may": rights(request)}, headers=headers.data())
 

@@ -29,8 +29,12 @@ async function attempt(act, show = async () => {}, undo = () => {}) {
 
 /* Everybody */
 
+let moved = 0; // times that the switch was
+
 async function show_published() {
+  const before = moved;
   const info = await call("GET", `${url}/info`);
+  if (before !== moved) return; // what comes of that is shown next
   published.checked = info.published;
   open_link.hidden = !info.published;
   const [link, tag] = open_link.querySelectorAll("input");
@@ -39,6 +43,7 @@ async function show_published() {
 }
 
 function publish() {
+  moved += 1;
   const on = published.checked;
   const undo = () => { published.checked = !on; };
   return attempt(() => call(on ? "PUT" : "DELETE", `${url}/published`), show_published, undo);

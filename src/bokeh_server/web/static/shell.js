@@ -130,6 +130,7 @@ async function ticket() {
     render();
     return { ticket: answer.ticket };
   } catch (problem) {
+    if (problem.status === 503) unserved(problem.message);
     const ended = [401, 403, 404].includes(problem.status) ? await why_gone() : null;
     if (ended !== null) show_gone(ended);
     return { gone: ended !== null };
@@ -232,6 +233,13 @@ function show_gone(why) {
   view.pending = 0;
   notice(why);
   render();
+}
+
+/* The server says why it can't be live, as where the application around it carries no websockets. */
+function unserved(reason) {
+  if (view.state === "live") return;
+  document.getElementById("unserved").textContent = reason;
+  notice("unserved");
 }
 
 function show_content({ is, reason }) {
