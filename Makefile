@@ -34,10 +34,10 @@ docs: $(TESTED) ## the tests that hold the docs against the code
 	$(PY) -m pytest tests/test_docs.py
 
 fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
-	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0 -o faulthandler_timeout=0
+	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0
 
 requests: $(TESTED) ## the whole REST interface, 20,000 requests as each kind of actor (schemathesis)
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/web/test_schemathesis.py --timeout 0 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/web/test_schemathesis.py --timeout 0
 
 hosts: $(TESTED) ## what goes through HTTP and sockets, once more within Flask: on its own server and on gunicorn
 	HOSTS=all $(PY) -m pytest -n $(WORKERS) --dist worksteal tests/hosts
@@ -45,14 +45,14 @@ hosts: $(TESTED) ## what goes through HTTP and sockets, once more within Flask: 
 	  tests/web tests/adapters/test_websocket.py --ignore tests/web/test_schemathesis.py || exit 1; done
 
 conformance: $(TESTED) ## Autobahn's 517 websocket cases against each adapter
-	CONFORMANCE=all $(PY) -m pytest tests/conformance --timeout 0 -o faulthandler_timeout=0
+	CONFORMANCE=all $(PY) -m pytest tests/conformance --timeout 0
 
 crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and power cuts of its database
-	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 -o faulthandler_timeout=0 \
+	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
 isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones, in Chromium
-	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal -o faulthandler_timeout=0 \
+	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal \
 	  tests/isolation
 
 bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server

@@ -69,8 +69,9 @@ def test_the_tag_shows_the_document_live_and_its_guest_changes_nothing(
     owner.get_by_role("button", name="Share").click()
     dialog = owner.get_by_role("dialog")
     dialog.get_by_role("switch").check()
-    tag = dialog.get_by_label("The tag to embed it").input_value()
-    page = open_page(site(tag))
+    tag = dialog.get_by_label("The tag to embed it")
+    expect(tag).to_be_visible()  # it is published
+    page = open_page(site(tag.input_value()))
     screen = within(page.frames)
     with team.feed("ann", document) as program:
         program.set(slider.id, "value", 7)
