@@ -69,15 +69,16 @@ def test_a_message_may_come_in_any_pieces(place: Place) -> None:
     assert place.value() == 7
 
 
+class Slow(Application):
+    """An application that takes its time before it lets a socket in."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await asyncio.sleep(0.3)
+        await super().__call__(scope, receive, send)
+
+
 def test_what_a_client_sends_before_its_handshake_is_answered_is_not_lost() -> None:
-    class Slow(Application):
-        """An application that takes its time before it lets a socket in."""
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "websocket":
-                await asyncio.sleep(0.3)
-            await super().__call__(scope, receive, send)
-
     with hosted(Slow) as port:
         place = store(port)
         with Raw(port, place.document, early=message("PATCH-DOC", change(8)) + message("PULL-DOC-REQ")) as client:
@@ -85,14 +86,6 @@ def test_what_a_client_sends_before_its_handshake_is_answered_is_not_lost() -> N
 
 
 def test_a_ping_before_the_handshake_is_answered_does_not_spoil_the_answer() -> None:
-    class Slow(Application):
-        """An application that takes its time before it lets a socket in."""
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "websocket":
-                await asyncio.sleep(0.3)
-            await super().__call__(scope, receive, send)
-
     with hosted(Slow) as port:
         place = store(port)
         with Raw(port, place.document, early=frame(b"too early", PING) + message("PULL-DOC-REQ")) as client:

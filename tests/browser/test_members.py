@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,22 +32,23 @@ def log_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def program_of(site: Site, name: str, folder: Path) -> Session:
-    """A session of a member's program, by a token of his."""
-    token = Member(site, name)("POST", "/api/v1/account/tokens", {"name": "t", "scopes": ["read", "write", "manage"]})
-    return Session(root_url=site.url, userapikey=token.json["token"], configdir=folder)
+@contextmanager
+def anns(site: Site, title: str, folder: Path) -> Iterator[tuple[Session, Slider]]:
+    """A document of the member ann's, live in her program, which comes by a token of hers."""
+    token = Member(site, "ann")("POST", "/api/v1/account/tokens", {"name": "t", "scopes": ["read", "write", "manage"]})
+    document, slider = Document(), Slider(start=0, end=10, value=3, title="Speed")
+    document.add_root(slider)
+    with Session(root_url=site.url, userapikey=token.json["token"], configdir=folder) as session:
+        session.use_doc(title)
+        session.store_document(document)
+        yield session, slider
 
 
 def test_a_member_comes_by_the_sites_login_and_leaves_by_it(
     site: Site, open_page: OpenPage, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["status of 401", "status of 404"]  # once logged out; the site has no icon
-    slider = Slider(start=0, end=10, value=3, title="Speed")
-    with program_of(site, "ann", tmp_path) as session:
-        session.use_doc("Metrics")
-        document = Document()
-        document.add_root(slider)
-        session.store_document(document)
+    with anns(site, "Metrics", tmp_path) as (session, slider):
         page = open_page(session.link)
         log_in(page, "ann")
         expect(page.locator("#status")).to_have_text("Live")
@@ -71,12 +73,7 @@ def test_the_tag_in_a_page_of_the_site_shows_each_member_what_he_may_see(
     site: Site, open_page: OpenPage, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("status of 404")
-    slider = Slider(start=0, end=10, value=3, title="Speed")
-    with program_of(site, "ann", tmp_path) as session:
-        session.use_doc("In the page")
-        document = Document()
-        document.add_root(slider)
-        session.store_document(document)
+    with anns(site, "In the page", tmp_path) as (session, slider):
         Member(site, "ben")("GET", "/api/v1/account")
         session.share("ben")
         place = f"/page?tag={quote(autoload_server(slider, session), safe='')}"
