@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template_string
 
 from bokeh_server.adapters.flask import Blueprint, blueprint, swap
 from bokeh_server.errors import BadSetting
@@ -56,6 +57,44 @@ def test_a_second_one_on_the_same_data_says_so_and_works_when_the_first_has_ende
     first.background.stop()
     assert [one["title"] for one in client.get("/plots/api/v1/documents").json] == ["kept"]
     second.background.stop()
+
+
+def test_a_template_has_the_tag_of_a_document(plots: Blueprint) -> None:
+    app = Flask(__name__, static_folder=None)
+    app.register_blueprint(plots, url_prefix="/plots")
+    page = "{{ plots.tag('d1') }}{{ plots.tag('d1', model) }}"
+    app.add_url_rule("/page", view_func=lambda: render_template_string(page, plots=plots, model='"><b&'))
+    begin, end = '<script src="/plots/bokeh/autoload.js?document=d1', '"></script>'
+    assert app.test_client().get("/page").text == f"{begin}{end}{begin}&amp;model=%22%3E%3Cb%26{end}"
+
+
+@pytest.mark.parametrize("more", [{"token": "x" * 20}, {"identify": lambda _: None}])
+def test_only_where_accounts_have_passwords_an_administrator_is_asked_for(
+    more: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = blueprint(**more)
+    site(made).get("/plots/bokeh/ping")
+    made.background.stop()
+    assert capfd.readouterr().err == ""
+
+
+def test_the_first_start_says_how_to_make_the_administrators_account(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known: dict[str, Any] = {}
+    for told in (True, False):
+        made = blueprint(tmp_path / "data", multi_user=True)
+        client = site(made)
+        assert client.get("/plots/bokeh/ping").text == "pong"
+        found = re.search(r"at bokeh/register#(\S+),", capfd.readouterr().err)
+        assert (found is not None) == told
+        if found is not None:
+            body = {"username": "ann", "password": "three words enough", "invitation": found[1]}
+            known = client.post("/plots/api/v1/register", json=body).json
+        assert (
+            client.get("/plots/api/v1/users", headers={"Authorization": f"Bearer {known['token']}"}).status_code == 200
+        )
+        made.background.stop()
 
 
 def test_after_its_end_it_says_so(plots: Blueprint) -> None:

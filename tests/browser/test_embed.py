@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,22 +16,27 @@ from typing import Any
 import pytest
 from bokeh.core.types import ID
 from bokeh.embed import server_document, server_session
-from bokeh.models.widgets import Slider
+from bokeh.models.widgets import Slider, Toggle
 from bokeh.plotting import figure
 from playwright.sync_api import Frame, Locator, expect
 
 from tests.browser.conftest import OpenPage, Screen, until
 from tests.browser.team import Team
+from tests.deploy.proxies import make_certificate
 from tests.documented import blocks
 from tests.running import environment
 
 
 @pytest.fixture
 def site() -> Iterator[Callable[..., str]]:
-    """Another site: ``site(html)`` serves this page, with the policy that is named, and gives its address.
+    """Another site: ``site(html)`` serves this page, with the policy that is named, and gives its address."""
+    with elsewhere() as publish:
+        yield publish
 
-    "127.0.0.1" is not "localhost".
-    """
+
+@contextmanager
+def elsewhere(certificate: tuple[Path, Path] | None = None) -> Iterator[Callable[..., str]]:
+    """Another site, over TLS with a certificate and its key: "127.0.0.1" is not "localhost"."""
     pages: list[tuple[bytes, str | None]] = []
 
     class Page(BaseHTTPRequestHandler):
@@ -46,12 +53,16 @@ def site() -> Iterator[Callable[..., str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def publish(html: str, policy: str | None = None) -> str:
         start = "" if html.startswith("<!doctype") else "<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>"
         pages.append((f"{start}{html}".encode(), policy))
-        return f"http://127.0.0.1:{server.server_port}/"
+        return f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_port}/"
 
     yield publish
     server.shutdown()
@@ -185,6 +196,47 @@ def test_several_in_a_page_with_a_strict_policy_each_as_tall_as_its_plot(
     assert heights[2] < 200
     expect(page.frame_locator("iframe >> nth=0").get_by_role("link", name="Whole document")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+class Secure(Team):
+    """A server with accounts that ends TLS itself."""
+
+    @property
+    def url(self) -> str:
+        """``https``."""
+        return super().url.replace("http", "https", 1)
+
+
+def test_over_https_with_a_strict_policy_on_a_phone(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = certificate, key = make_certificate(tmp_path, name="localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    secure = Secure(tmp_path / "team", "--ssl-certfile", str(certificate), "--ssl-keyfile", str(key))
+    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 3, "is_mobile": True, "has_touch": True}
+    with secure, elsewhere(pair) as site:
+        secure.populate("ann")
+        toggle = Toggle(label="Lamp", width=200)
+        plot = figure(sizing_mode="stretch_width", height=250)
+        plot.line([1, 2, 3], [3, 1, 2])
+        document = secure.store("ann", "At home", toggle, plot)
+        tag = share_with(secure, document, site(""), role="editor")["tag"]
+        policy = f"default-src 'none'; script-src {secure.url}; frame-src {secure.url}"
+        head = "<!doctype html><meta name=viewport content='width=device-width'><h1>Elsewhere</h1>"
+        page = open_page(site(head + tag, policy), ignore_https_errors=True, **phone)
+        outer = page.frame_locator("iframe")
+        expect(outer.locator("#status")).to_have_text("Live")
+        assert page.evaluate("[isSecureContext, document.documentElement.scrollWidth]") == [True, 390]
+        inner = outer.frame_locator("#frame")
+        drawn = inner.locator(".bk-Figure").bounding_box()
+        assert drawn is not None
+        assert 250 < drawn["width"] <= 390
+        inner.get_by_role("button", name="Lamp").tap()
+        stored = f"/api/v1/documents/{document}/models/{toggle.id}/active"
+        until(lambda: secure.call("ann", "GET", stored), lambda value: value is True)
+        with secure.feed("ann", document) as program:
+            program.set(toggle.id, "label", "Light")
+            expect(inner.get_by_role("button", name="Light")).to_be_visible()
 
 
 def test_a_private_document_without_a_link_says_so_in_another_sites_page(

@@ -76,8 +76,14 @@ def test_the_tag_in_a_page_of_the_site_shows_each_member_what_he_may_see(
     with anns(site, "In the page", tmp_path) as (session, slider):
         Member(site, "ben")("GET", "/api/v1/account")
         session.share("ben")
-        place = f"/page?tag={quote(autoload_server(slider, session), safe='')}"
-        for name, text in (("ann", "Live"), ("ben", "Live"), ("eva", None)):
+        by_program = f"/page?tag={quote(autoload_server(slider, session), safe='')}"
+        by_site = f"/page?document={session.docid}"
+        for name, text, place in (
+            ("ann", "Live", by_site),
+            ("ben", "Live", by_program),
+            ("ben", "Live", by_site),
+            ("eva", None, by_site),
+        ):
             page = open_page(f"http://localhost:{site.port}/login?next={quote(place, safe='')}")
             log_in(page, name)
             expect(page.get_by_role("heading", name="The site's own page")).to_be_visible()

@@ -53,8 +53,9 @@ def log_in() -> Answer:
 
 @app.get("/page")
 def page() -> Response:
-    """A page of the site's with the tag that it is asked for."""
-    return Response(f"<!doctype html><title>The site's</title><h1>The site's own page</h1>{request.args['tag']}")
+    """A page of the site's with the tag that it is asked for, or that of a document."""
+    shown = request.args["tag"] if "tag" in request.args else plots.tag(request.args["document"])
+    return Response(f"<!doctype html><title>The site's</title><h1>The site's own page</h1>{shown}")
 
 
 @app.post("/logout")

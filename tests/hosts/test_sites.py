@@ -21,7 +21,7 @@ from bokeh.models.widgets import Slider
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from bokeh_server import Session
+from bokeh_server import Session, create_app
 from bokeh_server.adapters.flask import NO_SOCKET
 from tests.running import environment
 from tests.web.asking import Answer, ask
@@ -67,14 +67,16 @@ class Site:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        words = [word.format(port=self.port) for word in self.command]
+        words = [word.format(port=self.port, beside=self.folder.parent) for word in self.command]
+        path = os.pathsep.join([*sys.path, str(self.folder.parent)])
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [str(Path(sys.executable).with_name(words[0])), *words[1:]],
                 stdout=log,
                 stderr=log,
                 cwd=Path(__file__).parents[2],
-                env={**environment(), "DATA": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**environment(), "DATA": str(self.folder), "PYTHONPATH": path},
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while True:
@@ -87,8 +89,11 @@ class Site:
                 time.sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it as its users do."""
-        self.process.send_signal(number)
+        """End it as its users do: a terminal's Ctrl-C goes to all its processes."""
+        if number is signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         self.process.wait(15)
 
     def ask(self, method: str, path: str, **more: Any) -> Answer:
@@ -120,6 +125,8 @@ def test_what_the_howto_says_works(tmp_path: Path) -> None:
     exec(starlette_site.replace("plots-data", str(tmp_path / "more")), made)
     exec((members + forget).replace("plots-data", str(tmp_path / "members")), made)
     assert made["plots"].site.config.admins == ("ann",)
+    assert "{{ plots.tag(id) }}" in page
+    assert create_app().tag("d1", "m 1", at="/plots/").count('"/plots/bokeh/autoload.js?document=d1&amp;model=m%201"')
     made["plots"].background.stop()
     exec(named, made)
     assert made["plots"].site.config.public_urls == ("https://intranet.example",)

@@ -8,6 +8,7 @@ bound on what waits for it.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
+from markupsafe import Markup
 
 from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
@@ -29,6 +31,7 @@ from bokeh_server.hub import Hub
 from bokeh_server.store.ledger import MemoryLedger
 from bokeh_server.store.memory import MemoryStore
 from bokeh_server.store.sql import SqlStore
+from bokeh_server.web import embed
 from bokeh_server.web.guard import Guard
 from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, no_body, place, too_large
 from bokeh_server.web.site import Site
@@ -42,6 +45,10 @@ SOCKET = "WEBSOCKET"
 """What the table of routes has in the place of a method."""
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
+FIRST = (
+    "Make the administrator's account (this link is good once, for a day) at bokeh/register#{}, below the path of "
+    "bokeh-server in this application.\n"
+)
 FAREWELL = 5.0
 """Seconds for what waits to leave before the close."""
 
@@ -72,6 +79,15 @@ def create_app(data: Path | str | None = None, *, identify: Identify | None = No
     return Mounted(make_site(config), identify)
 
 
+async def begin(site: Site) -> None:
+    """Open the hub where others serve it, and say how the administrator gets an account where there is none."""
+    await site.hub.start()
+    if site.config.multi_user and not site.config.identified:
+        invitation = await site.accounts.users.first_invitation()
+        if invitation is not None:
+            sys.stderr.write(FIRST.format(invitation))
+
+
 class Application:
     """The ASGI callable."""
 
@@ -92,7 +108,7 @@ class Application:
         await receive()
         try:
             if not self.site.hub.ready:
-                await self.site.hub.start()
+                await self._begin()
         except BokehServerError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
@@ -100,6 +116,9 @@ class Application:
         await receive()
         await self.site.hub.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _begin(self) -> None:
+        await self.site.hub.start()
 
     async def _answer(self, request: Request, scope: Scope) -> Response | Endpoint:
         return await self._guard.answer(request)
@@ -135,6 +154,13 @@ class Mounted(Application):
         self._began = False
         self._turn = asyncio.Lock()
 
+    def tag(self, document: str, model: str = "", *, at: str) -> Markup:
+        """The tag that shows a document (its id), or one model of it, in a page of the application to who may see it.
+
+        ``at`` is the path where this is mounted, like ``/plots``.
+        """
+        return embed.tag(at, document, model)
+
     def forget(self, name: str) -> None:
         """Tell the server that this user has logged out of the application: his pages here end at once.
 
@@ -145,12 +171,15 @@ class Mounted(Application):
         self._began = True
         await super()._lifespan(receive, send)
 
+    async def _begin(self) -> None:
+        await begin(self.site)
+
     async def _answer(self, request: Request, scope: Scope) -> Response | Endpoint:
         request.identify = partial(self._who, scope)
         async with self._turn:
             try:
                 if not self._began and not self.site.hub.ready:
-                    await self.site.hub.start()
+                    await self._begin()
                 self._began = True
             except BokehServerError as error:
                 log.error("the server could not begin", error=str(error))

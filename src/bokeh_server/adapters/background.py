@@ -22,12 +22,12 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
-from bokeh_server.adapters.asgi import Receive, Scope, Send, drive
+from bokeh_server.adapters.asgi import Receive, Scope, Send, begin, drive
 from bokeh_server.adapters.websocket import FAREWELL, FramesProtocol
 from bokeh_server.errors import Unavailable
-from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS
 from bokeh_server.web.http import Endpoint
+from bokeh_server.web.site import Site
 
 T = TypeVar("T")
 log = structlog.get_logger("bokeh_server.web")
@@ -39,10 +39,10 @@ FORKED = "This process was forked from one that had begun to serve; let the host
 
 
 class Background:
-    """The loop of one hub, and the websockets that were handed to it."""
+    """The loop of one site's hub, and the websockets that were handed to it."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
@@ -73,7 +73,7 @@ class Background:
         thread = threading.Thread(target=loop.run_forever, name="bokeh-server", daemon=True)
         thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self.hub.start(), loop).result()
+            asyncio.run_coroutine_threadsafe(begin(self._site), loop).result()
         except BaseException:
             end(loop, thread)
             raise
@@ -118,7 +118,7 @@ class Background:
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * FAREWELL):
                 await asyncio.gather(*self._state.tasks, return_exceptions=True)
-        await self.hub.stop()
+        await self._site.hub.stop()
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:

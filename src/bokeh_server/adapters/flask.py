@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 import flask
 import structlog
 from flask.blueprints import BlueprintSetupState
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
@@ -29,6 +30,7 @@ from bokeh_server.adapters.asgi import SOCKET, make_site
 from bokeh_server.adapters.background import Background, Turn
 from bokeh_server.config import Config
 from bokeh_server.errors import BadMessage, BokehServerError, Unavailable
+from bokeh_server.web import embed
 from bokeh_server.web.guard import Guard
 from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, place, too_large
 from bokeh_server.web.site import Site
@@ -92,7 +94,7 @@ class Blueprint(flask.Blueprint):
         self.site = site
         self._identify = identify
         self._guard = Guard(site)
-        self.background = Background(site.hub)
+        self.background = Background(site)
         self.record(prepare)
         for rule in ("/", "/<bokeh_path:path>"):
             exact: dict[str, Any] = {"merge_slashes": False, "provide_automatic_options": False}
@@ -122,6 +124,13 @@ class Blueprint(flask.Blueprint):
         answer = flask.Response(status=101)
         answer.call_on_close(other.close)
         return answer
+
+    def tag(self, document: str, model: str = "") -> Markup:
+        """The tag that shows a document (its id), or one model of it, in a page of the application to who may see it.
+
+        To be called within a request: ``{{ plots.tag(id) }}`` in a template.
+        """
+        return embed.tag(flask.url_for(f"{self.name}.answer"), document, model)
 
     def forget(self, name: str) -> None:
         """Tell the server that this user has logged out of the application: his pages here end at once.

@@ -12,6 +12,7 @@ import time
 from urllib.parse import quote, unquote, urlencode
 
 import orjson
+from markupsafe import Markup
 
 from bokeh_server.accounts.sharing import ANY_PAGE, NO_LINK
 from bokeh_server.core.authorise import ON_DOCUMENTS, Actor
@@ -27,6 +28,17 @@ NOTHING = {action.value: False for action in ON_DOCUMENTS}
 ANYBODY = "*"
 ELEMENT = re.compile(r"[A-Za-z][\w-]{0,99}", re.ASCII)
 """The id of a tag that bokeh has made."""
+
+
+def tag(root: str, document: str, model: str = "") -> Markup:
+    """The tag that shows a document (its id), or one model of it, to whoever sees a page of the server's own origin.
+
+    ``root`` is the server's path there.
+    """
+    asked = {"document": document, **({"model": model} if model else {})}
+    return Markup('<script src="{}/bokeh/autoload.js?{}"></script>').format(
+        root.rstrip("/"), urlencode(asked, quote_via=quote)
+    )
 
 
 async def autoload(site: Site, request: Request) -> Response:
