@@ -25,6 +25,7 @@ COMMANDS = {
     "flask run": ["flask", "--app", "tests.hosts.flask_members", "run", "--port", "{port}"],
     "gunicorn": ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "tests.hosts.flask_members:app"],
     "uvicorn": ["uvicorn", "--port", "{port}", "tests.hosts.starlette_members:app"],
+    "Django": ["uvicorn", "--port", "{port}", "tests.hosts.django_members:app"],
 }
 if os.environ.get("HOSTS") != "all":  # which is the same code
     del COMMANDS["flask run"]

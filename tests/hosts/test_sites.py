@@ -116,7 +116,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_what_the_howto_says_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "howto" / "within-an-application.md").read_text()
-    flask_site, starlette_site, _, members, forget, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    flask_site, starlette_site, _, members, forget, _, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, Any] = {"__name__": __name__}
     exec(flask_site.replace("plots-data", str(tmp_path / "data")), made)
     client = made["app"].test_client()
