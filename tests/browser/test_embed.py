@@ -237,6 +237,7 @@ def test_over_https_with_a_strict_policy_on_a_phone(
         with secure.feed("ann", document) as program:
             program.set(toggle.id, "label", "Light")
             expect(inner.get_by_role("button", name="Light")).to_be_visible()
+        page.goto("about:blank")  # or it would miss its server
 
 
 def test_a_private_document_without_a_link_says_so_in_another_sites_page(

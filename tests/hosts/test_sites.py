@@ -28,6 +28,8 @@ from tests.web.asking import Answer, ask
 from tests.web.town import closed, receive, send
 
 AT = "/plots"
+HYPERCORN = ["hypercorn", "--graceful-timeout", "1", "--bind", "127.0.0.1:{port}"]
+"""It waits so many seconds for sockets to end by themselves; 3 without this."""
 COMMANDS = {
     "flask run": ["flask", "--app", "tests.hosts.flask_site", "run", "--port", "{port}"],
     "gunicorn": ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "tests.hosts.flask_site:app"],
@@ -35,12 +37,12 @@ COMMANDS = {
         *("gunicorn", "--preload", "--threads", "4", "--bind", "127.0.0.1:{port}", "tests.hosts.flask_site:app"),
     ],
     "uvicorn": ["uvicorn", "--port", "{port}", "tests.hosts.starlette_site:app"],
-    "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "tests.hosts.quart_site:app"],
+    "hypercorn": [*HYPERCORN, "tests.hosts.quart_site:app"],
     "granian": ["granian", "--interface", "asgi", "--port", "{port}", "tests.hosts.starlette_site:app"],
 }
 FRAMEWORKS = {
     "FastAPI": ["uvicorn", "--port", "{port}", "tests.hosts.fastapi_site:app"],
-    "Django": ["hypercorn", "--bind", "127.0.0.1:{port}", "tests.hosts.django_site:app"],
+    "Django": [*HYPERCORN, "tests.hosts.django_site:app"],
 }
 CODES = {"hypercorn": 1011, "granian": 1006}
 """These close sockets by themselves when they end, before we can; all clients come back after any code."""

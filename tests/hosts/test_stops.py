@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource
 from websockets.exceptions import ConnectionClosed
 
 from bokeh_server import Session
-from tests.hosts.test_sites import COMMANDS, Site, document_with
+from tests.hosts.test_sites import COMMANDS, HYPERCORN, Site, document_with
 from tests.web.town import send
 
 ALL = os.environ.get("HOSTS") == "all"
@@ -32,7 +32,7 @@ RELOADING = {
     "flask run": ["flask", "--app", "watched", "run", "--reload", "--port", "{port}"],
     "gunicorn": COMMANDS["gunicorn"],
     "uvicorn": ["uvicorn", "--reload", "--reload-dir", "{beside}", "--port", "{port}", "watched:app"],
-    "hypercorn": ["hypercorn", "--reload", "--bind", "127.0.0.1:{port}", "watched:app"],
+    "hypercorn": [*HYPERCORN, "--reload", "watched:app"],
     "granian": COMMANDS["granian"],
 }
 
