@@ -131,7 +131,7 @@ def dismissed(site: Site, viewers: list[Viewer], begin: float) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if ALL else [signal.SIGINT], ids=lambda it: it.name)
-@pytest.mark.parametrize("name", COMMANDS if ALL else RELOADING)
+@pytest.mark.parametrize("name", COMMANDS if ALL else ["gunicorn", "uvicorn", "hypercorn", "granian"])
 def test_under_load_it_ends_in_time_and_everybody_comes_back(name: str, number: signal.Signals, tmp_path: Path) -> None:
     site = Site(tmp_path / "data", COMMANDS[name])
     with ExitStack() as end:
