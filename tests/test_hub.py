@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER
-from bokeh_server.core.events import Close, Effect, Send
 from bokeh_server.core.log import Record
 from bokeh_server.core.room import Room
-from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, StoreFull
-from bokeh_server.hub import Hub, gathered, new_id
+from bokeh_server.hub import Hub, new_id
 from bokeh_server.store.memory import MemoryStore
 from tests.hubs import DOCUMENT, Line, add, change, remove, run, send, settled, until
 
@@ -336,28 +334,6 @@ def test_stopping_closes_sockets_so_that_they_come_back() -> None:
 def test_an_id_has_128_bits_in_26_characters() -> None:
     assert new_id(lambda count: b"\xff" * count) == "7" * 25 + "4"
     assert len({new_id() for _ in range(1000)}) == 1000
-
-
-def test_what_goes_to_the_same_clients_goes_in_one_write_and_each_keeps_its_order() -> None:
-    a, b, c, d = (Outgoing((text,)) for text in (b"a", b"b", b"c", b"d"))
-    effects: list[Effect] = [
-        Send((1, 2), a),
-        Send((9,), b),
-        Send((1, 2), c),
-        Close(9, 1000, ""),
-        Send((1, 2), d),
-        Send((2, 3), a),
-        Send((1,), b),
-    ]
-    done = [(e.clients, e.message.parts) if isinstance(e, Send) else e for e in gathered(effects)]
-    assert done == [
-        ((1, 2), ("a", "c")),
-        ((9,), ("b",)),
-        Close(9, 1000, ""),
-        ((1, 2), ("d",)),
-        ((2, 3), ("a",)),
-        ((1,), ("b",)),
-    ]
 
 
 def test_a_fault_of_ours_in_one_room_closes_that_room_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,10 @@ from bokeh_server.core.events import (
     Effect,
     Event,
     Failed,
+    Frame,
     Joined,
     Kind,
+    NextFrame,
     Noticed,
     Paused,
     Reading,
@@ -46,9 +48,9 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Tick,
     Wake,
+    gathered,
 )
 from bokeh_server.core.room import Room
-from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.seat import Connection, Seat
@@ -372,8 +374,13 @@ class Hub:
                 self._spawn(self._snapshot(live, effect))
             case Wake():
                 asyncio.get_running_loop().call_later(0.2, self._tick, live)
+            case NextFrame(after):
+                asyncio.get_running_loop().call_later(after, self._frame, live)
             case Noticed():
                 self._boards.changed(live.room.access)
+
+    def _frame(self, live: Live) -> None:
+        self.tell(live, Frame(time.monotonic()))
 
     def _tick(self, live: Live) -> None:
         now = time.monotonic()
@@ -413,7 +420,7 @@ class Hub:
         else:
             self.failure = None
             for live, seq in last.values():
-                self.tell(live, Appended(seq))
+                self.tell(live, Appended(seq, time.monotonic()))
             for live, _ in last.values():
                 await self._describe(live)
 
@@ -547,33 +554,6 @@ class Hub:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a task failed", error=repr(task.exception()), exc_info=task.exception())
-
-
-def gathered(effects: list[Effect]) -> Iterator[Effect]:
-    """The effects, with what goes to the same clients put together: one write for all patches of one commit.
-
-    Each client gets its messages in the order of the effects; that between different clients means nothing.
-    """
-    waiting: dict[tuple[int, ...], list[Outgoing]] = {}
-    members: set[int] = set()
-    for effect in effects:
-        if isinstance(effect, Send):
-            known = waiting.get(effect.clients)
-            if known is not None:
-                known.append(effect.message)
-                continue
-            if members.isdisjoint(effect.clients):
-                waiting[effect.clients] = [effect.message]
-                members.update(effect.clients)
-                continue
-        yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
-        waiting, members = {}, set()
-        if isinstance(effect, Send):
-            waiting[effect.clients] = [effect.message]
-            members.update(effect.clients)
-        else:
-            yield effect
-    yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
 
 
 async def owned(info: Info) -> Access:

@@ -79,6 +79,9 @@ class Limits:
     idle_room: float = 60.0
     """A room without clients leaves memory after this time."""
 
+    frame: float = 1 / 60
+    """A page gets one message in this time: its screen shows no more."""
+
     pause: float = 30.0
     """A viewer that has not drained its socket for this long is shown the door (1013) and comes back by itself."""
 

@@ -31,9 +31,11 @@ from bokeh_server.core.events import (
     Effect,
     Event,
     Failed,
+    Frame,
     Joined,
     Kind,
     Left,
+    NextFrame,
     Noticed,
     Paused,
     Reading,
@@ -250,7 +252,12 @@ class Playbook:
 
     def appended(self, seq: int | None = None) -> list[str]:
         """The store has all up to ``seq``, or all that there is."""
-        return self.receive(Appended(self.room.seq if seq is None else seq))
+        return self.receive(Appended(self.room.seq if seq is None else seq, self.now))
+
+    def frame(self, now: float) -> list[str]:
+        """A frame has ended."""
+        self.now = now
+        return self.receive(Frame(now))
 
     def shares(self, *, published: bool = False, **roles: Role) -> list[str]:
         """Who is what to the document has changed: the owner stays."""
@@ -303,6 +310,8 @@ class Playbook:
                 return f"{'read' if on else 'stop reading'} {client}"
             case Wake():
                 return "wake"
+            case NextFrame(after):
+                return f"frame in {after * 1000:.0f} ms"
             case Noticed():
                 return "noticed"
 
@@ -317,7 +326,11 @@ class Playbook:
         assert (seq or 0) <= self.room.durable, "it tells of a patch that the store does not have"
         letter = Letter(header, content, message.buffers, message.content, outgoing)
         self.letters += [(client, letter) for client in clients]
-        about = {"seq": seq, "number": content["number"] if header.msgtype == "RESUMED" else header.number}
+        about = {
+            "since": header.since,
+            "seq": seq,
+            "number": content["number"] if header.msgtype == "RESUMED" else header.number,
+        }
         if header.msgtype in ("ERROR", "RESYNC"):
             about["code"] = content.get("code") or content["reason"]
         return " ".join([header.msgtype, *(f"{key}={value}" for key, value in about.items() if value is not None)])

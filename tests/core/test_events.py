@@ -9,11 +9,12 @@ import pytest
 
 from bokeh_server.core import events
 from bokeh_server.core.authorise import DEFAULT_USER
-from bokeh_server.core.events import Effect, Event
+from bokeh_server.core.events import Close, Effect, Event, Send, gathered
+from bokeh_server.core.wire import Outgoing
 
 EVENTS = {"Joined", "Received", "Submitted", "Appended", "Failed", "Paused", "Drained", "Left", "Tick"}
-EVENTS |= {"Rights", "Revoked"}
-EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "Noticed"}
+EVENTS |= {"Rights", "Revoked", "Frame"}
+EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "NextFrame", "Noticed"}
 
 
 def test_what_can_happen_and_what_can_be_wanted_is_a_closed_list() -> None:
@@ -37,3 +38,25 @@ def test_an_event_can_not_be_changed_afterwards() -> None:
     tick = events.Tick(1.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         tick.now = 2.0  # type: ignore[misc]
+
+
+def test_what_goes_to_the_same_clients_goes_in_one_write_and_each_keeps_its_order() -> None:
+    a, b, c, d = (Outgoing((text,)) for text in (b"a", b"b", b"c", b"d"))
+    effects: list[Effect] = [
+        Send((1, 2), a),
+        Send((9,), b),
+        Send((1, 2), c),
+        Close(9, 1000, ""),
+        Send((1, 2), d),
+        Send((2, 3), a),
+        Send((1,), b),
+    ]
+    done = [(e.clients, e.message.parts) if isinstance(e, Send) else e for e in gathered(effects)]
+    assert done == [
+        ((1, 2), ("a", "c")),
+        ((9,), ("b",)),
+        Close(9, 1000, ""),
+        ((1, 2), ("d",)),
+        ((2, 3), ("a",)),
+        ((1,), ("b",)),
+    ]

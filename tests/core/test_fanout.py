@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
+from bokeh_server.core.fanout import Cursor, Entry, Patch, Ring, receivers
+
+NOTHING: Patch = (b"", ())
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ def ring(limit: int, *senders: str) -> Ring[Letter]:
     """A ring with patches 1, 2, 3, … of these senders, called a, b, c, …"""
     made: Ring[Letter] = Ring(limit)
     for at, sender in enumerate(senders):
-        made.push(at + 1, sender, Letter("abcdefgh"[at]))
+        made.push(at + 1, sender, Letter("abcdefgh"[at]), NOTHING)
     return made
 
 
@@ -56,10 +58,10 @@ def test_a_ring_holds_as_many_bytes_as_its_limit_and_no_more() -> None:
 
 def test_a_patch_that_is_larger_than_the_ring_leaves_it_empty() -> None:
     full = ring(25, "x", "x")
-    full.push(3, "x", Letter("C", size=26))
+    full.push(3, "x", Letter("C", size=26), NOTHING)
     assert full.after(2, 3, "me") is None
     assert full.after(3, 3, "me") == []
-    full.push(4, "x", Letter("d"))
+    full.push(4, "x", Letter("d"), NOTHING)
     assert texts(full.after(3, 4, "me")) == "d"
 
 
@@ -78,9 +80,15 @@ def test_a_cleared_ring_can_catch_nobody_up_and_fills_again() -> None:
     cleared = ring(20, "x", "x")
     cleared.clear()
     assert cleared.after(1, 2, "me") is None
-    cleared.push(3, "x", Letter("c"))
-    cleared.push(4, "x", Letter("d"))
+    cleared.push(3, "x", Letter("c"), NOTHING)
+    cleared.push(4, "x", Letter("d"), NOTHING)
     assert texts(cleared.after(2, 4, "me")) == "cd"
+
+
+@pytest.mark.parametrize(("seen", "sent"), [(0, True), (1, True), (2, False), (4, False)])
+def test_a_ring_knows_who_has_sent_since(seen: int, sent: bool) -> None:
+    assert ring(100, "x", "me", "x", "x").has(seen, "me") is sent
+    assert not Ring[Letter](100).has(seen, "me")
 
 
 # Receivers
@@ -130,3 +138,13 @@ def test_who_has_not_asked_for_the_document_gets_no_patches() -> None:
     cursors = {"new": cursor(4, subscribed=False)}
     assert receivers(cursors.items(), 5, None) == []
     assert cursors["new"].seq == 4
+
+
+def test_within_a_frame_only_those_who_get_every_patch_are_due() -> None:
+    cursors = {"page": Cursor(4, subscribed=True, framed=True), "program": cursor(4)}
+    assert receivers(cursors.items(), 5, None, within=True) == ["program"]
+    assert receivers(cursors.items(), 6, None) == ["program"], "who is behind gets nothing out of order"
+    assert receivers({"page": Cursor(4, subscribed=True, framed=True)}.items(), 5, None) == ["page"]
+    own = {"page": Cursor(4, subscribed=True, framed=True)}
+    assert receivers(own.items(), 5, "page", within=True) == []
+    assert own["page"].seq == 5

@@ -342,7 +342,7 @@ def test_who_comes_back_gets_what_it_missed_and_not_what_it_sent() -> None:
     book.patches(1, set_to(7), number=2)
     book.appended()
     lines = book.joins(4, "viewer", resume=VIEWER, pull=False, epoch=1, seq=1)
-    assert lines == ["4 <- ACK", "4 <- RESUMED seq=4 number=1", "4 <- PATCH-DOC seq=2", "4 <- PATCH-DOC seq=4"]
+    assert lines == ["4 <- ACK", "4 <- RESUMED seq=4 number=1", "4 <- PATCH-DOC since=2 seq=4"]
     [resumed] = book.got(4, "RESUMED")
     assert resumed.content == {"epoch": 1, "seq": 4, "number": 1, "fresh": False, "writer": True}
     book.patches(1, set_to(8), number=3)
@@ -412,7 +412,8 @@ def test_who_is_paused_is_skipped_and_catches_up_when_its_socket_drains() -> Non
     assert book.appended()[0] == "3 <- PATCH-DOC seq=2"
     book.patches(2, set_to(9), number=1)
     book.appended()
-    assert book.drains(2) == ["2 <- PATCH-DOC seq=2", "2 <- PATCH-DOC seq=3", "2 <- OK seq=4 number=1"]
+    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=3", "2 <- OK seq=4 number=1"]
+    assert book.events(2) == [set_to(7)]
     assert book.drains(2) == []
     book.patches(1, set_to(10), number=3)
     assert book.appended()[0] == "2,3 <- PATCH-DOC seq=5"
@@ -437,6 +438,10 @@ def test_who_fell_behind_the_ring_must_pull_and_a_stock_client_comes_back() -> N
     assert book.drains(3) == ["close 3 1012 too far behind"]
     book.patches(1, set_to(6), number=2)
     assert book.appended() == ["1 <- OK seq=3 number=2"]
+
+
+def test_the_end_of_a_frame_that_nobody_waits_for_is_nothing() -> None:
+    assert live().frame(1.0) == []
 
 
 def test_who_has_no_copy_lacks_nothing_when_its_socket_drains() -> None:

@@ -171,6 +171,11 @@ def tick(play: Play, at: int, n: int) -> None:
     play.world.tick((0.2, 5, 40)[n % 3])
 
 
+def frame(play: Play, at: int, n: int) -> None:
+    """A frame ends."""
+    play.world.frame()
+
+
 def timers(play: Play, at: int, n: int) -> None:
     """A client's timers fire, its callbacks run."""
     play.client(at).timers()
@@ -283,6 +288,6 @@ def program_edit(play: Play, program: Program, n: int) -> None:
             slider.tags = [root.children[-1], value]
 
 
-CALM = (connect, join, talk, listen, everything, commit, timers, rest, submit, edit, tick)
+CALM = (connect, join, talk, listen, everything, commit, timers, rest, submit, edit, tick, frame)
 WILD = (fail, crash, rewind, cut, notice, leave, pause, drain)
 ACTIONS: dict[str, Callable[[Play, int, int], None]] = {action.__name__: action for action in CALM + WILD}

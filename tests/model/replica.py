@@ -130,6 +130,8 @@ class Page(Replica):
     name: str = "page"
     pending_rule: bool = True
     """Off in a mutant: remote changes overwrite what is pending."""
+    frames: bool = False
+    """Whether it asks for one message a frame, as a page does."""
     browser: Browser | None = None
     epoch: int | None = None
     seq: int | None = None
@@ -165,9 +167,8 @@ class Page(Replica):
         match message.header.msgtype:
             case "ACK":
                 epoch, seq = (None, None) if self.stale else (self.epoch, self.seq)
-                self._send(
-                    "RESUME", {"client": self.name, "epoch": epoch, "seq": seq, "kind": "viewer", "answers": False}
-                )
+                resume = {"client": self.name, "epoch": epoch, "seq": seq, "answers": False, "frames": self.frames}
+                self._send("RESUME", resume)
             case "RESUMED":
                 self._resumed(orjson.loads(content))
             case "PULL-DOC-REPLY":

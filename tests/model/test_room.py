@@ -35,7 +35,7 @@ STEPS = 50
 CLIENT = st.integers(0, 5)
 NUMBER = st.integers(0, 63)
 OFTEN = ["edit", "edit", "edit", "edit", "talk", "talk", "listen", "listen", "commit", "everything"]
-SELDOM = ["connect", "timers", "cut", "notice", "pause", "drain", "tick", "submit", "join"]
+SELDOM = ["connect", "timers", "frame", "cut", "notice", "pause", "drain", "tick", "submit", "join"]
 RARELY = ["fail", "crash", "rest", "leave", "rewind"]
 
 
@@ -49,12 +49,17 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+def framed(name: str) -> Page:
+    """A page as it is: it asks for one message a frame."""
+    return Page(name, frames=True)
+
+
 class Machine(RuleBasedStateMachine):
     """Draws what happens; at the end everything comes to rest."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play()
+        self.play = Play(page=framed)
 
     @rule(name=st.sampled_from(OFTEN), at=CLIENT, n=NUMBER)
     def often(self, name: str, at: int, n: int) -> None:
@@ -218,6 +223,26 @@ class Echoing(Room):
         return effect
 
 
+class Frozen(Room):
+    """Never gives a page what came within a frame."""
+
+    def _frame(self, now: float) -> Iterable[Effect]:
+        self._frame_waits = False
+        return ()
+
+
+class Impatient(Room):
+    """Acknowledges a page's patch before it has the patches of others that wait for the end of a frame."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        effects = super().receive(event)
+        for key, client in self.clients.items():
+            if not client.cursor.paused:
+                effects += [Send((key,), ok) for _, _, ok in client.held]
+                client.held.clear()
+        return effects
+
+
 class Silent(Room):
     """Lets nobody know that the document was replaced."""
 
@@ -278,6 +303,23 @@ def test_the_machine_notices_a_room_that_breaks_a_promise(mutant: type[Room], hi
     play(history)
     with pytest.raises(Broken, match=words):
         play(history, with_room(mutant))
+
+
+@pytest.mark.parametrize(
+    ("mutant", "history", "words"),
+    [
+        (Frozen, [("rest", 0, 0), ("submit", 0, 1), ("submit", 0, 1)], "does not come to rest|differs"),
+        (
+            Impatient,
+            [("rest", 0, 0), ("submit", 0, 3), ("edit", 2, 6), ("edit", 0, 5), ("talk", 0, 0), ("talk", 2, 2)],
+            "differs from the log",
+        ),
+    ],
+)
+def test_the_machine_notices_a_room_that_gets_frames_wrong(mutant: type[Room], history: list[Step], words: str) -> None:
+    play(history, page=framed)
+    with pytest.raises(Broken, match=words):
+        play(history, with_room(mutant), page=framed)
 
 
 def test_the_machine_notices_a_server_that_keeps_what_the_store_lost() -> None:

@@ -29,8 +29,10 @@ from bokeh_server.core.events import (
     Effect,
     Event,
     Failed,
+    Frame,
     Joined,
     Left,
+    NextFrame,
     Paused,
     Reading,
     Received,
@@ -84,6 +86,8 @@ class World:
 
     def __init__(self, base: bytes) -> None:
         self.now = 0.0
+        self.framing = False
+        """Whether the room waits for the end of a frame."""
         self.turn = 0
         """How often something has happened to a room."""
         self.epoch = 1
@@ -135,6 +139,8 @@ class World:
                 self.answers[token] = outcome
             case Reading(key, on):
                 self.sockets[key].reading = on
+            case NextFrame():
+                self.framing = True
             case TakeSnapshot(record, clients):
                 if record.seq > len(self.truth) - 1:
                     raise Broken("a snapshot is taken of what the log does not hold")
@@ -172,7 +178,7 @@ class World:
         for record in batch:
             self._keep(record)
         if batch and told:
-            self.tell(Appended(batch[-1].seq))
+            self.tell(Appended(batch[-1].seq, self.now))
 
     def _keep(self, record: Record) -> None:
         if record.seq != len(self.truth):
@@ -201,6 +207,7 @@ class World:
 
     def _drop(self, *, gently: bool) -> None:
         self.room = None
+        self.framing = False
         for socket in self.sockets.values():
             socket.there = False
             socket.up.clear()
@@ -213,6 +220,7 @@ class World:
         """A room without clients leaves memory."""
         if self.room is not None and not self.writing and not any(socket.there for socket in self.sockets.values()):
             self.room = None
+            self.framing = False
 
     def rewind(self, back: int) -> None:
         """A backup is restored: the last records are gone, and the epoch is another one."""
@@ -314,7 +322,7 @@ class World:
                     raise Broken(f"{socket.client.name} gets its own patch {head.seq}")
                 if head.seq <= socket.seen:
                     raise Broken(f"{socket.client.name} gets patch {head.seq} after {socket.seen}")
-                for missing in self._unknown_to(socket, head.seq):
+                for missing in self._unknown_to(socket, head.since or head.seq):
                     raise Broken(f"{socket.client.name} gets patch {head.seq}, but never {missing}")
                 socket.seen = head.seq
 
@@ -353,6 +361,13 @@ class World:
             if socket.alive and socket.there:
                 self.tell(Drained(socket.key))
 
+    def frame(self) -> None:
+        """A frame ends, if the room wants to know."""
+        if self.room is not None and self.framing:
+            self.framing = False
+            self.now += SMALL.frame
+            self.tell(Frame(self.now))
+
     def tick(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds
@@ -366,6 +381,7 @@ class World:
         for _ in range(60):
             self.commit(10**6)
             self.notice()
+            self.frame()
             for client in self.clients:
                 self.connect(client)
                 self.drain(client)
@@ -384,6 +400,7 @@ class World:
         waits = [f"{client.name} waits" for client in self.clients if client.busy]
         waits += [f"{client.name} has no socket" for client in self.clients if self.socket_of(client) is None]
         waits += [f"messages for {s.client.name}" for s in self.sockets.values() if s.down or s.up]
+        waits += ["a frame"] if self.framing else []
         return waits + (["records"] if self.writing else [])
 
     def check(self) -> None:

@@ -48,6 +48,8 @@ class Resume(msgspec.Struct, frozen=True):
     epoch: int | None = None
     seq: int | None = None
     answers: bool = False
+    frames: bool = False
+    """Whether one message a frame is enough: it shows no more."""
 
 
 decode_resume = msgspec.json.Decoder(Resume).decode

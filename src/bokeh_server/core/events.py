@@ -5,7 +5,7 @@ All are frozen: a list of events and the effects that they gave is a transcript 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,9 +53,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The store has every record up to ``seq``."""
+    """The store has every record up to ``seq``; ``now`` in seconds."""
 
     seq: int
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,14 @@ class Tick:
     now: float
 
 
-Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | Left | Rights | Revoked | Tick
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The time that a ``NextFrame`` asked for has passed; ``now`` in seconds, as in ``Appended``."""
+
+    now: float
+
+
+Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | Left | Rights | Revoked | Tick | Frame
 
 
 # What a room wants done
@@ -168,8 +176,42 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class NextFrame:
+    """Send a ``Frame`` after so many seconds: pages wait for what came since the last one."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """Lists that show this document are out of date."""
 
 
-Effect = Append | Send | Close | Answer | TakeSnapshot | Reading | Wake | Noticed
+Effect = Append | Send | Close | Answer | TakeSnapshot | Reading | Wake | NextFrame | Noticed
+
+
+def gathered(effects: list[Effect]) -> Iterator[Effect]:
+    """The effects, with what goes to the same clients put together: one write for all patches of one commit.
+
+    Each client gets its messages in the order of the effects; that between different clients means nothing.
+    """
+    waiting: dict[tuple[int, ...], list[Outgoing]] = {}
+    members: set[int] = set()
+    for effect in effects:
+        if isinstance(effect, Send):
+            known = waiting.get(effect.clients)
+            if known is not None:
+                known.append(effect.message)
+                continue
+            if members.isdisjoint(effect.clients):
+                waiting[effect.clients] = [effect.message]
+                members.update(effect.clients)
+                continue
+        yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())
+        waiting, members = {}, set()
+        if isinstance(effect, Send):
+            waiting[effect.clients] = [effect.message]
+            members.update(effect.clients)
+        else:
+            yield effect
+    yield from (Send(clients, Outgoing.joined(messages)) for clients, messages in waiting.items())

@@ -2,15 +2,19 @@
 
 There is no queue per receiver. A receiver that keeps up is given the shared message and its cursor moves on; one whose
 socket is full is passed over; when it drains, it gets what the ring has after its cursor, or, if the ring has let go
-of that, a fresh copy of the document. So a slow viewer costs the room its cursor and nothing else.
+of that, a fresh copy of the document. So a slow viewer costs the room its cursor and nothing else. (``core.audience``
+carries that out.)
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
+
+from bokeh_server.core import Buffers
 
 
 class Sized(Protocol):
@@ -28,8 +32,12 @@ class Cursor:
     name: str = ""
     subscribed: bool = False
     paused: bool = False
+    framed: bool = False
+    """Whether it gets no more than one message a frame."""
 
 
+Patch = tuple[bytes, Buffers]
+"""Content and buffers of a patch."""
 Message = TypeVar("Message", bound=Sized)
 Key = TypeVar("Key")
 
@@ -41,6 +49,7 @@ class Entry(Generic[Message]):
     seq: int
     sender: str
     message: Message
+    patch: Patch
 
 
 class Ring(Generic[Message]):
@@ -53,9 +62,9 @@ class Ring(Generic[Message]):
         self._entries: deque[Entry[Message]] = deque()
         self._bytes = 0
 
-    def push(self, seq: int, sender: str, message: Message) -> None:
+    def push(self, seq: int, sender: str, message: Message, patch: Patch) -> None:
         """Add the patch ``seq``; the oldest leave while the ring is over its bytes."""
-        self._entries.append(Entry(seq, sender, message))
+        self._entries.append(Entry(seq, sender, message, patch))
         self._bytes += message.size
         while self._bytes > self._limit:
             self._bytes -= self._entries.popleft().message.size
@@ -74,20 +83,32 @@ class Ring(Generic[Message]):
             return []
         if not self._entries or not self._entries[0].seq - 1 <= seq <= head:
             return None
-        return [entry for entry in self._entries if entry.seq > seq and (not name or entry.sender != name)]
+        return [entry for entry in self._since(seq) if not name or entry.sender != name]
+
+    def has(self, seq: int, name: str) -> bool:
+        """Whether a client called ``name`` has sent a patch after ``seq``."""
+        return any(entry.sender == name for entry in self._since(seq))
+
+    def _since(self, seq: int) -> Iterator[Entry[Message]]:
+        """The entries after ``seq``: there is one for each."""
+        first = max(0, seq + 1 - self._entries[0].seq) if self._entries else 0
+        return islice(self._entries, first, None)
 
 
-def receivers(cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None, name: str = "") -> list[Key]:
+def receivers(
+    cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None, name: str = "", *, within: bool = False
+) -> list[Key]:
     """Those who are due for patch ``seq``, all but its sender; the cursors of all who have it now move on.
 
-    ``name`` is the sender's own id, which it may have on a newer socket as well.
+    ``name`` is the sender's own id, which it may have on a newer socket as well. ``within`` a frame, those who get one
+    message a frame are not due.
     """
     due = []
     for key, cursor in cursors:
         if cursor.seq == seq - 1 and cursor.subscribed:
             if key == sender or (name and cursor.name == name):
                 cursor.seq = seq
-            elif not cursor.paused:
+            elif not (cursor.paused or (within and cursor.framed)):
                 cursor.seq = seq
                 due.append(key)
     return due

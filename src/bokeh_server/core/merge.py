@@ -12,11 +12,9 @@ from itertools import count
 
 import msgspec
 
-from bokeh_server.core import Buffers, Payload
+from bokeh_server.core import Payload
+from bokeh_server.core.fanout import Patch
 from bokeh_server.core.plain import NOT_PLAIN, Entries, InBuffer, Named, Numbers, Plain, Rows, Scalar, Value
-
-Patch = tuple[bytes, Buffers]
-"""Content and buffers of a PATCH-DOC."""
 
 
 class Events(Plain):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -22,6 +21,7 @@ import orjson
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import apply, with_whole_data
+from bokeh_server.core.audience import RESTART, Audience
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
 from bokeh_server.core.document import Document
@@ -34,6 +34,7 @@ from bokeh_server.core.events import (
     Effect,
     Event,
     Failed,
+    Frame,
     Joined,
     Kind,
     Left,
@@ -48,19 +49,18 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Wake,
 )
-from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.plain import is_rows
-from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.core.wire import Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
-RESTART, TRY_AGAIN = 1012, 1013
+TRY_AGAIN = 1013
 ACTIONS = {"nothing": Action.VIEW, "patch": Action.EDIT, "replace": Action.EDIT}
 """What a request without a socket asks for."""
 
 
-class Room:
+class Room(Audience):
     """The live document that ``access`` is about.
 
     ``versions`` is what SERVER-INFO tells: bokeh's version and the server's.
@@ -74,6 +74,7 @@ class Room:
         limits: Limits = LIMITS,
         versions: tuple[str, str] = ("", ""),
     ) -> None:
+        super().__init__(limits)
         self.name = access.document
         self.access = access
         """Who is what here just now."""
@@ -83,20 +84,14 @@ class Room:
         """The newest patch that the document in memory holds."""
         self.durable = 0
         """The newest patch that the store has."""
-        self._released = 0
-        """The newest patch that the others have been given."""
-        self.clients: dict[int, Client] = {}
         self.numbers: dict[str, int] = {}
         """The number of the last patch of each counting client that the document holds."""
-        self._limits = limits
         self._versions = versions
-        self._ring: Ring[Outgoing] = Ring(limits.ring)
         self._later: deque[tuple[int, Callable[[], Iterable[Effect]]]] = deque()
         self._copy: tuple[int, bytes, Buffers] | None = None
         self._since_snapshot = [0, 0]
         self._told: tuple[int, int, int] | None = None
         self._woken = False
-        self._messages = 0
 
     @classmethod
     def restore(
@@ -131,8 +126,8 @@ class Room:
                 break
             newest.append(record)
         for record in reversed(newest):
-            message = self._message("PATCH-DOC", *record.open(), seq=record.seq)
-            self._ring.push(record.seq, record.client, message)
+            patch = record.open()
+            self._ring.push(record.seq, record.client, self._message("PATCH-DOC", *patch, seq=record.seq), patch)
 
     def _replay(self, record: Record) -> None:
         content, buffers = record.open()
@@ -156,8 +151,8 @@ class Room:
         match event:
             case Received(client, message, now):
                 return self._received(client, message, now)
-            case Appended(seq):
-                return self._appended(seq)
+            case Appended(seq, now):
+                return self._appended(seq, now)
             case Submitted():
                 return self._submitted(event)
             case Joined(client, kind, actor):
@@ -173,6 +168,8 @@ class Room:
             case Left(client):
                 del self.clients[client]
                 return self._presence()
+            case Frame(now):
+                return list(self._frame(now))
             case Failed(error):
                 return self._failed(error)
             case Rights(access):
@@ -220,6 +217,7 @@ class Room:
         client.cursor.name = resume.client
         if again:
             return self._presence()
+        client.cursor.framed = resume.frames and client.kind == "viewer"
         number = self.numbers.get(resume.client, 0)
 
         def resumed() -> Iterable[Effect]:
@@ -238,7 +236,7 @@ class Room:
                 "writer": self._may(client, Action.EDIT),
             }
             yield from self._reply(key, "RESUMED", orjson.dumps(content), message.header.msgid)()
-            yield from (Send((key,), missing.message) for missing in missed or ())
+            yield from (Send((key,), message) for message in self._merged(missed or []))
             yield from self._presence()
 
         return self._when_durable(resumed)
@@ -329,22 +327,11 @@ class Room:
         if applied.content is not None:
             sender = self._name(key)
             record = self._record("patch", applied.content, applied.buffers, actor, sender, number)
-            seq, message = self.seq, self._message("PATCH-DOC", applied.content, applied.buffers, seq=self.seq)
+            seq, patch = self.seq, (applied.content, applied.buffers)
+            message = self._message("PATCH-DOC", *patch, seq=seq)
             stock = self._for_stock_programs(applied.content, applied.buffers)
             known = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
-
-            def fan_out() -> Iterable[Effect]:
-                self._ring.push(seq, known[1], message)
-                cursors = ((other, client.cursor) for other, client in self.clients.items())
-                due = receivers(cursors, seq, *known)
-                plain = [other for other in due if stock is not None and self.clients[other].stock_program]
-                due = [other for other in due if other not in plain] if plain else due
-                if stock is not None and plain:
-                    yield Send(tuple(plain), stock)
-                if due:
-                    yield Send(tuple(due), message)
-
-            self._later.append((seq, fan_out))
+            self._later.append((seq, lambda: self._deliver(seq, message, patch, known, stock)))
             effects += [Append(record), *self._snapshot()]
         if applied.messages is not None:
             relayed = self._message("PATCH-DOC", applied.messages, applied.buffers)
@@ -352,12 +339,6 @@ class Room:
             there = [other for other, client in self.clients.items() if client.kind == to and client.cursor.subscribed]
             effects += self._when_durable(lambda: self._relay(relayed, there))
         return effects
-
-    def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
-        """A message that is not kept: to those who had the document when it came, and keep up."""
-        clients = ((key, self.clients.get(key)) for key in to)
-        due = [key for key, client in clients if client and client.cursor.subscribed and not client.cursor.paused]
-        return [Send(tuple(due), message)] if due else []
 
     def _for_stock_programs(self, content: bytes, buffers: Buffers) -> Outgoing | None:
         """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""
@@ -379,8 +360,9 @@ class Room:
         done = Answer(event.token, self.seq)
         return effects + self._when_durable(lambda: [done])
 
-    def _appended(self, seq: int) -> list[Effect]:
+    def _appended(self, seq: int, now: float = 0.0) -> list[Effect]:
         self.durable = max(self.durable, seq)
+        self._now = max(self._now, now)
         effects: list[Effect] = []
         while self._later and self._later[0][0] <= self.durable:
             self._released, act = self._later.popleft()
@@ -401,21 +383,6 @@ class Room:
         self._later.clear()
         return [Close(key, error.close, error.code) for key in self.clients]
 
-    def _catch_up(self, key: int) -> list[Effect]:
-        """What a client whose socket was full has not been given yet, in the one order, acknowledgements included."""
-        client = self.clients[key]
-        cursor = client.cursor
-        missed: list[Entry[Outgoing]] | None = []
-        if cursor.subscribed and cursor.seq < self._released:
-            missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
-        if missed is None:
-            cursor.subscribed = False
-            return list(self._resync([key], "too far behind"))
-        cursor.seq = max(cursor.seq, self._released)
-        held, client.held = client.held, []
-        due = [*((entry.seq, entry.message) for entry in missed), *((seq, ok) for seq, _, ok in held)]
-        return [Send((key,), message) for _, message in sorted(due, key=itemgetter(0))]
-
     def _tick(self, now: float) -> list[Effect]:
         self._woken = False
         effects: list[Effect] = [
@@ -434,14 +401,6 @@ class Room:
         return effects
 
     # What several events share
-
-    @property
-    def presence(self) -> tuple[int, int, int]:
-        """Programs, programs that answer widgets, and viewers."""
-        there = [client for client in self.clients.values() if client.cursor.subscribed]
-        programs = [client for client in there if client.kind == "program"]
-        answering = sum(client.answers or not client.ours for client in programs)
-        return len(programs), answering, len(there) - len(programs)
 
     def _presence(self) -> list[Effect]:
         self._told = None
@@ -546,52 +505,6 @@ class Room:
             yield from self._resync([key] if stale else [], error.code)
 
         return self._when_durable(tell)
-
-    def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
-        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off.
-
-        Acknowledgements that were held come first, but without their seq: the client does not get what was before them.
-        """
-        content = orjson.dumps({"reason": reason})
-        there = [key for key in keys if key in self.clients]
-        for key in there:
-            for _, number, _ in self.clients[key].held[-1:]:
-                yield Send((key,), self._message("OK", b"{}", number=number))
-            self.clients[key].held.clear()
-        ours = tuple(key for key in there if self.clients[key].ours)
-        if ours:
-            yield Send(ours, self._message("RESYNC", content))
-        for key in there:
-            if not self.clients[key].ours:
-                yield Close(key, RESTART, reason)
-
-    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
-        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
-
-    def _reply(
-        self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
-    ) -> Callable[[], Iterable[Effect]]:
-        """The answer to a request, if its sender is still there when it may be given.
-
-        An acknowledgement says which patches of others came before, so it never overtakes those that a full socket
-        holds up.
-        """
-
-        def reply() -> Iterable[Effect]:
-            if key in self.clients:
-                client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
-                if msgtype == "OK" and client.cursor.paused:
-                    client.held.append((more["seq"] or 0, more["number"], answer))
-                else:
-                    yield Send((key,), answer)
-
-        return reply
-
-    def _message(
-        self, msgtype: str, content: bytes, buffers: Buffers = (), *, reqid: str | None = None, **more: int | None
-    ) -> Outgoing:
-        self._messages += 1
-        return outgoing(msgtype, content, msgid=str(self._messages), buffers=buffers, reqid=reqid, **more)
 
 
 def barred(client: int) -> Close:

@@ -32,6 +32,8 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     """Of a patch, as its sender counts; a store has 64 bits for it."""
     epoch: int | None = None
     seq: int | None = None
+    since: int | None = None
+    """Of a patch that stands for several: the first of them; ``seq`` is the last."""
 
 
 class BufferHeader(msgspec.Struct, frozen=True, gc=False):

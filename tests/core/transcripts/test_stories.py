@@ -125,8 +125,8 @@ def test_after_a_restart_clients_go_on_as_after_a_cut() -> None:
     book = live()
     for number in (1, 2, 3):
         book.patches(1, set_to(number + 4), number=number)
-    assert missed_after_a_restart(book, 1) == [2, 3, 4]
-    assert book.events(9) == [set_to(5), set_to(6), set_to(7)]
+    assert missed_after_a_restart(book, 1) == [4]
+    assert book.events(9) == [set_to(7)]
     assert missed_after_a_restart(book, 4) == []
     book.joins(1, "program", resume=PROGRAM, pull=False, epoch=1, seq=2)
     [program] = book.got(1, "RESUMED")

@@ -216,7 +216,7 @@ export class Link extends ClientConnection {
     }
     this._current_handler = (next) => this._steady_state_handler(next);
     const [epoch, seq] = this.#stale ? [null, null] : [this.#epoch, this.#seq];
-    this.send(Message.create("RESUME", {}, { client: this.#client, epoch, seq, kind: "viewer", answers: false }));
+    this.send(Message.create("RESUME", {}, { client: this.#client, epoch, seq, answers: false, frames: true }));
   }
 
   _steady_state_handler(message) {

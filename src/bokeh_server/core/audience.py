@@ -1,0 +1,185 @@
+"""Who is in a room, and what each of them has been given of its document.
+
+There is no queue for anybody. Who keeps up gets each message as it is released. A page gets no more than one message a
+frame, since its screen shows no more: the first at once, what comes within the frame at its end. Who is behind, by a
+frame or because his socket was full, gets what the ring has after his cursor, merged into one message where that can be
+(``core.merge``); where the ring has let go of it he pulls a fresh copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import orjson
+
+from bokeh_server.core import Buffers
+from bokeh_server.core.client import Client
+from bokeh_server.core.events import Close, Effect, NextFrame, Send
+from bokeh_server.core.fanout import Entry, Ring, receivers
+from bokeh_server.core.merge import Patch, merged
+from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.limits import Limits
+
+RESTART = 1012
+Missed = list[Entry[Outgoing]]
+
+
+class Audience:
+    """The clients of one room. ``_released`` is the newest patch that they have been given."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.clients: dict[int, Client] = {}
+        self._limits = limits
+        self._released = 0
+        self._ring: Ring[Outgoing] = Ring(limits.ring)
+        self._frame_ends = 0.0
+        self._frame_waits = False
+        """Whether somebody is told when the frame ends."""
+        self._now = 0.0
+        self._messages = 0
+
+    @property
+    def presence(self) -> tuple[int, int, int]:
+        """Programs, programs that answer widgets, and viewers."""
+        there = [client for client in self.clients.values() if client.cursor.subscribed]
+        programs = [client for client in there if client.kind == "program"]
+        answering = sum(client.answers or not client.ours for client in programs)
+        return len(programs), answering, len(there) - len(programs)
+
+    def _deliver(
+        self, seq: int, message: Outgoing, patch: Patch, sender: tuple[int | None, str], stock: Outgoing | None
+    ) -> Iterable[Effect]:
+        """Give a patch to all who keep up, but its sender (its key and name); ``stock`` is what a bokeh.client gets."""
+        self._ring.push(seq, sender[1], message, patch)
+        within = self._now < self._frame_ends
+        cursors = ((key, client.cursor) for key, client in self.clients.items())
+        due = receivers(cursors, seq, *sender, within=within)
+        plain = [key for key in due if self.clients[key].stock_program] if stock is not None else []
+        if stock is not None and plain:
+            due = [key for key in due if key not in plain]
+            yield Send(tuple(plain), stock)
+        if due:
+            yield Send(tuple(due), message)
+        if within:
+            yield from self._wait_for_frame()
+        else:
+            self._frame_ends = self._now + self._limits.frame
+
+    def _wait_for_frame(self) -> Iterable[Effect]:
+        if not self._frame_waits and any(client.cursor.framed for client in self.clients.values()):
+            self._frame_waits = True
+            yield NextFrame(self._frame_ends - self._now)
+
+    def _frame(self, now: float) -> Iterable[Effect]:
+        """A frame has ended: pages get what came within it."""
+        self._frame_waits = False
+        self._now, self._frame_ends = now, now + self._limits.frame
+        behind = [
+            (key, client)
+            for key, client in self.clients.items()
+            if client.cursor.framed and client.cursor.subscribed and not client.cursor.paused
+        ]
+        alike: dict[int, list[int]] = {}
+        for key, client in behind:
+            seq = client.cursor.seq
+            if client.held or (seq < self._released and self._ring.has(seq, client.cursor.name)):
+                yield from self._catch_up(key)
+            elif seq < self._released:
+                alike.setdefault(seq, []).append(key)
+        for seq, keys in alike.items():
+            missed = self._ring.after(seq, self._released, "")
+            if missed is None:
+                yield from (effect for key in keys for effect in self._catch_up(key))
+                continue
+            for key in keys:
+                self.clients[key].cursor.seq = self._released
+            yield from (Send(tuple(keys), message) for message in self._merged(missed))
+
+    def _catch_up(self, key: int) -> list[Effect]:
+        """What a client has not been given yet, in the one order, acknowledgements included."""
+        client = self.clients[key]
+        cursor = client.cursor
+        missed: Missed | None = []
+        if cursor.subscribed and cursor.seq < self._released:
+            missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
+        if missed is None:
+            cursor.subscribed = False
+            return list(self._resync([key], "too far behind"))
+        cursor.seq = max(cursor.seq, self._released)
+        held, client.held = client.held, []
+        messages: list[Outgoing] = []
+        for seq, _, ok in held:
+            before = [entry for entry in missed if entry.seq <= seq]
+            messages += [*self._merged(before), ok]
+            missed = missed[len(before) :]
+        messages += self._merged(missed)
+        return [Send((key,), message) for message in messages]
+
+    def _merged(self, entries: Missed) -> Iterator[Outgoing]:
+        """The messages of these patches, or fewer that come to the same; ``since`` is the first that one stands for."""
+        at = 0
+        for number, (content, buffers) in merged(entry.patch for entry in entries):
+            first, last = entries[at], entries[at + number - 1]
+            at += number
+            if number == 1:
+                yield first.message
+            else:
+                yield self._message("PATCH-DOC", content, buffers, seq=last.seq, since=first.seq)
+
+    def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
+        """A message that is not kept: to those who had the document when it came, and keep up."""
+        clients = ((key, self.clients.get(key)) for key in to)
+        due = [key for key, client in clients if client and client.cursor.subscribed and not client.cursor.paused]
+        for key in due:
+            if self.clients[key].cursor.framed:
+                yield from self._catch_up(key)
+        due = [key for key in due if self.clients[key].cursor.subscribed]
+        if due:
+            yield Send(tuple(due), message)
+
+    def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
+        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off.
+
+        Acknowledgements that were held come first, but without their seq: the client does not get what was before them.
+        """
+        content = orjson.dumps({"reason": reason})
+        there = [key for key in keys if key in self.clients]
+        for key in there:
+            for _, number, _ in self.clients[key].held[-1:]:
+                yield Send((key,), self._message("OK", b"{}", number=number))
+            self.clients[key].held.clear()
+        ours = tuple(key for key in there if self.clients[key].ours)
+        if ours:
+            yield Send(ours, self._message("RESYNC", content))
+        for key in there:
+            if not self.clients[key].ours:
+                yield Close(key, RESTART, reason)
+
+    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
+        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
+
+    def _reply(
+        self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
+    ) -> Callable[[], Iterable[Effect]]:
+        """The answer to a request, if its sender is still there when it may be given.
+
+        An acknowledgement says which patches of others came before, so it never overtakes those that a full socket, or
+        a frame, holds up.
+        """
+
+        def reply() -> Iterable[Effect]:
+            if key in self.clients:
+                client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
+                cursor, seq = client.cursor, more.get("seq") or 0
+                if msgtype == "OK" and (cursor.paused or (cursor.framed and cursor.subscribed and cursor.seq < seq)):
+                    client.held.append((seq, more["number"], answer))
+                else:
+                    yield Send((key,), answer)
+
+        return reply
+
+    def _message(
+        self, msgtype: str, content: bytes, buffers: Buffers = (), *, reqid: str | None = None, **more: int | None
+    ) -> Outgoing:
+        self._messages += 1
+        return outgoing(msgtype, content, msgid=str(self._messages), buffers=buffers, reqid=reqid, **more)
