@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.log import Record, Stored, pack, unpack
@@ -39,7 +39,7 @@ def test_one_changed_byte_is_noticed(at: int) -> None:
     body = bytearray(record.body)
     body[at] ^= 1
     with pytest.raises(StoreDamaged, match="Record 5 of document doc is damaged"):
-        replace(record, body=bytes(body)).open()
+        structs.replace(record, body=bytes(body)).open()
 
 
 @pytest.mark.parametrize("left", [left for left in range(37) if left != 18])

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.log import Record, Stored
@@ -561,7 +562,7 @@ def test_a_record_that_is_damaged_or_does_not_fit_is_not_skipped() -> None:
     for bad in (
         Record.make("doc", 1, 2, "patch", patch(REFUSED)),
         Record.make("doc", 1, 2, "replace", b"{}"),
-        replace(Record.make("doc", 1, 2, "patch", patch(set_to(2))), crc=0),
+        structs.replace(Record.make("doc", 1, 2, "patch", patch(set_to(2))), crc=0),
     ):
         with pytest.raises(StoreDamaged, match="Record 2 of document doc"):
             Room.restore(Access("doc", "defaultuser"), Stored(None, {}, [first, bad]))

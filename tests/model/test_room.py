@@ -12,13 +12,13 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from msgspec import structs
 
 from bokeh_server.core.events import Append, Effect, Event, Paused, Received, Send, TakeSnapshot
 from bokeh_server.core.room import Room
@@ -180,7 +180,7 @@ class ForgetfulSnapshots(Room):
 
     def receive(self, event: Event) -> list[Effect]:
         effects = super().receive(event)
-        return [replace(e, clients={}) if isinstance(e, TakeSnapshot) else e for e in effects]
+        return [structs.replace(e, clients={}) if isinstance(e, TakeSnapshot) else e for e in effects]
 
 
 class Overtaking(Room):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from bokeh_server.core.apply import apply
 from bokeh_server.core.authorise import Access, Actor
@@ -227,7 +228,7 @@ class World:
         self.crash()
         self.epoch += 1
         keep = max(1, len(self.history) - back)
-        self.history = [replace(record, epoch=self.epoch) for record in self.history[:keep]]
+        self.history = [structs.replace(record, epoch=self.epoch) for record in self.history[:keep]]
         self.stored = Stored(None, {}, list(self.history))
         self.truth = [server_flat(Document.empty())]
         self.replayed = Document.empty()

@@ -6,8 +6,9 @@ All are frozen: a list of events and the effects that they gave is a transcript 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.authorise import Access, Actor
@@ -20,8 +21,7 @@ Kind = Literal["viewer", "program"]
 # What happens to a room
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True, gc=False):
     """A socket is open. ``client`` is any number that was never used in this room."""
 
     client: int
@@ -29,8 +29,7 @@ class Joined:
     actor: Actor
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A message came from a client; ``now`` in seconds."""
 
     client: int
@@ -38,8 +37,7 @@ class Received:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """A request without a socket wants a patch applied, or the document replaced, or nothing but to know when all
     that the document holds now is durable; answered by ``Answer``."""
 
@@ -51,66 +49,57 @@ class Submitted:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The store has every record up to ``seq``; ``now`` in seconds."""
 
     seq: int
     now: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The store could not keep a record: this room is no longer the truth."""
 
     error: ServerFault
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(msgspec.Struct, frozen=True, gc=False):
     """The client's socket is full."""
 
     client: int
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(msgspec.Struct, frozen=True, gc=False):
     """The client's socket takes more."""
 
     client: int
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True, gc=False):
     """The client's socket is closed."""
 
     client: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rights:
+class Rights(msgspec.Struct, frozen=True, gc=False):
     """Who is what to the document has changed."""
 
     access: Access
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
+class Revoked(msgspec.Struct, frozen=True, gc=False):
     """Actors of whom ``lost`` is true have lost what they came with: logged out, a token or link taken back."""
 
     lost: Callable[[Actor], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has passed; ``now`` in seconds."""
 
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """The time that a ``NextFrame`` asked for has passed; ``now`` in seconds, as in ``Appended``."""
 
     now: float
@@ -122,23 +111,20 @@ Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | L
 # What a room wants done
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Give the record to the store; answer with ``Appended`` or ``Failed``."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Send the message to each of the clients."""
 
     clients: tuple[int, ...]
     message: Outgoing
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True, gc=False):
     """Close the client's socket."""
 
     client: int
@@ -146,44 +132,38 @@ class Close:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The request ``token`` is carried out and durable as ``seq``, or failed."""
 
     token: int
     outcome: int | BokehServerError
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSnapshot:
+class TakeSnapshot(msgspec.Struct, frozen=True, gc=False):
     """Give the store this copy of the document; it may then let go of the records before."""
 
     record: Record
     clients: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """Stop or go on reading from the client: too much of it waits for the store."""
 
     client: int
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(msgspec.Struct, frozen=True, gc=False):
     """Send a ``Tick`` soon: something is to be told that need not be told at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class NextFrame:
+class NextFrame(msgspec.Struct, frozen=True, gc=False):
     """Send a ``Frame`` after so many seconds: pages wait for what came since the last one."""
 
     after: float
 
 
-@dataclass(frozen=True, slots=True)
-class Noticed:
+class Noticed(msgspec.Struct, frozen=True, gc=False):
     """Lists that show this document are out of date."""
 
 

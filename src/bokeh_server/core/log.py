@@ -12,14 +12,15 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from bokeh_server.core import Buffers
 from bokeh_server.errors import StoreDamaged
 
 Kind = Literal["patch", "replace"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One step of a document.
 
     ``client`` and ``number`` name the sender's own count of its patches (empty and 0 for clients that do not count),
