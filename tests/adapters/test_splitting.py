@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import socket
 import struct
@@ -17,7 +16,7 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
-from websockets.frames import apply_mask
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
 
 from bokeh_server.adapters import websocket
 from bokeh_server.adapters.asgi import drive
@@ -33,10 +32,11 @@ HANDSHAKE = (
 )
 SETTINGS = uvicorn.Config(nothing, log_config=None, ws_per_message_deflate=False)
 CONT = 0
+MASK = b"\x37\xfa\x21\x3d"  # that of RFC 6455, section 5.7
 
 
 def frame(first: int, payload: bytes, *, masked: bool = True, width: int = 0) -> bytes:
-    """A frame with a random mask; ``width`` is how many bytes its length has at least."""
+    """A frame with a mask; ``width`` is how many bytes its length has at least."""
     size, bit = len(payload), 0x80 if masked else 0
     if size < 126 and width < 2:
         head = struct.pack("!BB", first, bit | size)
@@ -46,8 +46,7 @@ def frame(first: int, payload: bytes, *, masked: bool = True, width: int = 0) ->
         head = struct.pack("!BBQ", first, bit | 127, size)
     if not masked:
         return head + payload
-    mask = os.urandom(4)
-    return head + mask + apply_mask(payload, mask)
+    return head + MASK + apply_mask(payload, MASK)
 
 
 class Endpoint:
@@ -149,7 +148,7 @@ texts = st.sampled_from([b"answer", b"hold", "häh".encode(), b"x" * 126, b""])
 short = texts.filter(lambda text: len(text) < 126)
 good = st.one_of(
     st.builds(frame, st.just(0x80 | TEXT), texts),
-    st.builds(lambda size: frame(0x80 | BINARY, os.urandom(size)), sizes),
+    st.builds(lambda size: frame(0x80 | BINARY, random.Random(size).randbytes(size)), sizes),
     st.builds(lambda text: frame(0x80 | PING, text), short),
     st.builds(lambda text: frame(0x80 | PONG, text), short),
     st.builds(lambda a, b: frame(TEXT, a) + frame(0x80 | PING, b"p") + frame(0x80 | CONT, b), texts, texts),
@@ -201,7 +200,7 @@ def test_small_messages_do_not_pass_the_core(monkeypatch: pytest.MonkeyPatch) ->
     assert pongs == [b"\x8a\x04ping"]
 
 
-@pytest.mark.parametrize("early", [b"\x81", frame(0x80 | TEXT, b"early")])
+@pytest.mark.parametrize("early", [b"\x81", frame(0x80 | TEXT, b"early")], ids=["a byte", "a message"])
 def test_who_does_not_wait_for_the_answer_to_his_handshake_stays_with_the_core(early: bytes) -> None:
     async def told() -> tuple[bool, list[str | bytes]]:
         loop, state = asyncio.get_running_loop(), ServerState()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
@@ -37,7 +38,7 @@ def test_who_was_slow_gets_what_is_not_plain_as_it_came() -> None:
 # Frames
 
 
-def framed(**more: object) -> Playbook:
+def framed(**more: Any) -> Playbook:
     """The document with a program (1), a page of ours that gets one message a frame (2), a stock viewer (3), and
     another such page (4)."""
     book = Playbook(**more)

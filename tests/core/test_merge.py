@@ -79,7 +79,7 @@ rollovers = st.sampled_from([None, None, 1, 2, 5])
 def streams(draw: st.DrawFn) -> Patch:
     """Rows for some columns."""
     length = draw(st.integers(0, 4))
-    values = {
+    values: dict[str, st.SearchStrategy[list[Any]]] = {
         "list": st.lists(numbers | st.none(), min_size=length, max_size=length),
         "text": st.lists(st.text(max_size=3), min_size=length, max_size=length),
         "double": st.lists(st.floats(), min_size=length, max_size=length),

@@ -15,8 +15,8 @@ import orjson
 from bokeh_server.core import Buffers
 from bokeh_server.core.client import Client
 from bokeh_server.core.events import Close, Effect, NextFrame, Send
-from bokeh_server.core.fanout import Entry, Ring, receivers
-from bokeh_server.core.merge import Patch, merged
+from bokeh_server.core.fanout import Entry, Patch, Ring, receivers
+from bokeh_server.core.merge import merged
 from bokeh_server.core.wire import Message, Outgoing, outgoing
 from bokeh_server.limits import Limits
 

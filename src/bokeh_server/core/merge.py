@@ -41,32 +41,47 @@ def merged(patches: Iterable[Patch]) -> Iterator[tuple[int, Patch]]:
     yield from run.ended()
 
 
-class _Column:
-    """What comes to one column: values as JSON has them, or numbers in buffers."""
+class _Values:
+    """What comes to a column as JSON."""
 
-    __slots__ = ("dtype", "length", "pieces")
+    __slots__ = ("values",)
+    kind = ""
 
-    def __init__(self, given: list[Scalar] | Numbers, payloads: dict[str, Payload]) -> None:
-        numbers = type(given) is Numbers
-        self.dtype = given.dtype if numbers else ""
-        self.length = given.shape[0] if numbers else len(given)
-        self.pieces = [payloads[given.array.data.id] if numbers else given]
+    def __init__(self, values: list[Scalar]) -> None:
+        self.values = values
 
-    def add(self, more: _Column) -> None:
-        """More of the same kind behind it."""
-        self.pieces += more.pieces
+    def add(self, more: _Values) -> None:
+        """More behind it."""
+        self.values += more.values
+
+    def whole(self, rollover: int | None, name: str) -> tuple[list[Scalar], list[tuple[str, Payload]]]:
+        """All of it that stays, as an event has it, and its buffers."""
+        return self.values[-rollover:] if rollover is not None else self.values, []
+
+
+class _Numbers:
+    """What comes to a column in buffers, as numbers of one type."""
+
+    __slots__ = ("kind", "length", "payloads")
+
+    def __init__(self, given: Numbers, payload: Payload) -> None:
+        self.kind = given.dtype
+        self.length = given.shape[0]
+        self.payloads = [payload]
+
+    def add(self, more: _Numbers) -> None:
+        """More behind it."""
+        self.payloads += more.payloads
         self.length += more.length
 
-    def whole(self, rollover: int | None, name: str) -> tuple[list[Scalar] | Numbers, Payload | None]:
-        """All of it that stays, as an event has it; numbers with their payload, which is called ``name``."""
-        too_many = max(0, self.length - rollover) if rollover is not None else 0
-        if not self.dtype:
-            return [value for piece in self.pieces for value in piece][too_many:], None
-        payload = b"".join(self.pieces)
-        if too_many:
-            payload = payload[len(payload) // self.length * too_many :]
+    def whole(self, rollover: int | None, name: str) -> tuple[Numbers, list[tuple[str, Payload]]]:
+        """All of it that stays, as an event has it, and its buffer, which is called ``name``."""
+        payload = b"".join(self.payloads)
+        kept = self.length if rollover is None else min(self.length, rollover)
+        if kept < self.length:
+            payload = payload[-(len(payload) // self.length * kept) :]
         array = InBuffer(data=Named(id=name))
-        return Numbers(array=array, shape=(self.length - too_many,), dtype=self.dtype, order="little"), payload
+        return Numbers(array=array, shape=(kept,), dtype=self.kind, order="little"), [(name, payload)]
 
 
 class _Appended:
@@ -76,30 +91,29 @@ class _Appended:
 
     def __init__(self, rows: Rows, payloads: dict[str, Payload]) -> None:
         self.rows = rows
-        self.columns = {name: _Column(given, payloads) for name, given in rows.data.entries}
+        self.columns = {
+            name: _Numbers(given, payloads[given.array.data.id]) if isinstance(given, Numbers) else _Values(given)
+            for name, given in rows.data.entries
+        }
 
-    def takes(self, more: _Appended) -> bool:
-        """Whether more rows can stand behind these in one event."""
-        return self.rows.rollover == more.rows.rollover and self._kinds() == more._kinds()
-
-    def _kinds(self) -> dict[str, str]:
-        return {name: column.dtype for name, column in self.columns.items()}
+    @property
+    def kind(self) -> object:
+        """What rows must have in common with these to stand behind them in one event."""
+        return self.rows.rollover, {name: column.kind for name, column in self.columns.items()}
 
     def add(self, more: _Appended) -> None:
-        """Put them there."""
+        """More of the same kind behind them."""
         for name, column in self.columns.items():
-            column.add(more.columns[name])
+            column.add(more.columns[name])  # type: ignore[arg-type]
 
     def event(self, names: Iterator[int]) -> tuple[Rows, list[tuple[str, Payload]]]:
         """The event, and its buffers."""
-        entries, buffers = [], []
+        rows, buffers = self.rows, []
+        entries: list[tuple[str, list[Scalar] | Numbers]] = []
         for name, column in self.columns.items():
-            id = str(next(names))
-            given, payload = column.whole(self.rows.rollover, id)
+            given, more = column.whole(rows.rollover, str(next(names)))
             entries.append((name, given))
-            if payload is not None:
-                buffers.append((id, payload))
-        rows = self.rows
+            buffers += more
         return Rows(model=rows.model, attr="data", data=Entries(entries=entries), rollover=rows.rollover), buffers
 
 
@@ -117,32 +131,34 @@ class _Run:
         self._patches.append(patch)
         payloads = dict(patch[1])
         for event in events:
-            new = _Appended(event, payloads) if type(event) is Rows else event
             key = event.model.id, event.attr
-            last = self._open.get(key)
-            if type(new) is Value and type(last) is Value:
+            last, new = self._open.get(key), _Appended(event, payloads) if isinstance(event, Rows) else event
+            if isinstance(new, Value) and isinstance(last, Value):
                 last.new = new.new
-            elif type(new) is _Appended and type(last) is _Appended and last.takes(new):
+            elif isinstance(new, _Appended) and isinstance(last, _Appended) and new.kind == last.kind:
                 last.add(new)
             else:
                 self._open[key] = new
                 self._events.append(new)
 
     def ended(self) -> Iterator[tuple[int, Patch]]:
-        """What they come to, if there were any; no more follow."""
+        """What they come to, if there were any; they are forgotten then."""
         number = len(self._patches)
         if number == 1:
             yield 1, self._patches[0]
         elif number:
-            events: list[Rows | Value] = []
-            buffers: list[tuple[str, Payload]] = []
-            names = count()
-            for event in self._events:
-                if type(event) is _Appended:
-                    rows, more = event.event(names)
-                    events.append(rows)
-                    buffers += more
-                else:
-                    events.append(event)
-            yield number, (_encode(Events(events=events)), tuple(buffers))
-        self.__init__()
+            yield number, self._one()
+        self._patches, self._events, self._open = [], [], {}
+
+    def _one(self) -> Patch:
+        events: list[Rows | Value] = []
+        buffers: list[tuple[str, Payload]] = []
+        names = count()
+        for event in self._events:
+            if isinstance(event, _Appended):
+                rows, more = event.event(names)
+                events.append(rows)
+                buffers += more
+            else:
+                events.append(event)
+        return _encode(Events(events=events)), tuple(buffers)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from zlib import crc32
 
+from msgspec import structs
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -222,7 +223,7 @@ class SqlStore:
                 return
             connection.execute(delete(records).where(of_it, records.c.seq <= record.seq))
             connection.execute(delete(snapshots).where(snapshots.c.document == record.document))
-            connection.execute(insert(snapshots).values(**asdict(record), clients=clients))
+            connection.execute(insert(snapshots).values(**structs.asdict(record), clients=clients))
             later = connection.scalar(select(func.sum(func.length(records.c.body))).where(of_it)) or 0
             size = len(record.body) + later
             connection.execute(update(documents).where(documents.c.id == record.document).values(size=size))
