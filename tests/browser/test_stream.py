@@ -27,11 +27,13 @@ sockets.at(-1).addEventListener("message", ({ data }) => {
 def test_a_page_gets_one_message_a_frame_and_everything(server: Server, open_page: OpenPage) -> None:
     arrays = ColumnDataSource({"t": np.array([0.0]), "y": np.array([0], np.int32)})
     lists = ColumnDataSource({"t": [0], "name": ["row 0"]})
+    few = ColumnDataSource({"t": np.array([0.0]), "n": [0]})
     slider = Slider(start=0, end=ROWS, value=0)
     other = Slider(start=0, end=100, value=0)
     plot = figure(width=500, height=300)
     plot.line("t", "y", source=arrays)
     plot.scatter("t", "t", source=lists)
+    plot.scatter("t", "n", source=few)
     document = Document()
     for root in (plot, slider, other):
         document.add_root(root)
@@ -45,6 +47,7 @@ def test_a_page_gets_one_message_a_frame_and_everything(server: Server, open_pag
         for n in range(1, ROWS):
             arrays.stream({"t": np.array([n / 2]), "y": np.array([n], np.int32)}, rollover=KEPT)
             lists.stream({"t": [n], "name": [f"row {n}"]}, rollover=KEPT)
+            few.stream({"t": np.array([n / 4]), "n": [n]}, rollover=3)  # of which more come in a frame
             slider.value = n
             if n % 500 == 0:
                 screens[0].set(other.id, "value", n // 100)  # its acknowledgement has its place among all these
@@ -58,6 +61,8 @@ def test_a_page_gets_one_message_a_frame_and_everything(server: Server, open_pag
             assert screen.column(arrays.id, "t") == [n / 2 for n in last]
             assert screen.column(lists.id, "t") == last
             assert screen.column(lists.id, "name") == [f"row {n}" for n in last]
+            assert screen.column(few.id, "t") == [n / 4 for n in last[-3:]]
+            assert screen.column(few.id, "n") == last[-3:]
         frames = 60 * (time.monotonic() - begin)
         for screen in screens:
             assert 10 < screen.ask("patches") < frames + 20
