@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 from bokeh.document import Document
@@ -57,7 +58,7 @@ def test_a_page_gets_one_message_a_frame_and_everything(server: Server, open_pag
         for screen in screens:
             screen.shows(slider.id, "value", ROWS - 1)
             screen.shows(other.id, "value", (ROWS - 1) // 500 * 5)
-            until(lambda shown=screen: shown.column(arrays.id, "y"), lambda y: y == last)
+            until(partial(screen.column, arrays.id, "y"), lambda y: y == last)
             assert screen.column(arrays.id, "t") == [n / 2 for n in last]
             assert screen.column(lists.id, "t") == last
             assert screen.column(lists.id, "name") == [f"row {n}" for n in last]

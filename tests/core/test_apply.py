@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.apply import Applied, Origin, apply, with_whole_data
+from bokeh_server.core.apply import Applied, Origin, apply, as_now, with_whole_data
 from bokeh_server.core.document import Document
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS
@@ -474,3 +474,38 @@ def test_arrays_of_the_whole_data_take_names_that_the_patch_has_not() -> None:
     x, y = (column["array"]["data"]["id"] for _, column in event["data"]["entries"])
     assert "0" not in (x, y)
     assert {x, y} <= set(names)
+
+
+# What has changed
+
+
+def test_a_patch_says_which_attributes_it_has_changed_where_that_is_all() -> None:
+    for event, attribute in (
+        (changed("w", "value", 5), ("w", "value")),
+        (changed("w", "tags", [1, {"a": 2}]), ("w", "tags")),
+        (streamed("s", x=[5], y=[6]), ("s", "data")),
+        (data_changed("s", cols=["x"], x=[7, 8]), ("s", "data")),
+        (patched("s", x=[[0, 5]]), ("s", "data")),
+    ):
+        found = Document.decode(DOCUMENT)
+        assert apply(found, patch(event)).changed == (attribute,)
+        again = Document.decode(DOCUMENT)
+        apply(again, *as_now(found, [attribute]))
+        assert again.encode(flat=True) == found.encode(flat=True)
+    both = apply(Document.decode(DOCUMENT), patch(changed("w", "value", 5), changed("s", "name", "n")))
+    assert both.changed == (("w", "value"), ("s", "name"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        titled("u"),
+        added(ref("s")),
+        clicked("w"),
+        changed("w", "tags", [ref("s")]),
+        changed("c", "children", [ref("w")]),
+        changed("w", "tags", [model("Div", "d")]),
+    ],
+)
+def test_a_patch_that_does_more_does_not(event: Json) -> None:
+    assert apply(Document.decode(DOCUMENT), patch(event)).changed is None

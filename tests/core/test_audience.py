@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from bokeh_server.core.audience import Audience
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
     OTHER,
@@ -147,13 +148,79 @@ def test_a_frame_passes_over_a_socket_that_is_full_and_who_has_all() -> None:
     assert book.drains(2) == ["2 <- PATCH-DOC seq=3"]
 
 
-def test_what_does_not_fit_the_ring_within_a_frame_is_pulled() -> None:
-    size = len(patch(row(1)))
-    book = framed(limits=replace(LIMITS, ring=3 * size))
-    for number in range(1, 9):
-        book.patches(1, row(number), number=number)
+def overrun(*events: Any) -> Playbook:
+    """A small ring, and more of these events within a frame than fit it."""
+    book = framed(limits=replace(LIMITS, ring=3 * len(patch(row(1)))))
+    for number, event in enumerate(events, 1):
+        book.patches(1, event, number=number)
     book.appended()
+    return book
+
+
+ROWS = [row(number) for number in range(1, 7)]
+
+
+def test_what_does_not_fit_the_ring_within_a_frame_comes_as_a_copy_of_what_has_changed() -> None:
+    book = overrun(*ROWS, set_to(7), set_to(8))
+    assert book.frame(10.1) == ["2 <- PATCH-DOC since=3 seq=9", "4 <- PATCH-DOC since=3 seq=9"]
+    columns, value = book.got(2)[-1].content["events"]
+    assert (columns["kind"], dict(columns["data"]["entries"])) == (
+        "ColumnDataChanged",
+        {"x": [2, 3, 4, 5, 6], "y": [2, 3, 4, 5, 6]},
+    )
+    assert value == set_to(8)
+    assert book.got(2)[-1].raw == book.got(4)[-1].raw
+    book.now = 10.2
+    book.patches(1, row(9), number=9)
+    assert book.appended()[0] == "2,3,4 <- PATCH-DOC seq=10"
+
+
+def test_only_what_has_changed_since_is_copied() -> None:
+    book = overrun(set_to(5), *ROWS)
+    book.frame(10.1)
+    assert [event["kind"] for event in book.got(2)[-1].content["events"]] == ["ColumnDataChanged"]
+
+
+def test_where_more_than_plain_changes_came_the_whole_document_is_pulled() -> None:
+    book = overrun(row(0), titled("u"), *ROWS)
     assert book.frame(10.1) == ["2 <- RESYNC code=too far behind", "4 <- RESYNC code=too far behind"]
+
+
+def test_a_copy_waits_for_the_store_and_acknowledgements_for_the_copy() -> None:
+    book = overrun(*ROWS)
+    book.patches(2, set_to(5), number=1)
+    assert book.frame(10.1) == []
+    assert book.frame(10.2) == []
+    book.pauses(4)
+    assert book.drains(4) == []
+    book.patches(2, set_to(6), number=2)
+    book.patches(1, clicked("w"), number=9)
+    assert book.appended() == [
+        "1,3 <- PATCH-DOC seq=8",
+        "frame in 17 ms",
+        "2 <- PATCH-DOC since=3 seq=8",
+        "2 <- OK seq=8 number=1",
+        "4 <- PATCH-DOC since=3 seq=8",
+        "1,3 <- PATCH-DOC seq=9",
+        "2 <- OK seq=9 number=2",
+        "4 <- PATCH-DOC seq=9",
+        "2,3,4 <- PATCH-DOC",
+        "1 <- OK seq=9 number=9",
+    ]
+
+
+def test_who_knows_nothing_of_the_document_can_copy_nothing() -> None:
+    assert Audience(LIMITS)._copy_for(1) is None
+
+
+def test_a_copy_does_not_go_into_a_socket_that_is_full_by_then() -> None:
+    book = overrun(*ROWS)
+    book.patches(1, set_to(5), number=7)
+    assert book.frame(10.1) == []
+    book.pauses(2)
+    book.leaves(4)
+    assert book.appended() == ["3 <- PATCH-DOC seq=8", "frame in 17 ms", "1 <- OK seq=8 number=7"]
+    assert book.drains(2) == ["2 <- PATCH-DOC since=3 seq=8"]
 
 
 def test_a_message_that_is_not_kept_comes_after_the_patches_before_it() -> None:
@@ -175,7 +242,9 @@ def test_a_message_that_is_not_kept_does_not_reach_who_must_pull() -> None:
     for number in (1, 2):
         book.patches(1, row(number), number=number)
     book.appended()
-    lines = book.patches(1, clicked("w"), number=3)
+    book.patches(1, titled("u"), number=3)
+    book.appended()
+    lines = book.patches(1, clicked("w"), number=4)
     assert lines[:3] == ["2 <- RESYNC code=too far behind", "4 <- RESYNC code=too far behind", "3 <- PATCH-DOC"]
 
 

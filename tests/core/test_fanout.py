@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bokeh_server.core.fanout import Cursor, Entry, Patch, Ring, receivers
+from bokeh_server.core import Patch
+from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
 
 NOTHING: Patch = (b"", ())
 
@@ -148,3 +149,9 @@ def test_within_a_frame_only_those_who_get_every_patch_are_due() -> None:
     own = {"page": Cursor(4, subscribed=True, framed=True)}
     assert receivers(own.items(), 5, "page", within=True) == []
     assert own["page"].seq == 5
+
+
+def test_a_cursor_is_ready_for_more_where_nothing_is_in_between() -> None:
+    assert Cursor(subscribed=True).ready
+    for cursor in (Cursor(), Cursor(subscribed=True, paused=True), Cursor(subscribed=True, copying=True)):
+        assert not cursor.ready

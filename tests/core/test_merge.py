@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.apply import apply
 from bokeh_server.core.document import Document
-from bokeh_server.core.fanout import Patch
 from bokeh_server.core.merge import merged
 from bokeh_server.errors import RefusedPatch
 from tests.model.canonical import server_flat

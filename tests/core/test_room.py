@@ -433,7 +433,7 @@ def test_who_fell_behind_the_ring_must_pull_and_a_stock_client_comes_back() -> N
     book = live(limits=replace(LIMITS, ring=0))
     for key in (2, 3):
         book.pauses(key)
-    book.patches(1, set_to(5), number=1)
+    book.patches(1, titled("u"), number=1)
     book.appended()
     assert book.drains(2) == ["2 <- RESYNC code=too far behind"]
     assert book.drains(3) == ["close 3 1012 too far behind"]

@@ -243,6 +243,14 @@ class Impatient(Room):
         return effects
 
 
+class Negligent(Room):
+    """Does not remember all that has changed when it copies that for who fell behind the ring."""
+
+    def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
+        super()._note(changed)
+        self._changed.pop(("w", "value"), None)
+
+
 class Silent(Room):
     """Lets nobody know that the document was replaced."""
 
@@ -294,6 +302,7 @@ def without_rule(name: str) -> Page:
         (Overtaking, OVERTAKEN, "differs from the log"),
         (Skipping, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1), ("submit", 0, 1)], "but never|differs"),
         (Heedless, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1)], "into a socket that is full"),
+        (Negligent, [("rest", 0, 0), ("pause", 0, 0), *[("submit", 0, 1)] * 20], "differs from the log"),
         (Echoing, [("rest", 0, 0), ("edit", 0, 4)], "gets its own patch"),
         (Silent, [("rest", 0, 0), ("submit", 0, 7)], "differs from the log"),
         (Hasty, LOOKED_UP, "differs from the log"),

@@ -319,7 +319,9 @@ class World:
                 socket.seen = None
             case "PATCH-DOC" if head.seq is not None and socket.seen is not None:
                 own = self.history[head.seq - 1].client == socket.client.name
-                if own and b'"cols"' not in message.content:  # only what the page itself got wrong comes back
+                if (
+                    own and head.since is None and b'"cols"' not in message.content
+                ):  # only what the page itself got wrong comes back
                     raise Broken(f"{socket.client.name} gets its own patch {head.seq}")
                 if head.seq <= socket.seen:
                     raise Broken(f"{socket.client.name} gets patch {head.seq} after {socket.seen}")

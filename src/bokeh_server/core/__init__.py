@@ -12,3 +12,5 @@ Payload = bytes | memoryview
 """The bytes of one binary buffer; they never change. A view of a column is as good as a copy of it, and free."""
 Buffers = tuple[tuple[str, Payload], ...]
 """Binary buffers of one message, in order: (id, payload). Ids mean something only inside that message."""
+Patch = tuple[bytes, Buffers]
+"""Content and buffers of a PATCH-DOC."""

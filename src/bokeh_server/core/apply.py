@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.column import SCALARS, Column, Columns
 from bokeh_server.core.document import Document, Flattener, Model, Writer, as_map
 from bokeh_server.core.plain import apply_plain
@@ -49,6 +49,8 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     messages: bytes | None
     corrected: bool = False
     """Whether browsers would have got the patch wrong as it came: so has the browser that made it."""
+    changed: tuple[tuple[str, str], ...] | None = None
+    """The attributes (by model and name) that it has changed, where it has done nothing else and they name no model."""
 
 
 class _Patch:
@@ -77,8 +79,9 @@ def apply(
     not news. ``now`` (seconds) dates what is buried. Raises ``BadMessage`` where the patch is malformed and
     ``RefusedPatch`` where this document can't take it; the document is then as before.
     """
-    if apply_plain(document, content, buffers, origin == "program"):
-        return Applied(content, buffers, None)
+    plain = apply_plain(document, content, buffers, origin == "program")
+    if plain is not None:
+        return Applied(content, buffers, None, changed=(plain,))
     value = load_json(content)
     events = value.get("events") if type(value) is dict else None
     if type(events) is not list:
@@ -330,7 +333,9 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     if flattener.definitions:
         as_it_came = as_it_came and all(map(model_first, events))
     if as_it_came and all(outcome == "kept" for outcome in outcomes):
-        return Applied(content if events else None, buffers if events else (), None)
+        if not events:
+            return Applied(None, (), None)
+        return Applied(content, buffers, None, changed=_changed(patch, events))
     rewriter = _Rewriter(flattener, patch.document.limits.depth)
     kept: list[Event] = []
     for event, outcome in zip(events, outcomes, strict=True):
@@ -349,6 +354,14 @@ def _normal(patch: _Patch, content: bytes, buffers: Buffers, events: list[Any], 
     corrected = any(isinstance(outcome, dict) for outcome in outcomes)
     parts = (*buffers, *flattener.buffers, *writer.buffers) if any(texts) else ()
     return Applied(texts[0], parts, texts[1], corrected)
+
+
+def _changed(patch: _Patch, events: list[Any]) -> tuple[tuple[str, str], ...] | None:
+    """The attributes that a patch has changed; None where it may have done more."""
+    if patch.dropped or patch.flattener.definitions or not all(event["kind"] in ON_DATA for event in events):
+        return None
+    attributes = tuple((event["model"]["id"], event["attr"]) for event in events)
+    return None if any(name in patch.document.models[key].refs for key, name in attributes) else attributes
 
 
 def model_first(event: Event) -> bool:
@@ -399,6 +412,19 @@ def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tup
         events.append(event)
     writer = Writer({}, taken=(name for name, _ in buffers))
     return writer.write({"events": events}), (*buffers, *writer.buffers)
+
+
+def as_now(document: Document, attributes: Iterable[tuple[str, str]]) -> Patch:
+    """A patch that sets attributes (by model and name) to what they are; they name no model."""
+    events: list[Event] = []
+    for key, name in attributes:
+        value = document.models[key].attributes[name]
+        if type(value) is Columns:
+            events.append(_replacement(key, name, value))
+        else:
+            events.append({"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value})
+    writer = Writer({})
+    return writer.write({"events": events}), tuple(writer.buffers)
 
 
 class _Rewriter:

@@ -3,7 +3,7 @@
 There is no queue for anybody. Who keeps up gets each message as it is released. A page gets no more than one message a
 frame, since its screen shows no more: the first at once, what comes within the frame at its end. Who is behind, by a
 frame or because his socket was full, gets what the ring has after his cursor, merged into one message where that can be
-(``core.merge``); where the ring has let go of it he pulls a fresh copy.
+(``core.merge``); where the ring has let go of it, a fresh copy of what has changed, or of the whole document.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.client import Client
 from bokeh_server.core.events import Close, Effect, NextFrame, Send
-from bokeh_server.core.fanout import Entry, Patch, Ring, receivers
+from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.merge import merged
 from bokeh_server.core.wire import Message, Outgoing, outgoing
 from bokeh_server.limits import Limits
@@ -74,11 +74,7 @@ class Audience:
         """A frame has ended: pages get what came within it."""
         self._frame_waits = False
         self._now, self._frame_ends = now, now + self._limits.frame
-        behind = [
-            (key, client)
-            for key, client in self.clients.items()
-            if client.cursor.framed and client.cursor.subscribed and not client.cursor.paused
-        ]
+        behind = [(key, client) for key, client in self.clients.items() if client.cursor.framed and client.cursor.ready]
         alike: dict[int, list[int]] = {}
         for key, client in behind:
             seq = client.cursor.seq
@@ -99,10 +95,15 @@ class Audience:
         """What a client has not been given yet, in the one order, acknowledgements included."""
         client = self.clients[key]
         cursor = client.cursor
+        if cursor.copying:
+            return []
         missed: Missed | None = []
         if cursor.subscribed and cursor.seq < self._released:
             missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
         if missed is None:
+            copy = self._copy_for(key) if client.ours else None
+            if copy is not None:
+                return copy
             cursor.subscribed = False
             return list(self._resync([key], "too far behind"))
         cursor.seq = max(cursor.seq, self._released)
@@ -114,6 +115,13 @@ class Audience:
             missed = missed[len(before) :]
         messages += self._merged(missed)
         return [Send((key,), message) for message in messages]
+
+    def _copy_for(self, key: int) -> list[Effect] | None:
+        """A fresh copy of just what a client lacks whom the ring can't help; None where it must pull the whole.
+
+        Here nothing is known of the document.
+        """
+        return None
 
     def _merged(self, entries: Missed) -> Iterator[Outgoing]:
         """The messages of these patches, or fewer that come to the same; ``since`` is the first that one stands for."""
@@ -129,11 +137,11 @@ class Audience:
     def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
         """A message that is not kept: to those who had the document when it came, and keep up."""
         clients = ((key, self.clients.get(key)) for key in to)
-        due = [key for key, client in clients if client and client.cursor.subscribed and not client.cursor.paused]
+        due = [key for key, client in clients if client and client.cursor.ready]
         for key in due:
             if self.clients[key].cursor.framed:
                 yield from self._catch_up(key)
-        due = [key for key in due if self.clients[key].cursor.subscribed]
+        due = [key for key in due if self.clients[key].cursor.ready]
         if due:
             yield Send(tuple(due), message)
 
@@ -171,7 +179,8 @@ class Audience:
             if key in self.clients:
                 client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
                 cursor, seq = client.cursor, more.get("seq") or 0
-                if msgtype == "OK" and (cursor.paused or (cursor.framed and cursor.subscribed and cursor.seq < seq)):
+                behind = cursor.copying or (cursor.framed and cursor.subscribed and cursor.seq < seq)
+                if msgtype == "OK" and (cursor.paused or behind):
                     client.held.append((seq, more["number"], answer))
                 else:
                     yield Send((key,), answer)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Patch
 
 
 class Sized(Protocol):
@@ -34,10 +34,15 @@ class Cursor:
     paused: bool = False
     framed: bool = False
     """Whether it gets no more than one message a frame."""
+    copying: bool = False
+    """Whether what it lacks up to ``seq`` is on its way to it in one piece, and waits for the store."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be given something that is not a patch, or more than one."""
+        return self.subscribed and not self.paused and not self.copying
 
 
-Patch = tuple[bytes, Buffers]
-"""Content and buffers of a patch."""
 Message = TypeVar("Message", bound=Sized)
 Key = TypeVar("Key")
 

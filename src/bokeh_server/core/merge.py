@@ -12,8 +12,7 @@ from itertools import count
 
 import msgspec
 
-from bokeh_server.core import Payload
-from bokeh_server.core.fanout import Patch
+from bokeh_server.core import Patch, Payload
 from bokeh_server.core.plain import NOT_PLAIN, Entries, InBuffer, Named, Numbers, Plain, Rows, Scalar, Value
 
 

@@ -130,10 +130,10 @@ NOT_PLAIN = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What ``decode`` raises on anything else."""
 
 
-def apply_plain(document: Document, content: bytes, buffers: Buffers, program: bool) -> bool:
-    """Apply a patch, if it is plain; whether it was. ``program`` says that no browser sent it."""
+def apply_plain(document: Document, content: bytes, buffers: Buffers, program: bool) -> tuple[str, str] | None:
+    """Apply a patch, if it is plain; the model and the attribute that it changed. ``program``: no browser sent it."""
     try:
         (event,) = decode(content).events
     except NOT_PLAIN:
-        return False
-    return event.apply(document, buffers, program)
+        return None
+    return (event.model.id, event.attr) if event.apply(document, buffers, program) else None

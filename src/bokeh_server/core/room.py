@@ -20,7 +20,7 @@ import msgspec
 import orjson
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.apply import apply, with_whole_data
+from bokeh_server.core.apply import apply, as_now, with_whole_data
 from bokeh_server.core.audience import RESTART, Audience
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
@@ -89,6 +89,11 @@ class Room(Audience):
         self._versions = versions
         self._later: deque[tuple[int, Callable[[], Iterable[Effect]]]] = deque()
         self._copy: tuple[int, bytes, Buffers] | None = None
+        self._changed: dict[tuple[str, str], int] = {}
+        """The attributes (by model and name) that have changed since ``_other``, each with the last seq."""
+        self._other = 0
+        """The last seq whose patch has done something else."""
+        self._news: tuple[int, int, Outgoing] | None = None
         self._since_snapshot = [0, 0]
         self._told: tuple[int, int, int] | None = None
         self._woken = False
@@ -112,7 +117,7 @@ class Room(Audience):
             room._replay(record)
             room._since_snapshot[0] += 1
             room._since_snapshot[1] += len(record.body)
-        room.durable = room._released = room.seq
+        room.durable = room._released = room._other = room.seq
         room._refill(stored.records)
         return room
 
@@ -281,6 +286,7 @@ class Room(Audience):
         document = Document.decode(content, buffers, limits=self._limits)
         self.document = document
         record = self._record("replace", content, buffers, actor, self._name(key), number)
+        self._note(None)
         self._since_snapshot = [0, 0]
         snapshot, seq = TakeSnapshot(record, dict(self.numbers)), self.seq
 
@@ -327,6 +333,7 @@ class Room(Audience):
         if applied.content is not None:
             sender = self._name(key)
             record = self._record("patch", applied.content, applied.buffers, actor, sender, number)
+            self._note(applied.changed)
             seq, patch = self.seq, (applied.content, applied.buffers)
             message = self._message("PATCH-DOC", *patch, seq=seq)
             stock = self._for_stock_programs(applied.content, applied.buffers)
@@ -339,6 +346,36 @@ class Room(Audience):
             there = [other for other, client in self.clients.items() if client.kind == to and client.cursor.subscribed]
             effects += self._when_durable(lambda: self._relay(relayed, there))
         return effects
+
+    def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
+        """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
+        if changed is None:
+            self._changed.clear()
+            self._other = self.seq
+        else:
+            self._changed.update(dict.fromkeys(changed, self.seq))
+
+    def _copy_for(self, key: int) -> list[Effect] | None:
+        client = self.clients[key]
+        cursor, seen, seq = client.cursor, client.cursor.seq, self.seq
+        if seen < self._other:
+            return None
+        if self._news is None or self._news[:2] != (seen, seq):
+            patch = as_now(self.document, [what for what, at in self._changed.items() if at > seen])
+            self._news = seen, seq, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
+        message = self._news[2]
+        cursor.seq, cursor.copying = seq, True
+
+        def send() -> Iterable[Effect]:
+            cursor.copying = False
+            if cursor.paused:  # again
+                cursor.seq = seen
+            elif key in self.clients and cursor.subscribed:
+                yield Send((key,), message)
+                yield from (Send((key,), ok) for _, _, ok in client.held)
+                client.held.clear()
+
+        return self._when_durable(send)
 
     def _for_stock_programs(self, content: bytes, buffers: Buffers) -> Outgoing | None:
         """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""

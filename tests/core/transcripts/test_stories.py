@@ -264,7 +264,7 @@ def test_who_has_a_patch_from_before_a_replacement_can_not_catch_up_over_it() ->
 def test_who_must_pull_because_it_fell_behind_is_spared_further_patches_until_it_has() -> None:
     book = live(limits=replace(LIMITS, ring=0))
     book.pauses(2)
-    book.patches(1, set_to(5), number=1)
+    book.patches(1, titled("u"), number=1)
     book.appended()
     assert book.drains(2) == ["2 <- RESYNC code=too far behind"]
     assert book.room.presence == (1, 0, 1)

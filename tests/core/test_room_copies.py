@@ -1,0 +1,90 @@
+"""A fresh copy of just what has changed, for who fell behind the ring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bokeh_server.limits import LIMITS
+from tests.core.playbook import OTHER, Playbook, changed, live, ref, set_to, streamed, titled
+
+BEHIND = replace(LIMITS, ring=0)
+
+
+def behind(*events: dict[str, object]) -> Playbook:
+    """A page of ours (2) and another (4) that have missed patches with these events; the store has them all."""
+    book = live(limits=BEHIND)
+    book.joins(4, "viewer", resume="viewer-four")
+    book.pauses(2)
+    book.pauses(4)
+    for number, event in enumerate(events, 1):
+        book.patches(1, event, number=number)
+    book.appended()
+    return book
+
+
+def test_it_holds_what_has_changed_once_as_it_is_now() -> None:
+    book = behind(set_to(5), streamed("s", x=[5], y=[6]), set_to(6), changed("s", "tags", [{"a": 1}]))
+    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=5"]
+    value, columns, tags = book.events(2)
+    assert value == set_to(6)
+    assert dict(columns["data"]["entries"]) == {"x": [1, 2, 5], "y": [3, 4, 6]}
+    assert columns["cols"] == ["x", "y"]
+    assert tags == changed("s", "tags", [{"a": 1}])
+
+
+def test_it_is_written_once_for_all_who_saw_the_same_last() -> None:
+    book = behind(set_to(5))
+    book.drains(2)
+    book.drains(4)
+    assert book.got(2)[-1].outgoing is book.got(4)[-1].outgoing
+    book.pauses(2)
+    book.patches(1, set_to(7), number=2)
+    book.appended()
+    assert book.drains(2) == ["2 <- PATCH-DOC since=3 seq=3"]
+    assert book.events(2)[-1] == set_to(7)
+
+
+def test_it_waits_for_the_store_and_is_not_sent_twice() -> None:
+    book = behind(set_to(5))
+    book.patches(1, set_to(6), number=2)
+    assert book.drains(2) == []
+    assert book.drains(2) == []
+    assert "2 <- PATCH-DOC since=2 seq=3" in book.appended()
+    assert len(book.got(2)) == 1
+
+
+def test_it_does_not_go_into_a_socket_that_is_full_by_then_and_acknowledgements_wait_for_it() -> None:
+    book = behind(set_to(5))
+    book.patches(2, streamed("s", x=[5], y=[6]), number=1)
+    assert book.drains(2) == []
+    book.pauses(2)
+    assert [line for line in book.appended() if line.startswith("2")] == []
+    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=3", "2 <- OK seq=3 number=1"]
+
+
+def test_who_leaves_or_pushes_another_document_meanwhile_does_not_get_it() -> None:
+    book = behind(set_to(5))
+    book.patches(1, set_to(6), number=2)
+    book.drains(2)
+    book.drains(4)
+    book.leaves(2)
+    book.submits(8, "replace", OTHER)
+    assert "4 <- PATCH-DOC since=2 seq=3" in book.appended(3)
+    assert "1,4 <- RESYNC code=replaced" in book.appended()
+    assert book.got(2) == []
+
+
+def test_who_lacks_more_than_attributes_pulls_the_whole() -> None:
+    for event in (titled("u"), changed("c", "children", [ref("s")]), changed("c", "tags", [ref("s")])):
+        assert behind(set_to(5), event, set_to(6)).drains(2) == ["2 <- RESYNC code=too far behind"]
+
+
+def test_after_a_restart_nobody_knows_what_changed_before() -> None:
+    book = behind(set_to(5))
+    book.room = book.restarted()
+    book.joins(1, "program", resume="program-one", epoch=1, seq=2)
+    book.joins(2, "viewer", resume="viewer-two", pull=False, epoch=1, seq=2)
+    book.pauses(2)
+    book.patches(1, set_to(6), number=2)
+    book.appended()
+    assert book.drains(2) == ["2 <- PATCH-DOC since=3 seq=3"]
