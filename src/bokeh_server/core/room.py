@@ -93,7 +93,8 @@ class Room(Audience):
         """The attributes (by model and name) that have changed since ``_other``, each with the last seq."""
         self._other = 0
         """The last seq whose patch has done something else."""
-        self._news: tuple[int, int, Outgoing] | None = None
+        self._news: tuple[int, Outgoing] | None = None
+        """A copy of what has changed since a seq, until the next patch."""
         self._since_snapshot = [0, 0]
         self._told: tuple[int, int, int] | None = None
         self._woken = False
@@ -349,6 +350,7 @@ class Room(Audience):
 
     def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
         """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
+        self._news = None
         if changed is None:
             self._changed.clear()
             self._other = self.seq
@@ -360,10 +362,10 @@ class Room(Audience):
         cursor, seen, seq = client.cursor, client.cursor.seq, self.seq
         if seen < self._other:
             return None
-        if self._news is None or self._news[:2] != (seen, seq):
+        if self._news is None or self._news[0] != seen:
             patch = as_now(self.document, [what for what, at in self._changed.items() if at > seen])
-            self._news = seen, seq, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
-        message = self._news[2]
+            self._news = seen, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
+        message = self._news[1]
         cursor.seq, cursor.copying = seq, True
 
         def send() -> Iterable[Effect]:
