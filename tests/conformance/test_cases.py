@@ -50,6 +50,7 @@ SERVERS = {
     "by itself": Served(None, OURS, ours=True),
     "flask run": Served(("flask", "--app", f"{APP}:wsgi", "run", "--port", "{port}"), OURS, ours=True),
     "gunicorn": Served(("gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", f"{APP}:wsgi"), OURS, ours=True),
+    "uvicorn with our protocol": Served(("python", "-m", "tests.hosts.fast", "{port}", f"{APP}:asgi"), OURS, ours=True),
     "uvicorn": Served(("uvicorn", "--ws", "websockets-sansio", "--port", "{port}", f"{APP}:asgi"), UVICORN),
     "hypercorn": Served(("hypercorn", "--bind", "127.0.0.1:{port}", f"{APP}:asgi"), HYPERCORN),
     "granian": Served(("granian", "--interface", "asgi", "--port", "{port}", f"{APP}:asgi"), GRANIAN),

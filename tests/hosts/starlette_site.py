@@ -7,7 +7,8 @@ import os
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from bokeh_server import create_app
 
@@ -19,4 +20,12 @@ async def home(request: Request) -> PlainTextResponse:
     return answer
 
 
-app = Starlette(routes=[Route("/", home), Mount("/plots", create_app(os.environ["DATA"]))])
+async def echo(socket: WebSocket) -> None:
+    """A websocket of the site's own."""
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+
+
+plots = Mount("/plots", create_app(os.environ["DATA"]))
+app = Starlette(routes=[Route("/", home), WebSocketRoute("/echo", echo), plots])

@@ -37,6 +37,7 @@ COMMANDS = {
         *("gunicorn", "--preload", "--threads", "4", "--bind", "127.0.0.1:{port}", "tests.hosts.flask_site:app"),
     ],
     "uvicorn": ["uvicorn", "--port", "{port}", "tests.hosts.starlette_site:app"],
+    "uvicorn with our protocol": ["python", "-m", "tests.hosts.fast", "{port}", "tests.hosts.starlette_site:app"],
     "hypercorn": [*HYPERCORN, "tests.hosts.quart_site:app"],
     "granian": ["granian", "--interface", "asgi", "--port", "{port}", "tests.hosts.starlette_site:app"],
 }
@@ -118,7 +119,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_what_the_howto_says_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "howto" / "within-an-application.md").read_text()
-    flask_site, starlette_site, _, members, forget, _, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    flask_site, starlette_site, fast, _, members, forget, _, named = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, Any] = {"__name__": __name__}
     exec(flask_site.replace("plots-data", str(tmp_path / "data")), made)
     client = made["app"].test_client()
@@ -128,6 +129,8 @@ def test_what_the_howto_says_works(tmp_path: Path) -> None:
     exec((members + forget).replace("plots-data", str(tmp_path / "members")), made)
     assert made["plots"].site.config.admins == ("ann",)
     assert "{{ plots.tag(id) }}" in page
+    called = (Path(__file__).parent / "fast.py").read_text()
+    assert all(line.strip() in called for line in re.findall(r"protocol = .*|ws=.*?[,)]", fast))
     assert create_app().tag("d1", "m 1", at="/plots/").count('"/plots/bokeh/autoload.js?document=d1&amp;model=m%201"')
     made["plots"].background.stop()
     exec(named, made)
@@ -212,6 +215,17 @@ def test_it_ends_within_5_seconds_tells_everybody_and_has_all_when_it_starts_aga
     site.start()
     assert site.ask("GET", f"/api/v1/documents/{document}/info").json["title"] == "kept"
     assert "/bokeh_server/" not in site.log.read_text(), "no traceback leads through us"
+
+
+def test_with_our_protocol_the_sites_own_sockets_work_as_well(tmp_path: Path) -> None:
+    fast = Site(tmp_path / "data", COMMANDS["uvicorn with our protocol"])
+    try:
+        with connect(f"ws://localhost:{fast.port}/echo") as own:
+            for text in ("short", "x" * 200_000):
+                own.send(text)
+                assert own.recv(10) == text
+    finally:
+        fast.stop()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
