@@ -113,12 +113,17 @@ class Viewer(Client):
                 self.seen[source["id"]] = count(source)
         elif msgtype == "PATCH-DOC":
             assert self.seq is not None
-            assert header["seq"] == self.seq + 1, "a patch is missing or comes twice"
+            since = header.get("since", header["seq"])
+            assert since == self.seq + 1, "a patch is missing or comes twice"
             self.seq = header["seq"]
+            missing = self.seq - since + 1  # a row for each patch that the message stands for
             for event in content["events"]:
                 source, rows = event["model"]["id"], event["data"]["entries"][0][1]
-                assert rows == [self.seen[source]], "a row is missing or comes twice"
-                self.seen[source] += 1
+                seen = self.seen[source]
+                assert rows == list(range(seen, seen + len(rows))), "a row is missing or comes twice"
+                self.seen[source] += len(rows)
+                missing -= len(rows)
+            assert missing == 0, "a message holds fewer rows than the patches it stands for, or more"
 
 
 def count(source: dict[str, Any]) -> int:
