@@ -6,7 +6,8 @@ import asyncio
 import random
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -87,21 +88,30 @@ class Endpoint:
         """Notes stay."""
 
 
-async def outcome(pieces: list[bytes], *, by_core: bool) -> tuple[list[str | bytes], list[bytes], list[bytes]]:
-    """What an endpoint hears of these bytes, the frames that go back, and the pongs among them; by the core, or not.
-
-    The core answers a ping that comes together with a message before that is handled, and so also before our close.
-    """
-    loop, state = asyncio.get_running_loop(), ServerState()
-    endpoint = Endpoint()
-    protocol = FramesProtocol(SETTINGS, state, {}, loop)
+@asynccontextmanager
+async def opened(endpoint: Endpoint, early: bytes = b"") -> AsyncIterator[tuple[FramesProtocol, socket.socket]]:
+    """A protocol whose handshake is answered, after ``early`` came behind it, and the peer's end of its connection."""
+    loop = asyncio.get_running_loop()
+    protocol = FramesProtocol(SETTINGS, ServerState(), {}, loop)
     protocol.app = partial(drive, endpoint)
     here, there = socket.socketpair()
     here.setblocking(False)
     with there:
         await loop.connect_accepted_socket(lambda: protocol, here)
         protocol.data_received(HANDSHAKE)
+        if early:
+            protocol.data_received(early)
         await endpoint.ready.wait()
+        yield protocol, there
+
+
+async def outcome(pieces: list[bytes], *, by_core: bool) -> tuple[list[str | bytes], list[bytes], list[bytes]]:
+    """What an endpoint hears of these bytes, the frames that go back, and the pongs among them; by the core, or not.
+
+    The core answers a ping that comes together with a message before that is handled, and so also before our close.
+    """
+    endpoint = Endpoint()
+    async with opened(endpoint) as (protocol, there):
         if by_core:
             protocol.aligned = False
         assert protocol.aligned is not by_core
@@ -203,17 +213,8 @@ def test_small_messages_do_not_pass_the_core(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("early", [b"\x81", frame(0x80 | TEXT, b"early")], ids=["a byte", "a message"])
 def test_who_does_not_wait_for_the_answer_to_his_handshake_stays_with_the_core(early: bytes) -> None:
     async def told() -> tuple[bool, list[str | bytes]]:
-        loop, state = asyncio.get_running_loop(), ServerState()
         endpoint = Endpoint()
-        protocol = FramesProtocol(SETTINGS, state, {}, loop)
-        protocol.app = partial(drive, endpoint)
-        here, there = socket.socketpair()
-        here.setblocking(False)
-        with there:
-            await loop.connect_accepted_socket(lambda: protocol, here)
-            protocol.data_received(HANDSHAKE)
-            protocol.data_received(early)
-            await endpoint.ready.wait()
+        async with opened(endpoint, early) as (protocol, _):
             rest = frame(0x80 | TEXT, b"more")
             protocol.data_received(rest[1:] if early == b"\x81" else rest)
             protocol.transport.abort()

@@ -45,7 +45,7 @@ SOCKET = "WEBSOCKET"
 """What the table of routes has in the place of a method."""
 HIGH_WATER = 256 * 1024
 LOW_WATER = 64 * 1024
-FIRST = (
+HOW_TO_ADMINISTER = (
     "Make the administrator's account (this link is good once, for a day) at bokeh/register#{}, below the path of "
     "bokeh-server in this application.\n"
 )
@@ -85,7 +85,7 @@ async def begin(site: Site) -> None:
     if site.config.multi_user and not site.config.identified:
         invitation = await site.accounts.users.first_invitation()
         if invitation is not None:
-            sys.stderr.write(FIRST.format(invitation))
+            sys.stderr.write(HOW_TO_ADMINISTER.format(invitation))
 
 
 class Application:

@@ -90,10 +90,10 @@ class Room(Audience):
         self._later: deque[tuple[int, Callable[[], Iterable[Effect]]]] = deque()
         self._copy: tuple[int, bytes, Buffers] | None = None
         self._changed: dict[tuple[str, str], int] = {}
-        """The attributes (by model and name) that have changed since ``_other``, each with the last seq."""
-        self._other = 0
+        """The attributes (by model and name) that have changed since ``_changed_more``, each with the last seq."""
+        self._changed_more = 0
         """The last seq whose patch has done something else."""
-        self._news: tuple[int, Outgoing] | None = None
+        self._copy_of_changed: tuple[int, Outgoing] | None = None
         """A copy of what has changed since a seq, until the next patch."""
         self._since_snapshot = [0, 0]
         self._told: tuple[int, int, int] | None = None
@@ -118,7 +118,7 @@ class Room(Audience):
             room._replay(record)
             room._since_snapshot[0] += 1
             room._since_snapshot[1] += len(record.body)
-        room.durable = room._released = room._other = room.seq
+        room.durable = room._released = room._changed_more = room.seq
         room._refill(stored.records)
         return room
 
@@ -350,22 +350,22 @@ class Room(Audience):
 
     def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
         """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
-        self._news = None
+        self._copy_of_changed = None
         if changed is None:
             self._changed.clear()
-            self._other = self.seq
+            self._changed_more = self.seq
         else:
             self._changed.update(dict.fromkeys(changed, self.seq))
 
     def _copy_for(self, key: int) -> list[Effect] | None:
         client = self.clients[key]
         cursor, seen, seq = client.cursor, client.cursor.seq, self.seq
-        if seen < self._other:
+        if seen < self._changed_more:
             return None
-        if self._news is None or self._news[0] != seen:
+        if self._copy_of_changed is None or self._copy_of_changed[0] != seen:
             patch = as_now(self.document, [what for what, at in self._changed.items() if at > seen])
-            self._news = seen, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
-        message = self._news[1]
+            self._copy_of_changed = seen, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
+        message = self._copy_of_changed[1]
         cursor.seq, cursor.copying = seq, True
 
         def send() -> Iterable[Effect]:
