@@ -7,6 +7,7 @@ that is made for it and deleted. Nothing else is changed, and no token is sent w
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.sync.client import ClientConnection, connect
 
 from bokeh_server.client.rest import agent, problem_in
 from bokeh_server.config import DEFAULT_PORTS, is_own
@@ -160,15 +161,45 @@ class Deployment:
         finally:
             kind.close()
 
-    def socket(self, path: str) -> ClientConnection:
+    def socket(self, path: str) -> Socket:
         """A program's websocket."""
-        url = f"{self.url.replace('http', 'ws', 1)}{path}"
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         more: dict[str, Any] = {"ssl": self.trust} if self.trust is not None else {}
-        opened: ClientConnection = connect(
-            url, additional_headers=headers, compression=None, proxy=None, max_size=None, **more
-        )
-        return opened
+        return Socket(f"{self.url.replace('http', 'ws', 1)}{path}", additional_headers=headers, **more)
+
+
+class Socket:
+    """A websocket that is open; what is waited for runs in a loop of its own.
+
+    ``websockets.sync`` reads in one thread and writes in another. By TLS both use one SSL object, which CPython guards
+    since 3.13 only: about one handshake in 1,000 hung.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        async def opened() -> ClientConnection:
+            return await connect(url, compression=None, proxy=None, max_size=None, **options)
+
+        self._runner = asyncio.Runner()
+        try:
+            self._socket = self._runner.run(opened())
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._runner.run(self._socket.close())
+        self._runner.close()
+
+    def send(self, text: str) -> None:
+        """Send a text."""
+        self._runner.run(self._socket.send(text))
+
+    def recv(self, timeout: float = TIMEOUT) -> str | bytes:
+        """The next message; ``TimeoutError`` where none comes in so many seconds."""
+        return self._runner.run(asyncio.wait_for(self._socket.recv(), timeout))
 
 
 def examine(at: Deployment) -> Iterator[Finding]:
@@ -450,7 +481,7 @@ def stream(at: Deployment) -> Iterator[Finding]:
 COLUMNS = {"type": "map", "entries": [["t", [0]]]}
 
 
-def timed(at: Deployment, document: str, viewer: ClientConnection) -> Finding:
+def timed(at: Deployment, document: str, viewer: Socket) -> Finding:
     """How long rows take from here to the server and back by the socket."""
     for part in ({"msgid": "1", "msgtype": "PULL-DOC-REQ"}, {}, {}):
         viewer.send(json.dumps(part))
@@ -475,17 +506,17 @@ def timed(at: Deployment, document: str, viewer: ClientConnection) -> Finding:
     return Finding("stream", "ok", f"A row takes {longest * 1000:.0f} ms to the server and back.")
 
 
-def until(viewer: ClientConnection, msgtype: str) -> None:
+def until(viewer: Socket, msgtype: str) -> None:
     """Read up to the next message of this type."""
     while True:
-        header = json.loads(viewer.recv(TIMEOUT))
+        header = json.loads(viewer.recv())
         for _ in range(2 + 2 * header.get("num_buffers", 0)):
-            viewer.recv(TIMEOUT)
+            viewer.recv()
         if header["msgtype"] == msgtype:
             return
 
 
-def silent(at: Deployment, viewer: ClientConnection) -> Finding:
+def silent(at: Deployment, viewer: Socket) -> Finding:
     """A socket on which nothing happens stays open until the server asks for a sign of life."""
     begin = time.monotonic()
     try:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from bokeh_server.doctor import Socket
 from tests.running import RunningServer
 from tests.web.asking import Answer
 
@@ -102,15 +102,14 @@ class Outside:
         finally:
             connection.close()
 
-    def socket(self, path: str, origin: str | None = None, **headers: str) -> ClientConnection:
+    def socket(self, path: str, origin: str | None = None, **headers: str) -> Socket:
         """An open websocket."""
-        return connect(
+        return Socket(
             f"wss://{NAME}:{self.port}{self.prefix}{path}",
             sock=self.plug(),
             ssl=self.trust,
             origin=None if origin is None else Origin(origin),
             additional_headers=headers,
-            compression=None,
         )
 
 

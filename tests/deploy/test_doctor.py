@@ -90,7 +90,7 @@ def test_nothing_is_wrong_with_our_own_file_and_nothing_is_left_behind(stage: St
             *("redirect", "websocket", "headers", "bodies", "stream", "idle"),
         ],
         "ok",
-    )
+    ), seen
     assert all(finding.change == "" for finding in seen.values())
     assert documents(stage) == []
     below = stage.examined((LOCATION, BELOW), server="below", path="/plots/", token="")

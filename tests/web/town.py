@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from bokeh_server.doctor import Socket
 from bokeh_server.web.guard import WITH_ACCOUNTS
 from bokeh_server.web.routes import Route
 from tests.running import RunningServer
@@ -158,13 +159,13 @@ def key_of(answer: Answer) -> str:
     return url.partition("#")[2]
 
 
-def send(client: ClientConnection, msgtype: str, body: object = None) -> None:
+def send(client: ClientConnection | Socket, msgtype: str, body: object = None) -> None:
     """Send a message of Bokeh's protocol."""
     for part in ({"msgid": "1", "msgtype": msgtype}, {}, body or {}):
         client.send(json.dumps(part))
 
 
-def receive(client: ClientConnection, *msgtypes: str) -> Any:
+def receive(client: ClientConnection | Socket, *msgtypes: str) -> Any:
     """The content of the next message of one of these types."""
     while True:
         header, _, body = (json.loads(client.recv(10)) for _ in range(3))
