@@ -349,7 +349,7 @@ class Hub:
             live.dead = True
             self._end(live, ServerFault(), ServerFault.code)
             return
-        for effect in gathered(effects):
+        for effect in gathered(effects) if len(effects) > 1 else effects:
             self._perform(live, effect)
 
     def _perform(self, live: Live, effect: Effect) -> None:

@@ -11,6 +11,7 @@ import flask
 from bokeh_server.adapters.asgi import Application, Mounted, make_site
 from bokeh_server.adapters.flask import Blueprint
 from bokeh_server.config import Config
+from bokeh_server.core import Payload
 from bokeh_server.core.authorise import Action
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.limits import LIMITS
@@ -24,13 +25,23 @@ from bokeh_server.web.site import Site
 class Echoed(Outgoing):
     """One websocket message, which need not be one of Bokeh's."""
 
-    __slots__ = ()
+    __slots__ = ("_fragment",)
 
     def __init__(self, fragment: str | bytes) -> None:
-        text = isinstance(fragment, str)
-        super().__init__(())
-        self._pieces = [(text, fragment.encode() if isinstance(fragment, str) else fragment)]
-        self.size = len(self._pieces[0][1])
+        text = fragment.encode() if isinstance(fragment, str) else fragment
+        super().__init__((text,))
+        self._fragment = fragment
+
+    @property
+    def parts(self) -> tuple[str | bytes, ...]:
+        """The message."""
+        return (self._fragment,)
+
+    @property
+    def pieces(self) -> list[Payload]:
+        """A text as it is; of anything else the first byte says so (RFC 6455, section 5.2)."""
+        head, payload = super().pieces
+        return [head if isinstance(self._fragment, str) else b"\x82" + head[1:], payload]
 
 
 class Echo:

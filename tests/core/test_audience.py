@@ -36,6 +36,39 @@ def test_who_was_slow_gets_what_is_not_plain_as_it_came() -> None:
     assert book.events(2) == [set_to(6), titled("u"), set_to(8)]
 
 
+# Senders
+
+
+def test_who_sends_more_than_the_store_can_take_is_not_read_from_for_a_while() -> None:
+    size = len(patch(set_to(5)))
+    book = live(limits=replace(LIMITS, unacknowledged=3 * size))
+    for value in (5, 6, 7):
+        assert book.patches(1, set_to(value), number=value) == [f"append {value - 3}"]
+    assert book.patches(1, set_to(8), number=8) == ["append 5", "stop reading 1"]
+    assert book.patches(1, set_to(9), number=9) == ["append 6"]
+    assert book.patches(2, set_to(5), number=1) == ["append 7"]
+    assert "read 1" not in book.appended(4)
+    assert book.appended(5)[-1] == "read 1"
+    assert "read 1" not in book.appended()
+
+
+def test_who_has_left_is_not_read_from_again() -> None:
+    book = live(limits=replace(LIMITS, unacknowledged=0))
+    assert book.patches(1, set_to(5), number=1) == ["append 2", "stop reading 1"]
+    book.leaves(1)
+    assert book.appended() == ["2,3 <- PATCH-DOC seq=2"]
+    assert book.patches(3, set_to(6)) == ["append 3", "stop reading 3"]
+    assert book.appended() == ["2 <- PATCH-DOC seq=3", "read 3"]
+
+
+def test_the_acknowledgement_of_who_has_left_goes_nowhere() -> None:
+    book = live()
+    for _ in range(2):  # the second time it is known, and answered when the first is kept
+        book.patches(1, set_to(5), number=1)
+    book.leaves(1)
+    assert book.appended() == ["2,3 <- PATCH-DOC seq=2"]
+
+
 # Frames
 
 
@@ -59,24 +92,45 @@ def row(value: int) -> dict[str, object]:
 def test_a_page_gets_the_first_patch_at_once_and_what_comes_within_the_frame_at_its_end() -> None:
     book = framed()
     book.patches(1, row(5), number=1)
-    assert book.appended()[0] == "2,3,4 <- PATCH-DOC seq=2"
+    assert book.appended()[0] == "3,2,4 <- PATCH-DOC seq=2"
     for number in (2, 3, 4):
         book.now += 0.001
         book.patches(1, row(number + 4), number=number)
     assert book.appended() == [
         "3 <- PATCH-DOC seq=3",
+        "3 <- PATCH-DOC seq=4",
+        "3 <- PATCH-DOC seq=5",
         "frame in 14 ms",
         "1 <- OK seq=3 number=2",
-        "3 <- PATCH-DOC seq=4",
         "1 <- OK seq=4 number=3",
-        "3 <- PATCH-DOC seq=5",
         "1 <- OK seq=5 number=4",
     ]
     assert book.frame(10.017) == ["2,4 <- PATCH-DOC since=3 seq=5"]
     assert book.events(2) == [row(5), streamed("s", 5, x=[6, 7, 8], y=[6, 7, 8])]
     book.now = 10.04
     book.patches(1, row(9), number=5)
-    assert book.appended()[0] == "2,3,4 <- PATCH-DOC seq=6"
+    assert book.appended()[0] == "3,2,4 <- PATCH-DOC seq=6"
+
+
+def test_patches_that_the_store_kept_together_leave_together_for_pages_as_one_message() -> None:
+    book = framed()
+    for number in (1, 2):
+        book.patches(1, row(number), number=number)
+    assert book.appended() == [
+        "2,4 <- PATCH-DOC since=2 seq=3",
+        "3 <- PATCH-DOC seq=2",
+        "3 <- PATCH-DOC seq=3",
+        "1 <- OK seq=2 number=1",
+        "1 <- OK seq=3 number=2",
+    ]
+    assert book.events(2) == [streamed("s", 5, x=[1, 2], y=[1, 2])]
+
+
+def test_patches_that_the_ring_can_not_hold_leave_together_as_well() -> None:
+    book = framed(limits=replace(LIMITS, ring=3 * len(patch(row(1)))))
+    for number in range(1, 9):
+        book.patches(1, row(number), number=number)
+    assert book.appended()[0] == "2,4 <- PATCH-DOC since=2 seq=9"
 
 
 def test_a_program_gets_every_patch_at_once() -> None:
@@ -84,7 +138,7 @@ def test_a_program_gets_every_patch_at_once() -> None:
     for number in (1, 2):
         book.patches(2, row(number), number=number)
     assert [line for line in book.appended() if line.startswith("1")] == [
-        "1,3,4 <- PATCH-DOC seq=2",
+        "1,3 <- PATCH-DOC seq=2",
         "1,3 <- PATCH-DOC seq=3",
     ]
 
@@ -93,12 +147,13 @@ def test_who_sees_the_document_without_frames_needs_none() -> None:
     book = live()
     for number in (1, 2):
         book.patches(1, row(number), number=number)
-    assert book.appended()[2] == "2,3 <- PATCH-DOC seq=3"
+    assert book.appended()[:2] == ["2,3 <- PATCH-DOC seq=2", "2,3 <- PATCH-DOC seq=3"]
 
 
 def test_an_acknowledgement_waits_for_the_patches_before_it() -> None:
     book = framed()
     book.patches(1, row(1), number=1)
+    book.appended()
     book.patches(1, row(2), number=2)
     book.patches(2, set_to(5), number=1)
     book.patches(1, row(3), number=3)
@@ -127,6 +182,7 @@ def test_the_acknowledgement_of_a_page_that_lacks_nothing_does_not_wait() -> Non
 def test_who_comes_back_within_a_frame_waits_for_its_own_patches_as_well() -> None:
     book = framed()
     book.patches(1, row(1), number=1)
+    book.appended()
     book.patches(1, row(2), number=2)
     book.patches(2, set_to(5), number=1)
     book.appended()
@@ -141,7 +197,7 @@ def test_a_frame_passes_over_a_socket_that_is_full_and_who_has_all() -> None:
     book = framed()
     for number in (1, 2):
         book.patches(1, row(number), number=number)
-    book.appended()
+        book.appended()
     book.pauses(2)
     book.sends(4, "PULL-DOC-REQ")
     assert book.frame(10.1) == []
@@ -153,7 +209,7 @@ def overrun(*events: Any) -> Playbook:
     book = framed(limits=replace(LIMITS, ring=3 * len(patch(row(1)))))
     for number, event in enumerate(events, 1):
         book.patches(1, event, number=number)
-    book.appended()
+        book.appended()
     return book
 
 
@@ -172,7 +228,7 @@ def test_what_does_not_fit_the_ring_within_a_frame_comes_as_a_copy_of_what_has_c
     assert book.got(2)[-1].raw == book.got(4)[-1].raw
     book.now = 10.2
     book.patches(1, row(9), number=9)
-    assert book.appended()[0] == "2,3,4 <- PATCH-DOC seq=10"
+    assert book.appended()[0] == "3,2,4 <- PATCH-DOC seq=10"
 
 
 def test_only_what_has_changed_since_is_copied() -> None:
@@ -226,6 +282,7 @@ def test_a_copy_does_not_go_into_a_socket_that_is_full_by_then() -> None:
 def test_a_message_that_is_not_kept_comes_after_the_patches_before_it() -> None:
     book = framed()
     book.patches(1, added(ref("w")), number=1)
+    book.appended()
     book.patches(1, row(1), number=2)
     book.appended()
     assert book.patches(1, clicked("w"), number=3) == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -99,55 +100,72 @@ def cursor(seq: int, *, subscribed: bool = True, paused: bool = False) -> Cursor
     return Cursor(seq, "", subscribed, paused)
 
 
+def due(cursors: Any, seq: int, sender: Any, name: str = "", *, within: bool = False) -> list[Any]:
+    """Who is due for one patch."""
+    some, framed = receivers(cursors, seq, seq, sender, name, within=within)
+    return [*some, *framed]
+
+
+def test_of_several_patches_all_who_had_those_before_are_due() -> None:
+    cursors = {
+        "a": cursor(4),
+        "page": Cursor(4, subscribed=True, framed=True),
+        "behind": cursor(3),
+        "sender": cursor(4),
+    }
+    assert receivers(cursors.items(), 5, 9, "sender") == (["a"], ["page"])
+    assert [one.seq for one in cursors.values()] == [9, 9, 3, 9]
+
+
 def test_all_who_keep_up_get_the_patch_and_move_on() -> None:
     cursors = {"a": cursor(4), "b": cursor(4)}
-    assert receivers(cursors.items(), 5, None) == ["a", "b"]
+    assert due(cursors.items(), 5, None) == ["a", "b"]
     assert [found.seq for found in cursors.values()] == [5, 5]
 
 
 def test_the_sender_does_not_get_its_own_patch_and_has_it_even_while_its_socket_is_full() -> None:
     cursors = {"a": cursor(4), "sender": cursor(4, paused=True)}
-    assert receivers(cursors.items(), 5, "sender") == ["a"]
+    assert due(cursors.items(), 5, "sender") == ["a"]
     assert cursors["sender"].seq == 5
 
 
 def test_the_sender_does_not_get_its_own_patch_on_another_socket_either() -> None:
     cursors = {1: Cursor(4, "me", subscribed=True), 2: Cursor(4, "me", subscribed=True), 3: cursor(4)}
-    assert receivers(cursors.items(), 5, 1, "me") == [3]
+    assert due(cursors.items(), 5, 1, "me") == [3]
     assert [found.seq for found in cursors.values()] == [5, 5, 5]
     nameless = {1: cursor(4), 2: cursor(4)}
-    assert receivers(nameless.items(), 5, 1, "") == [2]
+    assert due(nameless.items(), 5, 1, "") == [2]
 
 
 def test_who_is_paused_is_passed_over_and_stays_behind() -> None:
     cursors = {"slow": cursor(4, paused=True)}
-    assert receivers(cursors.items(), 5, None) == []
+    assert due(cursors.items(), 5, None) == []
     assert cursors["slow"].seq == 4
 
 
 def test_who_is_behind_gets_nothing_out_of_order_not_even_as_the_sender() -> None:
     cursors = {"behind": cursor(3), "sender": cursor(3)}
-    assert receivers(cursors.items(), 5, "sender") == []
+    assert due(cursors.items(), 5, "sender") == []
     assert [found.seq for found in cursors.values()] == [3, 3]
 
 
 def test_who_has_pulled_a_copy_that_holds_the_patch_does_not_get_it_again() -> None:
-    assert receivers({"pulled": cursor(5)}.items(), 5, None) == []
+    assert due({"pulled": cursor(5)}.items(), 5, None) == []
 
 
 def test_who_has_not_asked_for_the_document_gets_no_patches() -> None:
     cursors = {"new": cursor(4, subscribed=False)}
-    assert receivers(cursors.items(), 5, None) == []
+    assert due(cursors.items(), 5, None) == []
     assert cursors["new"].seq == 4
 
 
 def test_within_a_frame_only_those_who_get_every_patch_are_due() -> None:
     cursors = {"page": Cursor(4, subscribed=True, framed=True), "program": cursor(4)}
-    assert receivers(cursors.items(), 5, None, within=True) == ["program"]
-    assert receivers(cursors.items(), 6, None) == ["program"], "who is behind gets nothing out of order"
-    assert receivers({"page": Cursor(4, subscribed=True, framed=True)}.items(), 5, None) == ["page"]
+    assert due(cursors.items(), 5, None, within=True) == ["program"]
+    assert due(cursors.items(), 6, None) == ["program"], "who is behind gets nothing out of order"
+    assert due({"page": Cursor(4, subscribed=True, framed=True)}.items(), 5, None) == ["page"]
     own = {"page": Cursor(4, subscribed=True, framed=True)}
-    assert receivers(own.items(), 5, "page", within=True) == []
+    assert due(own.items(), 5, "page", within=True) == []
     assert own["page"].seq == 5
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
@@ -17,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from bokeh_server.core import Buffers
-from bokeh_server.core.wire import Assembler, Header, Message, Outgoing, encode_text, outgoing
+from bokeh_server.core.wire import Assembler, Header, Message, Outgoing, encode_text, exact, outgoing
 from bokeh_server.errors import BadMessage, TooLarge
 from bokeh_server.limits import LIMITS
 
@@ -307,8 +309,15 @@ def test_messages_in_a_row_leave_as_one_with_the_same_bytes() -> None:
     joined = Outgoing.joined([first, second])
     assert joined.frames == first.frames + second.frames
     assert joined.parts == (*first.parts, *second.parts)
+    assert b"".join(joined.pieces) == joined.frames
     assert joined.size == first.size + second.size
     assert Outgoing.joined([first]) is first
+
+
+def test_a_short_text_is_kept_in_no_more_than_it_needs() -> None:
+    made = orjson.dumps({"msgid": "1"})
+    assert exact(made) == made
+    assert sys.getsizeof(exact(made)) < 100
 
 
 def test_the_pieces_of_a_message_are_its_frames() -> None:

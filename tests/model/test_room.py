@@ -22,7 +22,7 @@ from msgspec import structs
 
 from bokeh_server.core.events import Append, Effect, Event, Paused, Received, Send, TakeSnapshot
 from bokeh_server.core.room import Room
-from bokeh_server.core.wire import Message
+from bokeh_server.core.wire import Header
 from tests.model.actions import Play, Step, play
 from tests.model.replica import Page
 from tests.model.world import Broken, World
@@ -186,13 +186,10 @@ class ForgetfulSnapshots(Room):
 class Overtaking(Room):
     """Acknowledges at once even where the patches before are held up by a full socket."""
 
-    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
-        head = message.header
-
-        def ok() -> Iterable[Effect]:
-            if key in self.clients:
-                made = self._message("OK", b"{}", reqid=head.msgid, seq=seq, number=head.number)
-                yield Send((key,), made)
+    def _ok(self, key: int, header: Header, seq: int) -> Callable[[], list[Effect]]:
+        def ok() -> list[Effect]:
+            made = self._message("OK", b"{}", reqid=header.msgid, seq=seq, number=header.number)
+            return [Send((key,), made)] if key in self.clients else []
 
         return ok
 

@@ -169,23 +169,27 @@ class FramesProtocol(WebSocketsSansIOProtocol):
                 at = until
                 continue
             start, stop = frame_at(data, at)
-            if start and not (data[at] in WHOLE and self.takes(stop - start) and data[at + 1] >= MASKED):
+            first = data[at]
+            if start and not (first in WHOLE and data[at + 1] >= MASKED and self.takes(stop - start)):
                 self.passing = stop - at
             elif not start or stop > end:
                 self.rest = data[at:]
                 return
             else:
-                self.frames = [apply_mask(data[start:stop], data[start - 4 : start])]
-                self.curr_msg_data_type = WHOLE[data[at]]
                 at = stop
                 if self.pings:
                     self.answer_pings()
-                self.send_receive_event_to_app()
+                self.hand_over(WHOLE[first], apply_mask(data[start:stop], data[start - 4 : start]))
 
     def takes(self, size: int) -> bool:
         """Whether a message of this size can be handled now, without the core: nothing is before it."""
-        most, quiet = self.conn.max_message_size or 0, not (self.frames or self.waiting or self.held or self.close_sent)
-        return quiet and size <= min(most, SMALL) and self.conn.state is State.OPEN
+        conn = self.conn
+        return (
+            size <= SMALL
+            and not (self.frames or self.waiting or self.held or self.close_sent)
+            and conn.state is State.OPEN
+            and size <= (conn.max_message_size or 0)
+        )
 
     def handle_events(self) -> None:
         """First what the bytes complete counts, as far as nothing holds it up, then what is wrong with the rest."""
@@ -247,9 +251,13 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
-        if self.close_sent:
+        self.hand_over(self.curr_msg_data_type, data)
+
+    def hand_over(self, kind: Literal["text", "bytes"], data: Any) -> None:
+        """Let the endpoint have a message."""
+        if self.endpoint is None or self.close_sent:
             return
-        if self.curr_msg_data_type == "bytes":
+        if kind == "bytes":
             self.endpoint.received(bytes(data))
             return
         try:

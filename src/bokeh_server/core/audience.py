@@ -8,20 +8,48 @@ frame or because his socket was full, gets what the ring has after his cursor, m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import msgspec
 import orjson
 
 from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.client import Client
-from bokeh_server.core.events import Close, Effect, NextFrame, Send
+from bokeh_server.core.events import Close, Effect, NextFrame, Reading, Send
 from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.merge import merged
-from bokeh_server.core.wire import Message, Outgoing, outgoing
+from bokeh_server.core.wire import Header, Outgoing, outgoing
 from bokeh_server.limits import Limits
 
 RESTART = 1012
 Missed = list[Entry[Outgoing]]
+
+
+class Release(msgspec.Struct, gc=False):
+    """A patch that the others are given when the store has it, and its sender's acknowledgement."""
+
+    seq: int
+    message: Outgoing
+    patch: Patch
+    known: tuple[int | None, str]
+    """Who has it already: key and name of its sender; None and "" where nobody has it as it is now."""
+    sender: int | None
+    ok: Header | None
+    """That of the sender's message, where it is acknowledged."""
+    size: int
+    """Bytes of its sender that wait for the store."""
+    stock: Outgoing | None
+    """What a bokeh.client gets of it, where that is something else."""
+
+    def joins(self, other: Release) -> bool:
+        """Whether ``other``, the next in line, goes to the same clients, so that both may leave together."""
+        return (
+            other.sender == self.sender
+            and other.known == self.known
+            and other.stock is None
+            and self.stock is None
+            and (self.known[0] is not None or self.ok is None)
+        )
 
 
 class Audience:
@@ -46,24 +74,45 @@ class Audience:
         answering = sum(client.answers or not client.ours for client in programs)
         return len(programs), answering, len(there) - len(programs)
 
-    def _deliver(
-        self, seq: int, message: Outgoing, patch: Patch, sender: tuple[int | None, str], stock: Outgoing | None
-    ) -> Iterable[Effect]:
-        """Give a patch to all who keep up, but its sender (its key and name); ``stock`` is what a bokeh.client gets."""
-        self._ring.push(seq, sender[1], message, patch)
+    def _release(self, run: Sequence[Release]) -> list[Effect]:
+        """Give patches that ``join`` to all who keep up, and tell their sender that they are kept."""
+        effects = self._deliver(run)
+        key = run[0].sender
+        client = self.clients.get(key) if key is not None else None
+        if key is None or client is None:
+            return effects
+        size = 0
+        for one in run:
+            size += one.size
+            if one.ok is not None:
+                effects += self._ok(key, one.ok, one.seq)()
+        return effects + self._let_go(key, client, size) if size else effects
+
+    def _deliver(self, run: Sequence[Release]) -> list[Effect]:
+        """Give patches to all who keep up, but their sender: each of them, or to pages what they come to."""
+        first, last = run[0], run[-1]
+        for one in run:
+            self._ring.push(one.seq, one.known[1], one.message, one.patch)
         within = self._now < self._frame_ends
         cursors = ((key, client.cursor) for key, client in self.clients.items())
-        due = receivers(cursors, seq, *sender, within=within)
-        plain = [key for key in due if self.clients[key].stock_program] if stock is not None else []
-        if stock is not None and plain:
+        due, framed = receivers(cursors, first.seq, last.seq, *first.known, within=within)
+        effects: list[Effect] = []
+        if first.stock is not None:
+            plain = tuple(key for key in due if self.clients[key].stock_program)
             due = [key for key in due if key not in plain]
-            yield Send(tuple(plain), stock)
+            effects += [Send(plain, first.stock)] if plain else []
+        if len(run) == 1:
+            due += framed
+        elif framed:
+            effects += [Send(tuple(framed), message) for message in self._merged(run)]
         if due:
-            yield Send(tuple(due), message)
+            to = tuple(due)
+            effects += [Send(to, one.message) for one in run]
         if within:
-            yield from self._wait_for_frame()
+            effects += self._wait_for_frame()
         else:
             self._frame_ends = self._now + self._limits.frame
+        return effects
 
     def _wait_for_frame(self) -> Iterable[Effect]:
         if not self._frame_waits and any(client.cursor.framed for client in self.clients.values()):
@@ -123,7 +172,7 @@ class Audience:
         """
         return None
 
-    def _merged(self, entries: Missed) -> Iterator[Outgoing]:
+    def _merged(self, entries: Missed | Sequence[Release]) -> Iterator[Outgoing]:
         """The messages of these patches, or fewer that come to the same; ``since`` is the first that one stands for."""
         at = 0
         for number, (content, buffers) in merged(entry.patch for entry in entries):
@@ -163,32 +212,78 @@ class Audience:
             if not self.clients[key].ours:
                 yield Close(key, RESTART, reason)
 
-    def _ok(self, key: int, message: Message, seq: int) -> Callable[[], Iterable[Effect]]:
-        return self._reply(key, "OK", b"{}", message.header.msgid, seq=seq, number=message.header.number)
+    def _hold(self, key: int, client: Client, size: int) -> list[Effect]:
+        """So many bytes of a client wait for the store: it is not read from while that is too much."""
+        client.waiting += size
+        if client.throttled or client.waiting <= self._limits.unacknowledged:
+            return []
+        client.throttled = True
+        return [Reading(key, False)]
+
+    def _let_go(self, key: int, client: Client, size: int) -> list[Effect]:
+        """So many bytes of a client do not wait for the store any more: it may be read from again."""
+        client.waiting -= size
+        if not client.throttled or client.waiting > self._limits.unacknowledged // 2 or key not in self.clients:
+            return []
+        client.throttled = False
+        return [Reading(key, True)]
+
+    def _ok(self, key: int, header: Header, seq: int) -> Callable[[], list[Effect]]:
+        return self._reply(key, "OK", b"{}", header.msgid, seq=seq, number=header.number)
 
     def _reply(
-        self, key: int, msgtype: str, content: bytes, reqid: str, buffers: Buffers = (), **more: int | None
-    ) -> Callable[[], Iterable[Effect]]:
+        self,
+        key: int,
+        msgtype: str,
+        content: bytes,
+        reqid: str,
+        buffers: Buffers = (),
+        *,
+        number: int | None = None,
+        epoch: int | None = None,
+        seq: int = 0,
+    ) -> Callable[[], list[Effect]]:
         """The answer to a request, if its sender is still there when it may be given.
 
         An acknowledgement says which patches of others came before, so it never overtakes those that a full socket, or
         a frame, holds up.
         """
 
-        def reply() -> Iterable[Effect]:
-            if key in self.clients:
-                client, answer = self.clients[key], self._message(msgtype, content, buffers, reqid=reqid, **more)
-                cursor, seq = client.cursor, more.get("seq") or 0
-                behind = cursor.copying or (cursor.framed and cursor.subscribed and cursor.seq < seq)
-                if msgtype == "OK" and (cursor.paused or behind):
-                    client.held.append((seq, more["number"], answer))
-                else:
-                    yield Send((key,), answer)
+        def reply() -> list[Effect]:
+            client = self.clients.get(key)
+            if client is None:
+                return []
+            answer = self._message(msgtype, content, buffers, reqid=reqid, number=number, epoch=epoch, seq=seq or None)
+            cursor = client.cursor
+            behind = cursor.copying or (cursor.framed and cursor.subscribed and cursor.seq < seq)
+            if msgtype == "OK" and (cursor.paused or behind):
+                client.held.append((seq, number, answer))
+                return []
+            return [Send((key,), answer)]
 
         return reply
 
     def _message(
-        self, msgtype: str, content: bytes, buffers: Buffers = (), *, reqid: str | None = None, **more: int | None
+        self,
+        msgtype: str,
+        content: bytes,
+        buffers: Buffers = (),
+        *,
+        reqid: str | None = None,
+        number: int | None = None,
+        epoch: int | None = None,
+        seq: int | None = None,
+        since: int | None = None,
     ) -> Outgoing:
         self._messages += 1
-        return outgoing(msgtype, content, msgid=str(self._messages), buffers=buffers, reqid=reqid, **more)
+        return outgoing(
+            msgtype,
+            content,
+            msgid=str(self._messages),
+            buffers=buffers,
+            reqid=reqid,
+            number=number,
+            epoch=epoch,
+            seq=seq,
+            since=since,
+        )

@@ -18,6 +18,8 @@ class Client:
 
     kind: Kind
     actor: Actor
+    edits: bool = False
+    """Whether it may change the document just now."""
     cursor: Cursor = field(default_factory=Cursor)
     ours: bool = False
     """Whether it speaks the private messages (it has sent RESUME)."""

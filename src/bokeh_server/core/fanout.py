@@ -101,19 +101,27 @@ class Ring(Generic[Message]):
 
 
 def receivers(
-    cursors: Iterable[tuple[Key, Cursor]], seq: int, sender: Key | None, name: str = "", *, within: bool = False
-) -> list[Key]:
-    """Those who are due for patch ``seq``, all but its sender; the cursors of all who have it now move on.
+    cursors: Iterable[tuple[Key, Cursor]],
+    first: int,
+    last: int,
+    sender: Key | None,
+    name: str = "",
+    *,
+    within: bool = False,
+) -> tuple[list[Key], list[Key]]:
+    """Those who are due for the patches ``first`` to ``last``, all but their sender: who gets each of them, and who
+    gets one message a frame (nobody ``within`` a frame). The cursors of all who have them now move on.
 
-    ``name`` is the sender's own id, which it may have on a newer socket as well. ``within`` a frame, those who get one
-    message a frame are not due.
+    ``name`` is the sender's own id, which it may have on a newer socket as well.
     """
-    due = []
+    due: list[Key] = []
+    framed: list[Key] = []
+    before = first - 1
     for key, cursor in cursors:
-        if cursor.seq == seq - 1 and cursor.subscribed:
+        if cursor.seq == before and cursor.subscribed:
             if key == sender or (name and cursor.name == name):
-                cursor.seq = seq
+                cursor.seq = last
             elif not (cursor.paused or (within and cursor.framed)):
-                cursor.seq = seq
-                due.append(key)
-    return due
+                cursor.seq = last
+                (framed if cursor.framed else due).append(key)
+    return due, framed

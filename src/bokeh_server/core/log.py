@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, Payload
 from bokeh_server.errors import StoreDamaged
 
 Kind = Literal["patch", "replace"]
@@ -78,8 +78,11 @@ class Stored:
 
 def pack(content: bytes, buffers: Buffers) -> bytes:
     """The body of a record: content, then id and payload of each buffer, each with its length in front."""
-    fragments = (content, *(part for name, payload in buffers for part in (name.encode(), payload)))
-    return b"".join([piece for part in fragments for piece in (len(part).to_bytes(8, "little"), part)])
+    pieces: list[Payload] = [len(content).to_bytes(8, "little"), content]
+    for name, payload in buffers:
+        for part in (name.encode(), payload):
+            pieces += (len(part).to_bytes(8, "little"), part)
+    return b"".join(pieces)
 
 
 def unpack(body: bytes) -> tuple[bytes, Buffers]:

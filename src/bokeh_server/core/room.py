@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Literal
+from zlib import crc32
 
 import msgspec
 import orjson
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import apply, as_now, with_whole_data
-from bokeh_server.core.audience import RESTART, Audience
+from bokeh_server.core.audience import RESTART, Audience, Release
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
 from bokeh_server.core.document import Document
@@ -40,7 +41,6 @@ from bokeh_server.core.events import (
     Left,
     Noticed,
     Paused,
-    Reading,
     Received,
     Revoked,
     Rights,
@@ -49,9 +49,9 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Wake,
 )
-from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.log import Record, Stored, pack
 from bokeh_server.core.plain import is_rows
-from bokeh_server.core.wire import Message, Outgoing
+from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
@@ -87,7 +87,7 @@ class Room(Audience):
         self.numbers: dict[str, int] = {}
         """The number of the last patch of each counting client that the document holds."""
         self._versions = versions
-        self._later: deque[tuple[int, Callable[[], Iterable[Effect]]]] = deque()
+        self._later: deque[tuple[int, Release | Callable[[], Iterable[Effect]]]] = deque()
         self._copy: tuple[int, bytes, Buffers] | None = None
         self._changed: dict[tuple[str, str], int] = {}
         """The attributes (by model and name) that have changed since ``_changed_more``, each with the last seq."""
@@ -162,7 +162,7 @@ class Room(Audience):
             case Submitted():
                 return self._submitted(event)
             case Joined(client, kind, actor):
-                self.clients[client] = Client(kind, actor)
+                self.clients[client] = Client(kind, actor, self._may(actor, Action.EDIT))
                 return [Send((client,), self._message("ACK", b"{}"))]
             case Paused(client, now):
                 self.clients[client].cursor.paused = True
@@ -216,7 +216,7 @@ class Room(Audience):
         if not 8 <= len(resume.client) <= 64:
             raise BadMessage("The id of a client has 8 to 64 characters.")
         client = self.clients[key]
-        if not self._may(client, Action.VIEW):
+        if not self._may(client.actor, Action.VIEW):
             raise Forbidden
         again = client.ours
         client.ours, client.answers = True, resume.answers
@@ -239,7 +239,7 @@ class Room(Audience):
                 "seq": self._released,
                 "number": number,
                 "fresh": missed is None,
-                "writer": self._may(client, Action.EDIT),
+                "writer": client.edits,
             }
             yield from self._reply(key, "RESUMED", orjson.dumps(content), message.header.msgid)()
             yield from (Send((key,), message) for message in self._merged(missed or []))
@@ -249,7 +249,7 @@ class Room(Audience):
 
     def _pull(self, key: int, reqid: str) -> list[Effect]:
         client = self.clients[key]
-        if not self._may(client, Action.VIEW):
+        if not self._may(client.actor, Action.VIEW):
             raise Forbidden
         if self._copy is None or self._copy[0] != self.seq:
             content, buffers = self.document.encode()
@@ -274,10 +274,10 @@ class Room(Audience):
         self._ensure_may(client.actor, Action.EDIT, b"")
         number = message.header.number
         if number is not None and client.ours and number <= self.numbers.get(client.name, 0):
-            return self._when_durable(self._ok(key, message, self.seq))
+            return self._when_durable(self._ok(key, message.header, self.seq))
         effects = self._replace(message.content, message.buffers, client.actor, key, number if client.ours else None)
         client.cursor.seq, client.cursor.subscribed = self.seq, True
-        self._later.append((self.seq, self._ok(key, message, self.seq)))
+        self._later.append((self.seq, self._ok(key, message.header, self.seq)))
         return [*effects, *self._throttle(key, client, message.size), *self._presence()]
 
     def _replace(
@@ -307,16 +307,13 @@ class Room(Audience):
 
     def _patch(self, key: int, message: Message, now: float) -> list[Effect]:
         client = self.clients[key]
-        self._ensure_may(client.actor, Action.EDIT, message.content)
+        if not client.edits:
+            self._ensure_may(client.actor, Action.EDIT, message.content)
         number = message.header.number if client.ours else None
         if number is not None and number <= self.numbers.get(client.name, 0):
-            return self._when_durable(self._ok(key, message, self.seq))
-        effects = self._apply(message.content, message.buffers, client.kind, client.actor, now, key, number)
-        if number is not None:
-            self._count(client.name, number)
-            effects += self._when_durable(self._ok(key, message, self.seq))
-        effects += self._throttle(key, client, message.size)
-        return effects
+            return self._when_durable(self._ok(key, message.header, self.seq))
+        ok = message.header if number is not None else None
+        return self._apply(message.content, message.buffers, client.kind, client.actor, now, key, ok, message.size)
 
     def _apply(
         self,
@@ -326,27 +323,39 @@ class Room(Audience):
         actor: Actor,
         now: float,
         key: int | None = None,
-        number: int | None = None,
+        ok: Header | None = None,
+        size: int = 0,
     ) -> list[Effect]:
-        """Apply a patch, log it, and line up what the others get of it."""
+        """Apply a patch, log it, and line up what the others get of it, and its sender's acknowledgement.
+
+        ``key`` is the sender's socket, ``ok`` the header of his message where he is to be told, ``size`` its bytes.
+        """
         applied = apply(self.document, content, buffers, origin=origin, now=now)
+        client = self.clients[key] if key is not None else None
         effects: list[Effect] = []
         if applied.content is not None:
-            sender = self._name(key)
-            record = self._record("patch", applied.content, applied.buffers, actor, sender, number)
+            sender = client.name if client is not None else ""
+            patch = (applied.content, applied.buffers)
+            record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else None)
             self._note(applied.changed)
-            seq, patch = self.seq, (applied.content, applied.buffers)
-            message = self._message("PATCH-DOC", *patch, seq=seq)
-            stock = self._for_stock_programs(applied.content, applied.buffers)
+            message = self._message("PATCH-DOC", *patch, seq=self.seq)
+            stock = self._for_stock_programs(*patch)
             known = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
-            self._later.append((seq, lambda: self._deliver(seq, message, patch, known, stock)))
+            self._later.append((self.seq, Release(self.seq, message, patch, known, key, ok, size, stock)))
             effects += [Append(record), *self._snapshot()]
         if applied.messages is not None:
             relayed = self._message("PATCH-DOC", applied.messages, applied.buffers)
             to: Kind = "program" if origin == "viewer" else "viewer"
-            there = [other for other, client in self.clients.items() if client.kind == to and client.cursor.subscribed]
+            there = [other for other, one in self.clients.items() if one.kind == to and one.cursor.subscribed]
             effects += self._when_durable(lambda: self._relay(relayed, there))
-        return effects
+        if key is None or client is None:
+            return effects
+        if applied.content is not None:
+            return effects + self._hold(key, client, size)
+        if ok is not None:
+            self._count(client.name, ok.number or 0)
+            effects += self._when_durable(self._ok(key, ok, self.seq))
+        return effects + self._throttle(key, client, size)
 
     def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
         """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
@@ -405,17 +414,31 @@ class Room(Audience):
         effects: list[Effect] = []
         while self._later and self._later[0][0] <= self.durable:
             self._released, act = self._later.popleft()
-            effects.extend(act())
+            if isinstance(act, Release):
+                effects += self._release(self._run(act))
+            else:
+                effects += act()
         return effects
+
+    def _run(self, first: Release) -> list[Release]:
+        """This patch and those right behind it that may leave together with it."""
+        run = [first]
+        while self._later and self._later[0][0] <= self.durable:
+            _, act = self._later[0]
+            if not (isinstance(act, Release) and first.joins(act)):
+                break
+            run.append(act)
+            self._released, _ = self._later.popleft()
+        return run
 
     def _rights(self, access: Access) -> Iterable[Effect]:
         """Close the sockets of those who may no longer be here, and have those come back who may do more or less."""
-        before = {key: self._may(client, Action.EDIT) for key, client in self.clients.items()}
         self.access = access
         for key, client in self.clients.items():
-            if not self._may(client, Action.VIEW):
+            before, client.edits = client.edits, self._may(client.actor, Action.EDIT)
+            if not self._may(client.actor, Action.VIEW):
                 yield barred(key)
-            elif self._may(client, Action.EDIT) != before[key]:
+            elif client.edits != before:
                 yield Close(key, RESTART, "rights")
 
     def _failed(self, error: ServerFault) -> list[Effect]:
@@ -448,8 +471,8 @@ class Room(Audience):
         self._woken = True
         return [Wake()]
 
-    def _may(self, client: Client, action: Action) -> bool:
-        return isinstance(may(client.actor, action, self.access), Allowed)
+    def _may(self, actor: Actor, action: Action) -> bool:
+        return isinstance(may(actor, action, self.access), Allowed)
 
     def _ensure_may(self, actor: Actor, action: Action, content: bytes) -> None:
         """``Forbidden`` where the actor may not; who may only stream, may send plain rows and no model."""
@@ -473,17 +496,8 @@ class Room(Audience):
         counted = name if number is not None else ""
         if number is not None:
             self._count(name, number)
-        record = Record.make(
-            self.name,
-            self.epoch,
-            self.seq,
-            kind,
-            content,
-            buffers,
-            author=actor.name,
-            client=counted,
-            number=number or 0,
-        )
+        body = pack(content, buffers)
+        record = Record(self.name, self.epoch, self.seq, kind, actor.name, counted, number or 0, body, crc32(body))
         self._since_snapshot[0] += 1
         self._since_snapshot[1] += len(record.body)
         return record
@@ -515,22 +529,11 @@ class Room(Audience):
         return []
 
     def _throttle(self, key: int, client: Client, size: int) -> list[Effect]:
-        """Count what a client has under way, or asked for, and stop reading from it while that is too much."""
+        """Count what a client asked for until the store has all that is here, and stop reading while it is too much."""
         if self.durable == self.seq:
             return []
-        client.waiting += size
-
-        def done() -> Iterable[Effect]:
-            client.waiting -= size
-            if client.throttled and client.waiting <= self._limits.unacknowledged // 2 and key in self.clients:
-                client.throttled = False
-                yield Reading(key, True)
-
-        self._later.append((self.seq, done))
-        if client.throttled or client.waiting <= self._limits.unacknowledged:
-            return []
-        client.throttled = True
-        return [Reading(key, False)]
+        self._later.append((self.seq, lambda: self._let_go(key, client, size)))
+        return self._hold(key, client, size)
 
     def _refuse(self, key: int, message: Message, error: ClientError) -> list[Effect]:
         """Tell the sender what was wrong; a client that has already changed its own copy must pull again."""

@@ -11,17 +11,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from enum import IntEnum, auto
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
-import orjson
 
 from bokeh_server.core import Buffers, Payload
 from bokeh_server.errors import BadMessage, TooLarge
 from bokeh_server.limits import LIMITS, Limits
 
 
-class Header(msgspec.Struct, frozen=True, gc=False):
+class Header(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What server and client library read of a header; everything else in it is ignored."""
 
     msgid: str
@@ -55,6 +54,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return len(self.content) + sum(len(payload) for _, payload in self.buffers)
 
 
+_encode = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(Header).decode
 _decode_buffer_header = msgspec.json.Decoder(BufferHeader).decode
 
@@ -170,15 +170,17 @@ def exact(text: bytes) -> bytes:
 class Outgoing:
     """A message ready to leave, or several in a row: the fragments, and their frames made once for all receivers."""
 
-    __slots__ = ("_frames", "_pieces", "size")
+    __slots__ = ("_buffers", "_frames", "_joined", "_texts", "size")
 
     def __init__(self, texts: tuple[bytes, ...], buffers: Buffers = ()) -> None:
-        self._pieces: list[tuple[bool, Payload]] = [(True, text) for text in texts]
-        for name, payload in buffers:
-            self._pieces += ((True, exact(orjson.dumps({"id": name}))), (False, payload))
+        self._texts = texts
+        self._buffers = [(_encode(BufferHeader(name)), payload) for name, payload in buffers] if buffers else ()
+        self._joined: Sequence[Outgoing] = ()
         self._frames: bytes | None = None
-        self.size = sum([len(piece) for _, piece in self._pieces])
+        self.size = sum(map(len, texts))
         """Bytes of the fragments."""
+        if buffers:
+            self.size += sum([len(head) + len(payload) for head, payload in self._buffers])
 
     @classmethod
     def joined(cls, messages: Sequence[Outgoing]) -> Outgoing:
@@ -186,27 +188,37 @@ class Outgoing:
         if len(messages) == 1:
             return messages[0]
         joined = cls(())
-        joined._pieces = [piece for message in messages for piece in message._pieces]
-        joined._frames = b"".join([message.frames for message in messages])
+        joined._joined = messages
         joined.size = sum([message.size for message in messages])
         return joined
 
     @property
     def parts(self) -> tuple[str | bytes, ...]:
         """The fragments in order: ``str`` for text, ``bytes`` for payloads (for senders that make their own frames)."""
-        return tuple(str(piece, "utf-8") if text else bytes(piece) for text, piece in self._pieces)
+        if self._joined:
+            return tuple(part for message in self._joined for part in message.parts)
+        rest = [part for head, payload in self._buffers for part in (head.decode(), bytes(payload))]
+        return (*(text.decode() for text in self._texts), *rest)
 
     @property
     def frames(self) -> bytes:
         """All fragments as unmasked, final websocket frames (RFC 6455, section 5.2), one after the other."""
         if self._frames is None:
-            self._frames = b"".join(self.pieces)
+            self._frames = b"".join([message.frames for message in self._joined] or self.pieces)
         return self._frames
 
     @property
     def pieces(self) -> list[Payload]:
         """What ``frames`` joins: for a large message it is cheaper to hand the pieces on than to copy them."""
-        return [part for text, piece in self._pieces for part in (_head(0x81 if text else 0x82, len(piece)), piece)]
+        if self._joined:
+            return [piece for message in self._joined for piece in message.pieces]
+        pieces: list[Payload] = []
+        for text in self._texts:
+            size = len(text)
+            pieces += (SHORT[size] if size < 126 else _head(0x81, size), text)
+        for head, payload in self._buffers:
+            pieces += (_head(0x81, len(head)), head, _head(0x82, len(payload)), payload)
+        return pieces
 
 
 def outgoing(
@@ -216,18 +228,14 @@ def outgoing(
     msgid: str,
     buffers: Buffers = (),
     reqid: str | None = None,
-    **more: int | str | None,
+    number: int | None = None,
+    epoch: int | None = None,
+    seq: int | None = None,
+    since: int | None = None,
 ) -> Outgoing:
-    """A message of type ``msgtype`` with the JSON bytes ``content`` and ``buffers``; ``more`` goes into the header."""
-    header: dict[str, Any] = {"msgid": msgid, "msgtype": msgtype}
-    if reqid is not None:
-        header["reqid"] = reqid
-    if buffers:
-        header["num_buffers"] = len(buffers)
-    for key, value in more.items():
-        if value is not None:
-            header[key] = value
-    return Outgoing((exact(orjson.dumps(header)), b"{}", content), buffers)
+    """A message of type ``msgtype`` with the JSON bytes ``content`` and ``buffers``; None is left out."""
+    header = Header(msgid, msgtype, reqid, len(buffers), number, epoch, seq, since)
+    return Outgoing((_encode(header), b"{}", content), buffers)
 
 
 def _head(first: int, size: int) -> bytes:
@@ -236,3 +244,7 @@ def _head(first: int, size: int) -> bytes:
     if size < 65536:
         return struct.pack("!BBH", first, 126, size)
     return struct.pack("!BBQ", first, 127, size)
+
+
+SHORT: Final = [_head(0x81, size) for size in range(126)]
+"""The heads of short texts."""
