@@ -36,6 +36,26 @@ def test_who_was_slow_gets_what_is_not_plain_as_it_came() -> None:
     assert book.events(2) == [set_to(6), titled("u"), set_to(8)]
 
 
+def test_who_stalled_at_one_time_catches_up_with_one_message_that_is_made_once() -> None:
+    book = live()
+    for key in (2, 3):
+        book.pauses(key)
+    book.joins(4, "viewer", resume="viewer-four")
+    book.pauses(4)
+    for number in (1, 2):
+        book.patches(1, row(number), number=number)
+    book.appended()
+    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=3"]
+    assert book.drains(4) == ["4 <- PATCH-DOC since=2 seq=3"]
+    assert book.got(4)[-1].outgoing is book.got(2)[-1].outgoing
+    book.patches(2, set_to(5), number=1)
+    book.patches(1, row(3), number=3)
+    book.appended()
+    book.leaves(2)
+    assert "5 <- PATCH-DOC since=2 seq=5" in book.joins(5, "viewer", resume=VIEWER, pull=False, epoch=1, seq=1)
+    assert book.events(5) == [streamed("s", 5, x=[1, 2, 3], y=[1, 2, 3])], "its own is not in it"
+
+
 # Senders
 
 

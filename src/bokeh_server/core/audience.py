@@ -8,7 +8,7 @@ frame or because his socket was full, gets what the ring has after his cursor, m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import orjson
@@ -65,6 +65,9 @@ class Audience:
         """Whether somebody is told when the frame ends."""
         self._now = 0.0
         self._messages = 0
+        self._merged_last: tuple[int, int, list[Outgoing]] = 0, 0, []
+        """The first and last patch that were merged last, and the messages: those who stalled at one time catch up at
+        one time."""
 
     @property
     def presence(self) -> tuple[int, int, int]:
@@ -172,16 +175,27 @@ class Audience:
         """
         return None
 
-    def _merged(self, entries: Missed | Sequence[Release]) -> Iterator[Outgoing]:
+    def _merged(self, entries: Missed | Sequence[Release]) -> list[Outgoing]:
         """The messages of these patches, or fewer that come to the same; ``since`` is the first that one stands for."""
+        if len(entries) < 2:
+            return [entry.message for entry in entries]
+        first, last = entries[0].seq, entries[-1].seq
+        whole = len(entries) == last - first + 1  # nobody's own are left out
+        if whole and (first, last) == self._merged_last[:2]:
+            return self._merged_last[2]
+        messages: list[Outgoing] = []
         at = 0
         for number, (content, buffers) in merged(entry.patch for entry in entries):
-            first, last = entries[at], entries[at + number - 1]
+            begin, end = entries[at], entries[at + number - 1]
             at += number
-            if number == 1:
-                yield first.message
-            else:
-                yield self._message("PATCH-DOC", content, buffers, seq=last.seq, since=first.seq)
+            messages.append(
+                begin.message
+                if number == 1
+                else self._message("PATCH-DOC", content, buffers, seq=end.seq, since=begin.seq)
+            )
+        if whole:
+            self._merged_last = first, last, messages
+        return messages
 
     def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
         """A message that is not kept: to those who had the document when it came, and keep up."""
