@@ -33,8 +33,8 @@ coverage: $(TESTED) ## every file of core/ and accounts/: 100 % of its branches 
 docs: $(TESTED) ## the tests that hold the docs against the code
 	$(PY) -m pytest tests/test_docs.py
 
-fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches
-	$(BROWSERS) && HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/model --timeout 0
+fuzz: $(TESTED) ## the differential and model tests, long: 200,000 patches; 1,000,000 inputs of each guided target
+	$(BROWSERS) && HYPOTHESIS_PROFILE=long FUZZ_RUNS=1000000 $(PY) -m pytest -n $(WORKERS) tests/model tests/test_fuzz.py --timeout 0
 
 requests: $(TESTED) ## the whole REST interface, 20,000 requests as each kind of actor (schemathesis)
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n $(WORKERS) tests/web/test_schemathesis.py --timeout 0

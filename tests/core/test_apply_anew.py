@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ import pytest
 
 from bokeh_server.core.apply import apply
 from bokeh_server.errors import TooLarge
+from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
     Case,
     array,
@@ -185,3 +187,48 @@ def test_a_chain_comes_back_whole_or_is_refused_but_never_half(length: int) -> N
         with pytest.raises(TooLarge):
             case.apply(changed("w", "tags", [ref("n0")]))
         assert case.document.encode() == before
+
+
+IMAGE = {**array("0", size=20), "shape": [4, 5]}
+
+
+def imaged(limit: int) -> Case:
+    """A document with an image of 160 bytes, and a bound on messages."""
+    case = Case(limits=replace(LIMITS, message=limit))
+    case.apply(changed("s", "data", {"type": "map", "entries": [["m", [IMAGE]]]}), buffers=(("0", bytes(160)),))
+    return case
+
+
+def in_part(value: int, *, rows: Any = 0) -> Any:
+    """An event that sets two numbers of the image; ``rows`` as a slice are what BokehJS reads otherwise."""
+    return patched("s", m=[[[0, rows, {"type": "slice", "start": 0, "stop": 2, "step": 1}], [value, value]]])
+
+
+def test_a_patch_that_stands_for_many_copies_of_a_column_is_refused_before_they_are_made() -> None:
+    one = {"type": "slice", "start": 0, "stop": 1, "step": 1}
+    case = imaged(600)
+    applied = case.apply(*(in_part(at, rows=one) for at in range(4)))
+    assert [payload[:8] for _, payload in applied.buffers] == [numbers(at) for at in range(4)]
+    before = case.document.encode()
+    with pytest.raises(TooLarge, match="more than 600 bytes of columns anew"):
+        case.apply(*(in_part(at, rows=one) for at in range(9)))
+    assert case.document.encode() == before
+
+
+def test_one_change_of_a_column_that_is_larger_than_a_message_may_be_is_taken() -> None:
+    case = imaged(600)
+    case.document.limits = replace(LIMITS, message=10)
+    assert len(case.apply(in_part(1, rows={"type": "slice", "start": 0, "stop": 1, "step": 1})).buffers) == 1
+
+
+def test_what_is_written_anew_shows_an_image_as_it_was_then() -> None:
+    one = {"type": "slice", "start": 0, "stop": 1, "step": 1}
+    applied = imaged(10_000).apply(in_part(1), in_part(2, rows=one), in_part(3), in_part(4, rows=one), in_part(5))
+    assert [payload[:8] for _, payload in applied.buffers] == [numbers(2), numbers(4)]
+
+
+def test_a_class_that_extends_another_defines_no_model_for_those_who_lack_one_of_its_name() -> None:
+    case = forgotten(model("N", "a"))
+    cls = {"type": "model", "name": "D", "extends": ref("a")}
+    applied = case.apply(changed("w", "tags", [cls, ref("a")]))
+    assert events(applied)[0]["new"] == [cls, model("N", "a")]

@@ -430,6 +430,11 @@ def test_models_that_rolled_over_are_not_named_any_more() -> None:
     assert Columns(a=column).refs() == {"new"}
 
 
+def test_the_class_that_another_one_extends_is_no_model() -> None:
+    cls = {"type": "model", "extends": {"id": "Base"}, "properties": [{"default": {"id": "one"}}]}
+    assert Columns(a=Column([cls, {"extends": {"id": "two"}}])).refs() == {"one", "two"}
+
+
 def test_the_parts_of_a_slice_default_to_the_whole_column() -> None:
     assert bounds(slice(None), 5) == (0, 5, 1)
     assert bounds(slice(5, 5, 2**70), 5) == (5, 5, 2**70)

@@ -79,6 +79,13 @@ def test_a_class_extends_nothing_but_the_name_of_a_class(extends: Any) -> None:
         Document.decode(doc(defs=[{"type": "model", "name": "D", "extends": extends}]))
 
 
+def test_a_class_extends_a_class_even_where_a_model_has_its_name() -> None:
+    cls = {"type": "model", "name": "D", "extends": ref("a")}
+    [first, _] = roots(model("N", "b", tags=[cls, model("N", "a")]), model("N", "c", tags=[ref("a")]))
+    assert first["attributes"]["tags"] == [cls, model("N", "a")]
+    assert not Document.decode(doc(model("N", "b", tags=[cls]), models=[model("N", "a")])).models.keys() & {"a"}
+
+
 def test_callbacks_of_the_document_are_kept() -> None:
     pushed = BokehDocument()
     pushed.js_on_event("document_ready", CustomJS(code="1"))

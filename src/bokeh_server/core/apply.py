@@ -56,7 +56,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 class _Patch:
     """One patch on its way into a document."""
 
-    __slots__ = ("document", "dropped", "flattener", "origin", "strange", "touched", "undo")
+    __slots__ = ("document", "dropped", "flattener", "origin", "room", "strange", "touched", "undo")
 
     def __init__(self, document: Document, buffers: Buffers, origin: Origin) -> None:
         self.document = document
@@ -64,6 +64,8 @@ class _Patch:
         self.flattener = Flattener(document, dict(buffers), keep=origin == "viewer")
         self.undo = self.flattener.undo
         self.touched: list[Column] = []
+        self.room = document.limits.message
+        """Bytes of columns that may still be written anew."""
         self.dropped = False
         """Whether something was let go of that named other models."""
         self.strange = False
@@ -220,13 +222,22 @@ def _columns_streamed(patch: _Patch, event: dict[str, Any]) -> Outcome:
         faithful = faithful and same
         if refs or attribute in model.refs:
             _set(patch, model, attribute, columns, columns.refs())
-    return "kept" if faithful else _replacement(key, attribute, {name: columns[name] for name, _ in entries})
+    return "kept" if faithful else _rewritten(patch, key, attribute, {name: columns[name] for name, _ in entries})
 
 
 def _first_columns(patch: _Patch, model: Model, attribute: str, entries: list[Any]) -> Columns:
     columns = Columns({name: Column([]) for name, _ in entries})
     _set(patch, model, attribute, columns, set())
     return columns
+
+
+def _rewritten(patch: _Patch, key: str, attribute: str, columns: dict[str, Column]) -> dict[str, Any]:
+    """``_replacement``, of so many bytes in one patch as a message may have, and one more."""
+    if patch.room < 0:
+        most = patch.document.limits.message
+        raise TooLarge(f"Browsers need more than {most} bytes of columns anew for this patch; send smaller ones.")
+    patch.room -= sum(column.nbytes for column in columns.values())
+    return _replacement(key, attribute, columns)
 
 
 def _replacement(key: str, attribute: str, columns: dict[str, Column]) -> dict[str, Any]:
@@ -237,6 +248,7 @@ def _replacement(key: str, attribute: str, columns: dict[str, Column]) -> dict[s
 
 def _frozen(column: Column) -> Column:
     live = column.live
+    column.own.clear()
     return Column(list(live) if isinstance(live, list) else live.copy())
 
 
@@ -256,10 +268,11 @@ def _columns_patched(patch: _Patch, event: dict[str, Any]) -> Outcome:
             value, refs = patch.flattener.value(change[1], 3)
             undo, same = column.patch(_index(change[0]), value)
             patch.undo.append(undo)
+            patch.touched.append(column)
             faithful = faithful and same
             if refs or attribute in model.refs:
                 _set(patch, model, attribute, columns, columns.refs())
-    return "kept" if faithful else _replacement(key, attribute, {name: columns[name] for name, _ in entries})
+    return "kept" if faithful else _rewritten(patch, key, attribute, {name: columns[name] for name, _ in entries})
 
 
 def _index(value: Any) -> Any:
@@ -476,7 +489,10 @@ class _Rewriter:
         if type(key) is str and kind in ("object", "ref", None):
             definition = self._lacking.pop(key, None)
             return {"id": key} if definition is None else self._model(definition, depth)
-        return {name: self._value(item, depth + 1) for name, item in parts(value)}
+        named = kind == "model"  # what a class extends is no model
+        return {
+            name: item if named and name == "extends" else self._value(item, depth + 1) for name, item in parts(value)
+        }
 
     def _model(self, definition: dict[str, Any], depth: int) -> dict[str, Any]:
         """A definition. An attribute of the name "id" does not make a reference of its attributes."""

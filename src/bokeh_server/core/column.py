@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from bokeh_server.errors import BadMessage, RefusedPatch, TypeClash
 
@@ -33,7 +34,7 @@ SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "in
 class Column:
     """One column of a source: ``values`` holds the live part at ``[start:stop]``."""
 
-    __slots__ = ("lent", "room", "start", "stop", "values")
+    __slots__ = ("lent", "own", "room", "start", "stop", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
@@ -41,6 +42,8 @@ class Column:
         """How far the array ``values`` is ours to write in; 0 where it came with a message, or is a list."""
         self.lent = False
         """Whether a reader keeps a view of numbers in ``values``: what it sees must not change any more."""
+        self.own: dict[int, Array] = {}
+        """The images, by their identity in Python, that this patch has copied and nobody else keeps."""
         self.start = 0
         self.stop = len(values)
 
@@ -54,9 +57,22 @@ class Column:
             return self.values
         return self.values[self.start : self.stop]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the live values in a message."""
+        live, binary = self.live, 0
+        if isinstance(live, np.ndarray):
+            return live.nbytes
+
+        def weigh(value: Any) -> None:
+            nonlocal binary
+            binary += len(value) if isinstance(value, bytes) else value.nbytes
+
+        return len(orjson.dumps(live, weigh)) + binary
+
     def lend(self) -> Values:
         """The live values, for a reader that keeps views of an array: what they show stays as it is now."""
-        self.lent = True
+        self.lent, self.own = True, {}
         return self.live
 
     def stream(self, new: Values, rollover: int | None) -> tuple[Undo, bool]:
@@ -172,6 +188,7 @@ class Column:
 
     def settle(self) -> None:
         """Let go of what rolled over, once it is more than what is live (after the patch holds)."""
+        self.own.clear()
         if self.start > SLACK and self.start > len(self):
             if isinstance(self.values, list):
                 del self.values[: self.start]
@@ -232,20 +249,36 @@ class Column:
         old = values[where]
         if not isinstance(old, np.ndarray) or not 1 <= old.ndim == len(index) - 1 <= 2:
             raise RefusedPatch(NO_IMAGE)
-        item = old.copy()
-        inner = tuple(inner_index(part, size) for part, size in zip(index[1:], item.shape, strict=True))
-        size = item[inner].size
+        inner = tuple(inner_index(part, size) for part, size in zip(index[1:], old.shape, strict=True))
+        part = old[inner]
         new = value if isinstance(value, np.ndarray) else as_numbers(flattened([value]))
-        if new is None or new.size != size:
+        if new is None or new.size != part.size:
             raise TypeClash("The part of an image must be patched with as many numbers as it has.")
-        item[inner] = cut(new, item.dtype).reshape(item[inner].shape)
-        values[where] = item
-
-        def undo() -> None:
-            values[where] = old
+        undo = self._write(values, where, inner, cut(new, old.dtype).reshape(part.shape))
 
         # BokehJS takes nothing but a row of numbers, NumPy takes that for one slice only
         return undo, is_row(value) and [type(part) for part in inner].count(slice) == 1
+
+    def _write(self, values: list[Any], where: int, inner: tuple[int | slice, ...], new: Array) -> Undo:
+        """Write in an image; it is copied once, so that thousands of changes in one patch cost one copy."""
+        old = values[where]
+        if id(old) in self.own:
+            part = old[inner].copy()
+            old[inner] = new
+
+            def undo_part() -> None:
+                old[inner] = part
+
+            return undo_part
+        item = values[where] = old.copy()
+        item[inner] = new
+        self.own[id(item)] = item
+
+        def undo() -> None:
+            values[where] = old
+            self.own.pop(id(item), None)
+
+        return undo
 
 
 def is_row(value: Any) -> bool:
@@ -275,8 +308,11 @@ class Columns(dict[str, Column]):
             value = todo.pop()
             if isinstance(value, dict) and value.keys() == {"id"}:
                 found.add(value["id"])
-            elif isinstance(value, list | dict):
-                todo.extend(value.values() if isinstance(value, dict) else value)
+            elif isinstance(value, dict):
+                named = value.get("type") == "model"  # what a class extends is no model
+                todo.extend(item for name, item in value.items() if not (named and name == "extends"))
+            elif isinstance(value, list):
+                todo.extend(value)
         return found
 
 

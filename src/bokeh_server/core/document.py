@@ -324,10 +324,9 @@ class Flattener:
     def _class(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         """The definition of a data model's class; it names the class that it extends like a model, but it is none."""
         base = value.get("extends")
-        plain = type(base) is dict and base.keys() == {"id"} and type(base["id"]) is str
-        return {
-            key: item if plain and key == "extends" else self._flatten(item, depth + 1) for key, item in value.items()
-        }
+        if base is not None and not (type(base) is dict and base.keys() == {"id"} and type(base["id"]) is str):
+            raise BadMessage("A class extends another one, which is named by its id.")
+        return {key: item if key == "extends" else self._flatten(item, depth + 1) for key, item in value.items()}
 
     def _container(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         entries = value.get("entries", [])
@@ -532,8 +531,15 @@ class Writer:
             return [b"[", *pieces[1:], b"]"]
         if value.keys() == {"id"} and type(value["id"]) is str:
             return [value["id"]]
+        named = value.get("type") == "model"  # the class that it extends is no model, whatever it is called
         pieces = [
-            piece for name, item in value.items() for piece in (b",", orjson.dumps(name) + b":", *self._template(item))
+            piece
+            for name, item in value.items()
+            for piece in (
+                b",",
+                orjson.dumps(name) + b":",
+                *([self._plain(item)] if named and name == "extends" else self._template(item)),
+            )
         ]
         return [b"{", *pieces[1:], b"}"]
 
