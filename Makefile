@@ -51,6 +51,17 @@ crash: $(TESTED) ## kill -9 of the real server under load, 1,000 times, and powe
 	CRASH_CYCLES=1000 POWER_CUTS=2000 KILLS=300 $(PY) -m pytest --timeout 0 \
 	  tests/crash tests/store/test_power_cut.py tests/store/test_kill.py
 
+load: $(TESTED) ## 1,000 stalled viewers, 5,000 idle ones, a million points a second, a page for five minutes
+	$(BROWSERS) && LOAD=all $(PY) -m pytest --timeout 0 \
+	  tests/load/test_stalls.py tests/load/test_idle.py tests/load/test_flood.py tests/load/test_page.py
+
+soak: $(TESTED) ## four hours of a steady stream with viewers that come and go (SOAK_MINUTES=240): nothing grows
+	SOAK_MINUTES=$${SOAK_MINUTES:-240} $(PY) -m pytest --timeout 0 tests/load/test_soak.py
+
+chaos: $(TESTED) ## 500 cuts of program and viewers on a bad network, pages of a real browser among them
+	$(BROWSERS) && LOAD=all CHAOS_CUTS=$${CHAOS_CUTS:-500} $(PY) -m pytest --timeout 0 \
+	  tests/load/test_proxy.py tests/load/test_chaos.py
+
 isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones, in Chromium
 	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal \
 	  tests/isolation
@@ -67,4 +78,5 @@ clean: ## forget .venv and all caches
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*
 
-.PHONY: help demo test lint types contracts shape coverage docs fuzz requests hosts conformance crash isolation bench pictures clean
+.PHONY: help demo test lint types contracts shape coverage docs fuzz requests hosts conformance crash load soak chaos \
+  isolation bench pictures clean

@@ -193,16 +193,17 @@ class Mounted(Application):
 
 
 async def drive(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-    """Accept a websocket, and let the endpoint have it until it is closed, by whomever."""
+    """Accept a websocket, and let the endpoint have it until it is closed, by whomever.
+
+    With our own protocol that needs no task: it returns at once.
+    """
     await send({"type": "websocket.accept", "subprotocol": endpoint.subprotocol})
     frames = scope.get("extensions", {}).get(EXTENSION)
+    if frames is not None:
+        frames.attach(endpoint)
+        return
     try:
-        if frames is not None:
-            frames.attach(endpoint)
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
-        else:
-            await Writer(endpoint, send).run(receive)
+        await Writer(endpoint, send).run(receive)
     finally:
         endpoint.disconnected()
 

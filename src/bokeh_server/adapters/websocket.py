@@ -5,7 +5,8 @@ whole messages in one small frame, as nearly all are, do not pass that core, whi
 It offers itself in ``scope["extensions"]["bokeh.frames"]``; an application that calls ``attach`` has from then on a
 ``Connection`` whose ``send`` writes bytes that were made once for all receivers, with no task, queue or encoding per
 message, and that says when the socket is full and when it has drained. A peer that does not read is not read from
-either. One timer pings all sockets of the process.
+either. One timer pings all sockets of the process. Once the application has attached and returned, nothing is kept of
+the handshake, the task and the queue: an open socket without traffic is mostly its transport.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     heard = True
     """Whether anything came since the last ping."""
     held = Hold.NONE
-    waiting: deque[Any]
-    """Events that came before it was held, and are not handled yet."""
+    waiting: deque[Any] | None = None
+    """Events that came before it was held, and are not handled yet; None where there are none."""
     failed = False
     aligned = False
     """Whether the core has had the handshake and then whole frames only: what comes next begins a frame."""
@@ -106,7 +107,6 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Keep little in the kernel and in the transport, so that back-pressure is felt early."""
         super().connection_made(transport)
-        self.waiting = deque()
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -116,13 +116,34 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         cast(Transport, transport).set_write_buffer_limits(high=HIGH_WATER)
 
     async def run_asgi(self) -> None:
-        """Offer the extension, and run the application."""
+        """Offer the extension, and run the application; one that attaches an endpoint need not stay."""
         extensions = cast(dict[str, Any], self.scope["extensions"])
         extensions[EXTENSION] = self
+        application = self.app
+
+        async def run(scope: Any, receive: Any, send: Any) -> None:
+            await application(scope, receive, send)
+            if self.endpoint is not None:
+                self.forget_handshake(self.endpoint)
+                self.close_timer = self.close_timer or STAYS
+
+        self.app = run
         await super().run_asgi()
+        self.app = application
+        if self.close_timer is STAYS:
+            self.close_timer = None
+
+    def forget_handshake(self, endpoint: Endpoint) -> None:
+        """Let go of what only the application needed. Who hears of the end now is the endpoint itself."""
+        self.scope = self.request = self.response = cast(Any, None)
+        self.queue = cast(Any, Door(self.loop, endpoint))
+        self.writable = OPEN
 
     def attach(self, endpoint: Endpoint) -> None:
-        """From now on this endpoint gets what comes; to be called right after the accept."""
+        """From now on this endpoint gets what comes; to be called right after the accept.
+
+        The application may return then. The endpoint hears of the end by ``disconnected``, maybe more than once.
+        """
         early = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
         self.endpoint = endpoint
         self.conn.max_message_size = endpoint.most
@@ -136,8 +157,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             if event["type"] == "websocket.receive":
                 fragment = event.get("text")
                 endpoint.received(fragment if fragment is not None else cast(bytes, event.get("bytes")))
-            else:
-                self.queue.put_nowait(event)
+            elif event["type"] == "websocket.disconnect":
+                self.loop.call_soon(endpoint.disconnected)
 
     # What comes
 
@@ -193,12 +214,13 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def handle_events(self) -> None:
         """First what the bytes complete counts, as far as nothing holds it up, then what is wrong with the rest."""
-        waiting = self.waiting
+        waiting = self.waiting = self.waiting or deque()
         waiting.extend(self.conn.events_received())
         while waiting and not self.held:
             self.handle_event(waiting.popleft())
         if waiting:
             return
+        self.waiting = None
         if self.conn.parser_exc is not None and not self.failed:
             self.failed = True
             self.handle_parser_exception()
@@ -301,8 +323,9 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
-        super().pause_writing()
-        if self.endpoint is not None:
+        if self.endpoint is None:
+            super().pause_writing()
+        else:
             self.hold(Hold.FULL, True)
             self.endpoint.paused()
 
@@ -362,6 +385,28 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         self.heard = False
         self.conn.send_ping(b"")
         self.transport.write(b"".join(self.conn.data_to_send()))
+
+
+OPEN = asyncio.Event()
+"""In the place of a socket's own, where nobody waits until it can be written to."""
+OPEN.set()
+STAYS: Final = cast(asyncio.TimerHandle, object())
+"""In the place of the timer that closes a socket: when an application returns, uvicorn closes one that has none.
+Nothing else runs before it is taken away again."""
+
+
+class Door:
+    """In the place of a queue of events, where nobody waits for them: the endpoint hears of the end."""
+
+    __slots__ = ("_endpoint", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> None:
+        self._loop = loop
+        self._endpoint = endpoint
+
+    def put_nowait(self, event: Any) -> None:
+        """The socket closes, or is closed."""
+        self._loop.call_soon(self._endpoint.disconnected)
 
 
 class FramesConnection:
