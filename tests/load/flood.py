@@ -1,4 +1,4 @@
-"""An ordinary program that streams points as fast as it is told: ``flood.py TITLE URL ROWS RATE SECONDS``.
+"""An ordinary program that streams points as fast as it is told: ``flood.py TITLE URL ROWS RATE SECONDS ROLLOVER``.
 
 It prints what its own loop noticed of that: the 99th percentile of the time that ``stream()`` took, in microseconds,
 and how long it was at work in all, in seconds.
@@ -16,8 +16,8 @@ from bokeh.models.sources import ColumnDataSource
 
 from bokeh_server.plotting import cursession, figure, output_server, show
 
-title, url, size, rate, seconds = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-ROLLOVER = 100_000
+title, url = sys.argv[1:3]
+size, rate, seconds, kept = map(int, sys.argv[3:])
 output_server(title, url=url)
 source = ColumnDataSource({"n": np.arange(0, 1.0), "y": np.zeros(1)})
 plot = figure(width=300, height=200)
@@ -34,7 +34,7 @@ for count in range(rate * seconds):
         time.sleep(wait)
     rows: dict[str, Any] = {"n": np.arange(row, row + size, dtype=float), "y": values}
     before = time.perf_counter()
-    source.stream(rows, rollover=ROLLOVER)
+    source.stream(rows, rollover=kept)
     taken.append(time.perf_counter() - before)
     row += size
 session = cursession()

@@ -26,7 +26,7 @@ CORES = 1.0
 
 def test_a_million_points_a_second_arrive_and_are_shown(server: RunningServer, report: Report) -> None:
     script = str(Path(__file__).with_name("flood.py"))
-    command = [sys.executable, script, "flood", server.url, str(ROWS), str(RATE), str(SECONDS)]
+    command = [sys.executable, script, "flood", server.url, *map(str, (ROWS, RATE, SECONDS, ROLLOVER))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as program:

@@ -19,6 +19,7 @@ from tests.running import RunningServer, environment
 
 ROWS, RATE = 100, 100
 """10,000 points a second."""
+ROLLOVER = 10_000
 SECONDS = 300 if LONG else 6
 FPS = 30.0
 AS_IDLE = 0.8
@@ -47,7 +48,7 @@ def test_a_page_follows_a_fast_stream_and_goes_on_painting(
     server: RunningServer, shell_path: str, report: Report
 ) -> None:
     script = str(Path(__file__).with_name("flood.py"))
-    command = [sys.executable, script, "flood", server.url, str(ROWS), str(RATE), str(SECONDS)]
+    command = [sys.executable, script, "flood", server.url, *map(str, (ROWS, RATE, SECONDS, ROLLOVER))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as program:
@@ -77,7 +78,7 @@ def test_a_page_follows_a_fast_stream_and_goes_on_painting(
                 await screen.until(f"{ROWS_SHOWN}.at(-1) === {row - 1}")
                 column = await screen.column()
                 assert column == list(range(max(0, row - len(column)), row))
-                assert len(column) == min(row, 100_000)
+                assert len(column) == min(row, ROLLOVER)
                 assert sum(b > a for a, b in pairwise(shown)) >= len(shown) // 2, "it stood still"
                 assert screen.warnings == []
                 return idle, sum(rates) / len(rates), heaps, row
