@@ -11,7 +11,8 @@ from bokeh_server.core.authorise import ANONYMOUS, DEFAULT_USER
 from bokeh_server.core.log import Record
 from bokeh_server.core.room import Room
 from bokeh_server.errors import BadValue, Conflict, Forbidden, NotFound, StoreFull
-from bokeh_server.hub import Hub, new_id
+from bokeh_server.hub import Hub
+from bokeh_server.ids import new_id
 from bokeh_server.store.memory import MemoryStore
 from tests.hubs import DOCUMENT, Line, add, change, remove, run, send, settled, until
 

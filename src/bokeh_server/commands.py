@@ -21,7 +21,7 @@ from bokeh_server.errors import BadSetting, Conflict, Forbidden
 
 F = TypeVar("F", bound=Callable[..., Any])
 DAY = 86_400.0
-SCOPES = ("read", "stream", "write", "manage")
+SCOPES = ("read", "stream", "write", "manage", "watch")
 ROLES = click.Choice(["viewer", "editor"])
 
 

@@ -11,8 +11,6 @@ sees a socket.
 from __future__ import annotations
 
 import asyncio
-import base64
-import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
@@ -52,7 +50,9 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.room import Room
 from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
+from bokeh_server.ids import new_id
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.meters import Figures, Meters
 from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store, kept_title
 
@@ -83,9 +83,13 @@ class Live:
     connections: dict[int, Connection] = field(default_factory=dict)
     behind: dict[int, int] = field(default_factory=dict)
     """The connections whose buffer is full, and how many bytes waited there when their peers last took some."""
+    full: dict[int, float] = field(default_factory=dict)
+    """The same connections, and since when (monotonic seconds)."""
     waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
     next_key: int = 0
     empty_since: float = field(default_factory=time.monotonic)
+    changed: float = 0.0
+    """When the store last kept something of it (monotonic seconds)."""
     told_rights: int = 0
     kind: str = ""
     """What lists say that the document shows."""
@@ -171,6 +175,7 @@ class Hub:
         self._boards = Boards()
         self._revocations: deque[tuple[float, Callable[[Actor], bool]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.meters = Meters()
         self.ready = False
         """Whether requests are taken."""
         self.failure: str | None = None
@@ -183,6 +188,7 @@ class Hub:
         await self._store.__aenter__()
         self.ready = True
         self._spawn(self._keep_time())
+        self._spawn(self.meters.keep_time())
 
     async def stop(self) -> None:
         """Close every socket so that its client comes back (1012), keep all that came, close the store."""
@@ -229,6 +235,15 @@ class Hub:
         live = self._rooms.get(info.id)
         programs, _, viewers = live.room.presence if live else (0, 0, 0)
         return Listing(info, programs, viewers)
+
+    async def stored(self) -> tuple[int, int]:
+        """How many documents the store has, and their bytes."""
+        return await self._store.extent()
+
+    def figures(self) -> Figures:
+        """What is measured of the server, as it is now."""
+        boards, failing = len(self._boards.actors), self.failure is not None
+        return self.meters.figures(self._rooms.values(), boards=boards, batch=self._batch, failing=failing)
 
     def viewers(self, document: str) -> list[Actor]:
         """Who looks at a document just now: an actor for each page."""
@@ -342,6 +357,8 @@ class Hub:
         """Let a room know what happened, and do what it wants done."""
         if live.dead:
             return
+        if not self._batch:
+            self.meters.arrived = time.monotonic()
         try:
             effects = live.room.receive(event)
         except Exception as error:  # our fault in one room must not be the others': its log makes it anew
@@ -358,7 +375,11 @@ class Hub:
                 connections = live.connections
                 for client in clients:
                     connections[client].send(message)
+                live.room.tally.messages += len(clients)
+                live.room.tally.sent += len(clients) * message.size
             case Append():
+                if not self._batch:
+                    self.meters.begins()
                 self._batch.append((live, effect))
                 if self._idle.is_set():
                     self._idle.clear()
@@ -398,6 +419,7 @@ class Hub:
         try:
             while self._batch:
                 batch, self._batch = self._batch, []
+                self.meters.taken()
                 await self._append([(live, append) for live, append in batch if not live.dead])
         finally:
             self._idle.set()
@@ -406,8 +428,10 @@ class Hub:
         last = {id(live): (live, append.record.seq) for live, append in batch}
         try:
             if batch:
-                await self._store.append([append.record for _, append in batch], now=time.time())
+                self.meters.writes(records := [append.record for _, append in batch])
+                await self._store.append(records, now=time.time())
         except ServerFault as error:
+            self.meters.failed()
             if len(last) > 1:  # one room's fault must not be the others': each on its own
                 for live, _ in last.values():
                     await self._append([entry for entry in batch if entry[0] is live])
@@ -419,8 +443,10 @@ class Hub:
                 self._end(live, error, error.code)
         else:
             self.failure = None
+            self.meters.kept(batch)
             for live, seq in last.values():
                 self.tell(live, Appended(seq, time.monotonic()))
+            self.meters.told()
             for live, _ in last.values():
                 await self._describe(live)
 
@@ -470,6 +496,7 @@ class Hub:
         for future in live.waiting.values():
             settle(future, error)
         live.waiting.clear()
+        self.meters.past.take(live.room.tally)
 
     # Rights that end
 
@@ -543,7 +570,7 @@ class Hub:
                 if live.connections or live.waiting or room.durable < room.seq:
                     self._tick(live)
                 elif name not in self._loading and now - live.empty_since > self._limits.idle_room:
-                    del self._rooms[name]
+                    self.meters.past.take(self._rooms.pop(name).room.tally)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -569,8 +596,3 @@ def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) 
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def new_id(random: Callable[[int], bytes] = secrets.token_bytes) -> str:
-    """128 random bits as 26 characters of lower-case base32."""
-    return base64.b32encode(random(16)).decode().rstrip("=").lower()

@@ -51,16 +51,22 @@ class Seat:
         connection = self._live.connections.get(self._key)
         if connection is not None:
             self._live.behind[self._key] = connection.unsent
+            self._live.full.setdefault(self._key, time.monotonic())
+            self._live.room.tally.stalls += 1
         self._tell(Paused(self._key, time.monotonic()))
 
     def resumed(self) -> None:
         """The connection takes more."""
         self._live.behind.pop(self._key, None)
+        since = self._live.full.pop(self._key, None)
+        if since is not None:
+            self._hub.meters.stages["drain"].observe(time.monotonic() - since)
         self._tell(Drained(self._key))
 
     def leave(self) -> None:
         """The connection is closed."""
         self._live.behind.pop(self._key, None)
+        self._live.full.pop(self._key, None)
         if self._live.connections.pop(self._key, None) is not None:
             self._live.empty_since = time.monotonic()
             self._hub.tell(self._live, Left(self._key))

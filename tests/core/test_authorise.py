@@ -19,6 +19,7 @@ from bokeh_server.core.authorise import (
     Refused,
     Role,
     Scope,
+    good_for,
     may,
     role_of,
 )
@@ -61,6 +62,31 @@ def test_only_an_administrator_sees_to_the_accounts_of_others() -> None:
     assert may(replace(ADMIN, scopes=frozenset({Scope.WRITE})), Action.ADMINISTER) == Refused(
         "This token is not good for that: it needs the scope manage, and has write."
     )
+
+
+def test_an_administrator_watches_the_server_and_where_there_are_no_accounts_the_only_user_does() -> None:
+    for actor in (ADMIN, DEFAULT_USER, replace(token(Scope.WATCH), admin=True)):
+        assert may(actor, Action.WATCH) == Allowed()
+    assert may(ANNA, Action.WATCH) == Refused("Only an administrator may do this.")
+    assert may(token(Scope.WATCH), Action.WATCH) == Refused("Only an administrator may do this.")
+    told = "This token is not good for that: it needs the scope manage or watch, and has read and stream and write."
+    others = token(Scope.READ, Scope.STREAM, Scope.WRITE)
+    assert may(replace(others, admin=True), Action.WATCH) == Refused(told)
+    assert may(ANONYMOUS, Action.WATCH) == Refused("Log in first.")
+
+
+def test_a_token_to_watch_with_shows_no_document_and_changes_none() -> None:
+    watching = replace(token(Scope.WATCH), admin=True)
+    assert allowed(watching, ANNAS) == set()
+    assert may(watching, Action.TRAFFIC) == Allowed()
+    for action in (Action.LIST, Action.CREATE, Action.STORE, Action.ACCOUNT, Action.ADMINISTER):
+        assert isinstance(may(watching, action), Refused)
+
+
+def test_who_may_manage_may_watch() -> None:
+    assert good_for(frozenset({Scope.MANAGE})) == {Scope.MANAGE, Scope.WATCH}
+    assert good_for(frozenset({Scope.WRITE})) == {Scope.WRITE}
+    assert may(replace(token(Scope.MANAGE), admin=True), Action.WATCH) == Allowed()
 
 
 def test_an_owner_may_do_everything_with_a_document() -> None:
@@ -159,8 +185,9 @@ def test_a_token_for_one_document_is_good_for_no_other() -> None:
     limited = token(*Scope, document="d")
     assert allowed(limited, ANNAS) == ON_DOCUMENTS
     assert may(limited, Action.VIEW, replace(ANNAS, document="e")) == Refused("There is no such document.", hidden=True)
-    assert may(limited, Action.LIST) == may(limited, Action.STORE) == Allowed()
-    for action in (Action.CREATE, Action.ACCOUNT, Action.ADMINISTER):
+    for action in (Action.LIST, Action.STORE, Action.TRAFFIC):
+        assert may(limited, action) == Allowed()
+    for action in (Action.CREATE, Action.ACCOUNT, Action.ADMINISTER, Action.WATCH):
         told = "This token is not good for that: it is for one document."
         assert may(replace(limited, admin=True), action) == Refused(told)
     assert allowed(replace(limited, admin=True), replace(ANNAS, document="e")) == set()
@@ -175,4 +202,5 @@ def test_the_best_role_counts() -> None:
 def test_every_action_has_its_scopes_and_its_group() -> None:
     assert set(SCOPES) == set(Action)
     others = {Action.PUBLIC, Action.LIST, Action.CREATE, Action.STORE, Action.ACCOUNT, Action.ADMINISTER}
+    others |= {Action.TRAFFIC, Action.WATCH}
     assert set(Action) - ON_DOCUMENTS == others

@@ -78,6 +78,10 @@ def test_server_info_tells_both_versions() -> None:
     assert (reply.header.reqid, reply.content) == ("m", {"version_info": {"bokeh": "b", "server": "s"}})
 
 
+def test_who_wants_to_know_how_late_it_hears_is_sent_an_echo() -> None:
+    assert live().sends(2, "ECHO") == ["2 <- ECHO"]
+
+
 @pytest.mark.parametrize("answer", ["OK", "ERROR", "ACK"])
 def test_answers_need_no_answer(answer: str) -> None:
     assert live().sends(1, answer) == []
@@ -87,6 +91,7 @@ def test_a_message_of_an_unknown_type_is_answered_with_an_error() -> None:
     book = live()
     assert book.sends(1, "NONSENSE", number=4) == ["1 <- ERROR number=4 code=bad-message"]
     [error] = book.got(1, "ERROR")
+    assert book.room.tally.refused == 1
     assert error.header.reqid == "m"
     assert error.content == {
         "text": "There is no message of type 'NONSENSE'.",
@@ -459,7 +464,9 @@ def test_who_does_not_drain_its_socket_is_shown_the_door() -> None:
     book.now = 100.0
     book.pauses(2)
     assert book.ticks(100.0 + LIMITS.pause) == []
-    assert book.ticks(100.1 + LIMITS.pause) == ["close 2 1013 too slow"]
+    for later in (100.1, 100.2):
+        assert book.ticks(later + LIMITS.pause) == ["close 2 1013 too slow"]
+    assert book.room.tally.doors == 1, "it is shown out once, however long it takes to leave"
     book.drains(2)
     assert book.ticks(999.0) == []
 

@@ -203,8 +203,8 @@ class Overtaking(Room):
 class Skipping(Room):
     """Loses one patch of those that a full socket held up."""
 
-    def _catch_up(self, key: int) -> list[Effect]:
-        return super()._catch_up(key)[1:]
+    def _catch_up(self, key: int, *, late: bool = True) -> list[Effect]:
+        return super()._catch_up(key, late=late)[1:]
 
 
 class Heedless(Room):

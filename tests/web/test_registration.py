@@ -19,7 +19,7 @@ def test_the_link_that_is_printed_makes_the_administrator_once(tmp_path: Any) ->
         assert (made.status, made.body) == (201, b"")
         root = Person(server.port, "root", (("Cookie", cookie_of(made)),))
         account = root("GET", f"{API}/account").json
-        assert account == {"username": "root", "admin": True, "scopes": ["manage", "read", "stream", "write"]}
+        assert account == {"username": "root", "admin": True, "scopes": ["manage", "read", "stream", "watch", "write"]}
         assert "not valid" in told(nobody("POST", REGISTER, credentials("ben", invitation=key)), 403)
         assert key not in server.log.read_text()
         server.kill()

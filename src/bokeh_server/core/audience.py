@@ -18,6 +18,7 @@ from bokeh_server.core.client import Client
 from bokeh_server.core.events import Close, Effect, NextFrame, Reading, Send
 from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.merge import merged
+from bokeh_server.core.tally import Tally
 from bokeh_server.core.wire import Header, Outgoing, outgoing
 from bokeh_server.limits import Limits
 
@@ -57,6 +58,7 @@ class Audience:
 
     def __init__(self, limits: Limits) -> None:
         self.clients: dict[int, Client] = {}
+        self.tally = Tally()
         self._limits = limits
         self._released = 0
         self._ring: Ring[Outgoing] = Ring(limits.ring)
@@ -65,9 +67,8 @@ class Audience:
         """Whether somebody is told when the frame ends."""
         self._now = 0.0
         self._messages = 0
-        self._merged_last: tuple[int, int, list[Outgoing]] = 0, 0, []
-        """The first and last patch that were merged last, and the messages: those who stalled at one time catch up at
-        one time."""
+        self._merged_last: tuple[int, int, list[Outgoing], int] = 0, 0, [], 0
+        """What was merged last: those who stalled at one time catch up at one time."""
 
     @property
     def presence(self) -> tuple[int, int, int]:
@@ -107,7 +108,7 @@ class Audience:
         if len(run) == 1:
             due += framed
         elif framed:
-            effects += [Send(tuple(framed), message) for message in self._merged(run)]
+            effects += [Send(tuple(framed), message) for message in self._merged(run, to=len(framed), late=False)]
         if due:
             to = tuple(due)
             effects += [Send(to, one.message) for one in run]
@@ -131,7 +132,7 @@ class Audience:
         for key, client in behind:
             seq = client.cursor.seq
             if client.held or (seq < self._released and self._ring.has(seq, client.cursor.name)):
-                yield from self._catch_up(key)
+                yield from self._catch_up(key, late=False)
             elif seq < self._released:
                 alike.setdefault(seq, []).append(key)
         for seq, keys in alike.items():
@@ -141,10 +142,13 @@ class Audience:
                 continue
             for key in keys:
                 self.clients[key].cursor.seq = self._released
-            yield from (Send(tuple(keys), message) for message in self._merged(missed))
+            yield from (Send(tuple(keys), message) for message in self._merged(missed, to=len(keys), late=False))
 
-    def _catch_up(self, key: int) -> list[Effect]:
-        """What a client has not been given yet, in the one order, acknowledgements included."""
+    def _catch_up(self, key: int, *, late: bool = True) -> list[Effect]:
+        """What a client has not been given yet, in the one order, acknowledgements included.
+
+        ``late`` says whether that is more than the patches of a frame.
+        """
         client = self.clients[key]
         cursor = client.cursor
         if cursor.copying:
@@ -163,9 +167,9 @@ class Audience:
         messages: list[Outgoing] = []
         for seq, _, ok in held:
             before = [entry for entry in missed if entry.seq <= seq]
-            messages += [*self._merged(before), ok]
+            messages += [*self._merged(before, late=late), ok]
             missed = missed[len(before) :]
-        messages += self._merged(missed)
+        messages += self._merged(missed, late=late)
         return [Send((key,), message) for message in messages]
 
     def _copy_for(self, key: int) -> list[Effect] | None:
@@ -175,27 +179,36 @@ class Audience:
         """
         return None
 
-    def _merged(self, entries: Missed | Sequence[Release]) -> list[Outgoing]:
-        """The messages of these patches, or fewer that come to the same; ``since`` is the first that one stands for."""
+    def _merged(self, entries: Missed | Sequence[Release], *, to: int = 1, late: bool = True) -> Sequence[Outgoing]:
+        """The messages of these patches ``to`` so many clients, or fewer that come to the same; ``since`` is the first
+        that one stands for. ``late`` says whether they are more than those of a frame."""
         if len(entries) < 2:
             return [entry.message for entry in entries]
         first, last = entries[0].seq, entries[-1].seq
         whole = len(entries) == last - first + 1  # nobody's own are left out
-        if whole and (first, last) == self._merged_last[:2]:
-            return self._merged_last[2]
+        made = self._merged_last if whole and (first, last) == self._merged_last[:2] else self._merge(entries)
+        if whole:
+            self._merged_last = made
+        _, _, messages, fewer = made
+        if late:
+            self.tally.conflated += to * fewer
+        else:
+            self.tally.framed += to * fewer
+        return messages
+
+    def _merge(self, entries: Missed | Sequence[Release]) -> tuple[int, int, list[Outgoing], int]:
+        """The first and last of these patches, the messages, and how many of those stand for several."""
         messages: list[Outgoing] = []
-        at = 0
+        at = fewer = 0
         for number, (content, buffers) in merged(entry.patch for entry in entries):
             begin, end = entries[at], entries[at + number - 1]
             at += number
-            messages.append(
-                begin.message
-                if number == 1
-                else self._message("PATCH-DOC", content, buffers, seq=end.seq, since=begin.seq)
-            )
-        if whole:
-            self._merged_last = first, last, messages
-        return messages
+            if number == 1:
+                messages.append(begin.message)
+            else:
+                fewer += 1
+                messages.append(self._message("PATCH-DOC", content, buffers, seq=end.seq, since=begin.seq))
+        return entries[0].seq, entries[-1].seq, messages, fewer
 
     def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
         """A message that is not kept: to those who had the document when it came, and keep up."""
@@ -203,7 +216,7 @@ class Audience:
         due = [key for key, client in clients if client and client.cursor.ready]
         for key in due:
             if self.clients[key].cursor.framed:
-                yield from self._catch_up(key)
+                yield from self._catch_up(key, late=False)
         due = [key for key in due if self.clients[key].cursor.ready]
         if due:
             yield Send(tuple(due), message)
@@ -215,8 +228,10 @@ class Audience:
         """
         content = orjson.dumps({"reason": reason})
         there = [key for key in keys if key in self.clients]
+        self.tally.resyncs += len(there)
         for key in there:
-            for _, number, _ in self.clients[key].held[-1:]:
+            numbers = [number for _, number, _ in self.clients[key].held if number is not None]
+            for number in numbers[-1:]:
                 yield Send((key,), self._message("OK", b"{}", number=number))
             self.clients[key].held.clear()
         ours = tuple(key for key in there if self.clients[key].ours)
@@ -276,6 +291,24 @@ class Audience:
             return [Send((key,), answer)]
 
         return reply
+
+    def _echo(self, key: int, reqid: str) -> Callable[[], Iterable[Effect]]:
+        """The answer to ECHO, behind all that there is now: so a page learns how late it gets that.
+
+        Only a full socket, or a copy on its way, holds it up, and one at a time; a frame is too short to count.
+        """
+
+        def echo() -> Iterable[Effect]:
+            client = self.clients.get(key)
+            if client is None:
+                return
+            answer = self._message("ECHO", b"{}", reqid=reqid)
+            if not (client.cursor.paused or client.cursor.copying):
+                yield Send((key,), answer)
+            elif all(number is not None for _, number, _ in client.held):
+                client.held.append((self._released, None, answer))
+
+        return echo
 
     def _message(
         self,

@@ -25,7 +25,9 @@ class Scope(StrEnum):
     WRITE = "write"
     """Make documents and change them."""
     MANAGE = "manage"
-    """Rename, delete, publish and share documents; the user's own account."""
+    """Rename, delete, publish and share documents; the user's own account. It includes the next one."""
+    WATCH = "watch"
+    """See how the server does, and nothing else: its metrics, for an administrator."""
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -96,6 +98,10 @@ class Action(StrEnum):
     """See and change one's own account: password, logins, tokens."""
     ADMINISTER = "administer"
     """See and change other people's accounts, and invite."""
+    TRAFFIC = "traffic"
+    """See how busy the documents are that one may see."""
+    WATCH = "watch"
+    """See how the whole server does."""
 
     VIEW = "view"
     """See a document, live."""
@@ -118,6 +124,8 @@ SCOPES: Mapping[Action, frozenset[Scope]] = {
     Action.STORE: frozenset({Scope.WRITE}),
     Action.ACCOUNT: frozenset({Scope.MANAGE}),
     Action.ADMINISTER: frozenset({Scope.MANAGE}),
+    Action.TRAFFIC: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE, Scope.WATCH}),
+    Action.WATCH: frozenset({Scope.MANAGE, Scope.WATCH}),
     Action.VIEW: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
     Action.STREAM: frozenset({Scope.STREAM, Scope.WRITE}),
     Action.EDIT: frozenset({Scope.WRITE}),
@@ -142,7 +150,11 @@ ROLES: Mapping[Action, Role] = {
 ON_DOCUMENTS = frozenset(ROLES)
 BY_ADMINISTRATORS = frozenset({Action.VIEW, Action.DELETE})
 """What an administrator may do with documents of others: look what it is (without its scripts), and take it away."""
-NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST, Action.STORE})
+OF_ADMINISTRATORS = frozenset({Action.ADMINISTER, Action.WATCH})
+"""What nobody else may do."""
+BY_THE_ONLY_USER = frozenset({Action.WATCH})
+"""What is an administrator's where people have accounts, and otherwise everybody's who is let in."""
+NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST, Action.STORE, Action.TRAFFIC})
 """What a token for one document may be used for by a name: it finds only that one."""
 
 
@@ -177,7 +189,8 @@ def may(actor: Actor, action: Action, access: Access | None = None) -> Allowed |
         return Refused(out_of_scope(actor, action))
     if actor.document is not None and action not in NOT_LIMITED:
         return Refused(OTHER_DOCUMENTS)
-    if action is Action.ADMINISTER and not actor.admin:
+    only_user = actor.name == DEFAULT_USER.name and action in BY_THE_ONLY_USER
+    if action in OF_ADMINISTRATORS and not (actor.admin or only_user):
         return Refused("Only an administrator may do this.")
     return Allowed()
 
@@ -207,6 +220,11 @@ def role_of(actor: Actor, access: Access) -> Role | None:
             left_behind = access.owner == DEFAULT_USER.name and actor.admin
             roles += [Role.OWNER] if actor.name == access.owner or left_behind else []
     return max(roles, default=None)
+
+
+def good_for(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """These scopes, and those that they include."""
+    return scopes | {Scope.WATCH} if Scope.MANAGE in scopes else scopes
 
 
 def out_of_scope(actor: Actor, action: Action) -> str:

@@ -29,6 +29,8 @@ class Client:
     """Bytes that wait for the store: what it sent, and the copies of the document that it asked for."""
     throttled: bool = False
     paused_at: float = 0.0
+    shown_out: bool = False
+    """Whether it was shown the door since it was too slow."""
     held: list[tuple[int, int | None, Outgoing]] = field(default_factory=list)
     """Acknowledgements (seq, number, message) that wait with the patches before them until its socket drains."""
 

@@ -197,6 +197,8 @@ class Room(Audience):
                     return self._pull(key, header.msgid)
                 case "PUSH-DOC":
                     return self._push(key, message)
+                case "ECHO" if self.clients[key].ours:
+                    return self._when_durable(self._echo(key, header.msgid))
                 case "SERVER-INFO-REQ":
                     bokeh, server = self._versions
                     info = orjson.dumps({"version_info": {"bokeh": bokeh, "server": server}})
@@ -251,6 +253,7 @@ class Room(Audience):
         client = self.clients[key]
         if not self._may(client.actor, Action.VIEW):
             raise Forbidden
+        self.tally.pulls += 1
         if self._copy is None or self._copy[0] != self.seq:
             content, buffers = self.document.encode()
             self._copy = (self.seq, b'{"doc":' + content + b"}", buffers)
@@ -382,6 +385,7 @@ class Room(Audience):
             if cursor.paused:  # again
                 cursor.seq = seen
             elif key in self.clients and cursor.subscribed:
+                self.tally.copies += 1
                 yield Send((key,), message)
                 yield from (Send((key,), ok) for _, _, ok in client.held)
                 client.held.clear()
@@ -447,11 +451,12 @@ class Room(Audience):
 
     def _tick(self, now: float) -> list[Effect]:
         self._woken = False
-        effects: list[Effect] = [
-            Close(key, TRY_AGAIN, "too slow")
-            for key, client in self.clients.items()
-            if client.cursor.paused and now - client.paused_at > self._limits.pause
-        ]
+        effects: list[Effect] = []
+        for key, client in self.clients.items():
+            if client.cursor.paused and now - client.paused_at > self._limits.pause:
+                effects.append(Close(key, TRY_AGAIN, "too slow"))
+                self.tally.doors += not client.shown_out
+                client.shown_out = True
         told = self.presence
         if told != self._told:
             self._told = told
@@ -538,6 +543,7 @@ class Room(Audience):
     def _refuse(self, key: int, message: Message, error: ClientError) -> list[Effect]:
         """Tell the sender what was wrong; a client that has already changed its own copy must pull again."""
         client, header = self.clients[key], message.header
+        self.tally.refused += 1
         content = orjson.dumps({"text": str(error), "code": error.code, "traceback": None})
         stale = header.msgtype == "PATCH-DOC" and (client.ours or client.kind == "viewer")
         client.cursor.subscribed = client.cursor.subscribed and not stale

@@ -78,6 +78,9 @@ class Store(Protocol):
     async def documents(self, owner: str | None = None, also: Collection[str] = ()) -> list[Info]:
         """The documents of ``owner`` (None: of all) and those with one of the ids ``also``, the last changed first."""
 
+    async def extent(self) -> tuple[int, int]:
+        """How many documents there are, and the bytes of their records and snapshots."""
+
     async def rename(self, document: str, title: str) -> None:
         """``NotFound`` without such a document, ``Conflict`` where the owner has another of that title."""
 

@@ -50,6 +50,9 @@ class MemoryStore:
         infos = (info for info in self._infos.values() if owner in (None, info.owner) or info.id in also)
         return sorted(infos, key=lambda info: (-info.changed, info.id))
 
+    async def extent(self) -> tuple[int, int]:
+        return len(self._infos), sum(info.size for info in self._infos.values())
+
     async def rename(self, document: str, title: str) -> None:
         info = self._known(document)
         if (await self.find(info.owner, title) or info).id != document:

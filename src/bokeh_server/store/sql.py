@@ -148,6 +148,9 @@ class SqlStore:
         mine = true() if owner is None else documents.c.owner == owner
         return await self._read(self._infos, or_(mine, documents.c.id.in_(also)))
 
+    async def extent(self) -> tuple[int, int]:
+        return await self._read(self._extent)
+
     async def rename(self, document: str, title: str) -> None:
         await self._write(self._set, document, {"title": title})
 
@@ -234,6 +237,11 @@ class SqlStore:
         chosen = select(documents).where(*where).order_by(documents.c.changed.desc(), documents.c.id)
         with self._reader.begin() as connection:
             return [Info(*row) for row in connection.execute(chosen)]
+
+    def _extent(self) -> tuple[int, int]:
+        with self._reader.begin() as connection:
+            count, size = connection.execute(select(func.count(), func.sum(documents.c.size))).one()
+        return count, size or 0
 
     def _load(self, document: str) -> Stored | None:
         with self._reader.begin() as connection:

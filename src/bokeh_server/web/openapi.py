@@ -175,6 +175,15 @@ VIEWERS = {
     "required": ["users", "others"],
     "properties": {"users": {"type": "array", "items": {"type": "string"}}, "others": {"type": "integer"}},
 }
+TRAFFIC = {
+    "type": "object",
+    "required": ["now", "documents", "server"],
+    "properties": {
+        "now": {"type": "number", "description": "seconds; only differences mean something"},
+        "documents": {"type": "array", "items": {"type": "object"}},
+        "server": {"type": ["object", "null"], "description": "for who may watch the server"},
+    },
+}
 MADE = ("token_by_registration", "post_token", "post_user", "post_invitation", "post_link")
 DONE = (
     *("delete", "log_in", "log_out", "log_out_everywhere", "put_password", "delete_login", "delete_token"),
@@ -195,6 +204,8 @@ ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
     "post_rows": {HTTPStatus.OK: json_body(ref("Changed"))},
     "ping": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},
     "alive": {HTTPStatus.OK: STATUS},
+    "metrics": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},
+    "traffic": {HTTPStatus.OK: json_body(TRAFFIC)},
     "ready": {HTTPStatus.OK: STATUS, HTTPStatus.SERVICE_UNAVAILABLE: STATUS},
 }
 """What each operation answers with, where that is not just some JSON: status and content."""

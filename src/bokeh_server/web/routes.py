@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
 from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
-from bokeh_server.web import account, api, embed, openapi, pages, share, socket
+from bokeh_server.web import account, api, embed, metrics, openapi, pages, share, socket, traffic
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
 
@@ -100,6 +100,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", A.PUBLIC, "anywhere", "api", pages.alive),
     Route("GET", "/readyz", A.PUBLIC, "anywhere", "api", pages.ready),
     Route("GET", "/version", A.PUBLIC, "anywhere", "api", pages.versions),
+    Route("GET", "/metrics", A.WATCH, "here", "api", metrics.metrics),
+    Route("GET", "/api/v1/traffic", A.TRAFFIC, "here", "api", traffic.traffic),
     Route("GET", "/api/v1/openapi.json", A.PUBLIC, "link", "api", openapi.describe),
     Route("GET", "/api/v1/documents", A.LIST, "here", "api", api.documents),
     Route("POST", "/api/v1/documents", A.CREATE, "here", "api", api.create),

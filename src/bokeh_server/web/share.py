@@ -11,7 +11,7 @@ import msgspec
 
 from bokeh_server.accounts.sharing import ANY_PAGE, Link
 from bokeh_server.config import canonical_origin
-from bokeh_server.core.authorise import ALL_SCOPES, Actor, Role, Scope
+from bokeh_server.core.authorise import ALL_SCOPES, Actor, Role, Scope, good_for
 from bokeh_server.errors import BadSetting, BadValue, Forbidden
 from bokeh_server.web import headers
 from bokeh_server.web.api import answer
@@ -57,7 +57,7 @@ def ensure_no_more(actor: Actor, scopes: frozenset[Scope] = ALL_SCOPES, seconds:
     or for longer: for ``scopes``, and so many ``seconds`` (None: without end)."""
     end = None if seconds is None else time.time() + seconds
     longer = actor.until is not None and (end is None or end > actor.until)
-    if actor.kind == "token" and (longer or not actor.scopes >= scopes):
+    if actor.kind == "token" and (longer or not good_for(actor.scopes) >= scopes):
         raise Forbidden(f"A token gives nobody more than it has itself: {LONGER if longer else WIDER}")
 
 

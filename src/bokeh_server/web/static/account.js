@@ -10,7 +10,7 @@ const { prefix } = JSON.parse(document.getElementById("parameters").textContent)
 const url = `${prefix}/api/v1/account`;
 const [tokens, logins, make, once] = ["tokens", "logins", "make", "token-once"].map((id) => document.getElementById(id));
 const DAY = 86_400; // s
-const SCOPES = ["read", "stream", "write", "manage"];
+const SCOPES = ["read", "stream", "write", "manage", "watch"];
 const titles = new Map(); // of the user's documents, by id
 
 const when = (seconds) => ago(new Date(seconds * 1000), new Date());
