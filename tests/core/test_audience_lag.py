@@ -53,7 +53,7 @@ def test_an_echo_does_not_wait_for_a_frame() -> None:
     book = framed()
     for number in (1, 2):
         book.patches(1, row(number), number=number)
-    book.appended()
+        book.appended()
     assert book.sends(2, "ECHO") == ["2 <- ECHO"]
     assert book.frame(10.1) == ["2,4 <- PATCH-DOC seq=3"]
 
