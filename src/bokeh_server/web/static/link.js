@@ -5,6 +5,7 @@
    place of the old one, so nothing of the old one is left over and nothing is announced back. One rule keeps all copies
    equal: see reconcile.js. A visitor's own patches are pending for ever, and never sent. */
 
+import { Lag } from "./lag.js";
 import { pack, Pending, touched, weight } from "./pending.js";
 import { definitions, reconcile } from "./reconcile.js";
 
@@ -61,6 +62,8 @@ export class Link extends ClientConnection {
   #heard = 0;
   #unsent = 0;
   #deadline = Infinity;
+  #lag = new Lag(() => this.#echo(), (time) => this.#shell.lag(time));
+  #resumes = 0; // when RESUME left
   #repulls = { count: 0, last: -Infinity };
   #keep = false;
   #closed = () => {};
@@ -202,6 +205,7 @@ export class Link extends ClientConnection {
   _on_close() {
     this.socket = null;
     this.#live = false;
+    this.#lag.closed();
     for (const { reject } of this._pending_replies.values()) reject("Disconnected");
     this._pending_replies.clear();
     for (const keys of this.#requests.values()) keys?.forEach((key) => this.#doubts.add(key));
@@ -215,6 +219,7 @@ export class Link extends ClientConnection {
       return;
     }
     this._current_handler = (next) => this._steady_state_handler(next);
+    this.#resumes = performance.now();
     const [epoch, seq] = this.#stale ? [null, null] : [this.#epoch, this.#seq];
     this.send(Message.create("RESUME", {}, { client: this.#client, epoch, seq, answers: false, frames: true }));
   }
@@ -225,6 +230,7 @@ export class Link extends ClientConnection {
       case "PULL-DOC-REPLY": return this.#pulled(message);
       case "PATCH-DOC": return this.#patched(message);
       case "OK": return this.#acknowledged(message);
+      case "ECHO": return this.#echoed(message);
       case "ERROR": return this.#refused(message);
       case "RESYNC": return this.#resync(message.content);
       case "PRESENCE": return this.#shell.presence(message.content);
@@ -242,6 +248,7 @@ export class Link extends ClientConnection {
     this.#epoch = epoch;
     this.#writer = writer;
     this.#report({ state: "live" });
+    this.#lag.opened(performance.now() - this.#resumes);
     if (promoted) {
       this.#pending.clear(); // what a visitor tried out was never meant for others
       this.#pull();
@@ -342,8 +349,10 @@ export class Link extends ClientConnection {
     this.#queue = null;
     for (const message of queue) {
       if (message.msgtype() === "OK") this.#settle(message.header.number);
+      else if (message.msgtype() === "ECHO") this.#lag.caught_up(message.reqid());
       else this.#apply(message);
     }
+    if (!stale) this.#lag.caught_up(null);
     if (stale) this.#pull();
     this.#check();
   }
@@ -351,6 +360,7 @@ export class Link extends ClientConnection {
   #patched(message) {
     if (this.#stale) return; // the copy that is to come holds it
     this.#seq = message.header.seq ?? this.#seq;
+    this.#lag.patched();
     if (this.#queue !== null) this.#queue.push(message);
     else this.#apply(message);
   }
@@ -383,6 +393,20 @@ export class Link extends ClientConnection {
     // In its turn: a patch that waits in front of it comes before ours, and must still find ours pending.
     if (this.#queue !== null) this.#queue.push(message);
     else this.#settle(number);
+  }
+
+  /* Ask for what comes behind all that is on its way; see lag.js. */
+  #echo() {
+    if (!this.#open || this.#stale) return null;
+    const message = Message.create("ECHO", {}, {});
+    this.send(message);
+    return message.msgid();
+  }
+
+  #echoed(message) {
+    if (this.#stale) return; // the copy that is to come tells
+    if (this.#queue !== null) this.#queue.push(message);
+    else this.#lag.caught_up(message.reqid());
   }
 
   #settle(number) {

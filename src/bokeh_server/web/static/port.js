@@ -53,6 +53,11 @@ export class Shell {
     this.#tell("presence", { programs, answering, viewers });
   }
 
+  /* How many ms the page is behind its server. */
+  lag(time) {
+    this.#tell("lag", { time: Math.round(time) });
+  }
+
   /* Whether the document has widgets that a program must answer. */
   wants(program) {
     this.#tell("wants", { program });

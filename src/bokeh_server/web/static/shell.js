@@ -6,6 +6,7 @@
 
 import { call, Documents } from "./api.js";
 import { ask, toast } from "./dialogs.js";
+import { exactly, span } from "./words.js";
 
 const { prefix, document: id, link, frame_url: url, public: is_public, may, user, supervised, embedded } = JSON.parse(
   document.getElementById("parameters").textContent,
@@ -22,12 +23,15 @@ const TICKETS = 400; // ms between two tickets
 const TOASTS = 1_000;
 const REFRESH = 15_000; // ms between two looks at the document's name
 const TALLEST = 50_000; // px
+const BEHIND = 1_000; // ms of lag that are worth a word
 const SETTLED = 1_000; // ms in which a frame that has loaded says hello
 const CLICKED = 6_000; // ms; no browser lets a click count for longer
 const REFUSALS = 5; // in a row; what is asked while a question is open is refused, too
 const RETURNS = 3; // times that a frame which went elsewhere is brought back
 
-const view = { state: "connecting", pending: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false };
+const view = {
+  state: "connecting", pending: 0, lag: 0, programs: 0, answering: 0, viewers: 0, answered: false, wants: false,
+};
 let gone = null; // or why there is nothing here any more: "deleted", "barred", "out"
 let port = null;
 let started = false;
@@ -42,6 +46,7 @@ const MESSAGES = {
   ticket: [{}, give_ticket],
   status: [{ state: one_of("connecting", "live", "reconnecting"), retry: is_count, pending: is_count }, show_status],
   presence: [{ programs: is_count, answering: is_count, viewers: is_count }, show_presence],
+  lag: [{ time: is_count }, ({ time }) => { view.lag = time; render(); }],
   wants: [{ program: is_flag }, ({ program }) => { view.wants = program; render(); }],
   inert: [{ scripts: is_flag }, (told) => { if (scripts !== null) scripts.hidden = !told.scripts; }],
   content: [{ is: one_of("there", "empty", "missing", "broken"), reason: is_words }, show_content],
@@ -211,11 +216,14 @@ const STATES = {
 
 function render() {
   const offline = view.state !== "live" && !navigator.onLine;
-  const [look, word] = STATES[gone ?? (offline ? "offline" : view.state)];
+  const live = view.state === "live" && gone === null;
+  const late = live && view.lag >= BEHIND;
+  const state = gone ?? (offline ? "offline" : view.state);
+  const [look, word] = late ? ["waiting", `${span(view.lag)} behind`] : STATES[state];
+  status.title = live ? `${exactly(view.lag)} behind the server` : "";
   status.className = `status ${look}`;
   const text = status.querySelector("span");
   if (text.textContent !== word) text.textContent = word;
-  const live = view.state === "live" && gone === null;
   again.hidden = gone !== null || view.state !== "reconnecting";
   viewers.hidden = !live || view.viewers < 2;
   viewers.querySelector("span").textContent = `${view.viewers} viewing`;

@@ -24,6 +24,19 @@ function midnight(date) {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate());
 }
 
+/* Milliseconds as one reads them in passing: "3 s", "25 s", "4 min"; what is longer changes less often. */
+export function span(time) {
+  const seconds = Math.round(time / 1000);
+  if (seconds < 10) return `${seconds} s`;
+  return seconds < 90 ? `${5 * Math.round(seconds / 5)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/* Milliseconds: "4 ms", "120 ms", "2.4 s". */
+export function exactly(time) {
+  const rounded = time < 10 ? Math.round(time) : 10 * Math.round(time / 10);
+  return rounded < 1000 ? `${rounded} ms` : `${(time / 1000).toFixed(1)} s`;
+}
+
 /* Bytes: "812 B", "24 kB", "3.1 MB". */
 export function size(bytes) {
   if (bytes < KIB) return `${bytes} B`;
