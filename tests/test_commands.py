@@ -134,6 +134,23 @@ def test_documents(logged_in: Run, town: Town) -> None:
     assert "There is no document" in logged_in("doc", "rename", "a b", "c", fails=True)
 
 
+def test_what_a_document_keeps(logged_in: Run, town: Town) -> None:
+    assert town.root("PUT", "/api/v1/documents/kept", content()).status == 201
+    assert logged_in("doc", "retain", "kept") == "It keeps all rows."
+    told = logged_in("doc", "retain", "kept", "--bytes", "64M", "--raw", "1d")
+    assert told == "It keeps 67,108,864 bytes of streamed rows; after 86,400 seconds they are thinned."
+    assert as_json(logged_in, "doc", "retain", "kept", "--raw", "always") == {
+        "bytes": 2**26,
+        "raw": 0,
+        "holds": {"bytes": 2**26, "raw": None},
+    }
+    assert as_json(logged_in, "doc", "retain", "kept", "--bytes", "all")["holds"] == {"bytes": None, "raw": None}
+    assert as_json(logged_in, "doc", "retain", "kept", "--default")["bytes"] is None
+    assert "like 64M" in logged_in("doc", "retain", "kept", "--bytes", "much", fails=True)
+    assert "like 1d" in logged_in("doc", "retain", "kept", "--raw", "long", fails=True)
+    assert "no document" in logged_in("doc", "retain", "gone", fails=True)
+
+
 def test_links(logged_in: Run, town: Town) -> None:
     assert town.root("PUT", "/api/v1/documents/linked", content()).status == 201
     url = logged_in("link", "add", "linked", "--role", "editor", "--label", "review", "--days", "1", "--opens", "2")

@@ -88,6 +88,8 @@ def test_a_prefix_that_is_no_plain_path_is_refused(prefix: str) -> None:
         ({"port": 65536}, "0 to 65535"),
         ({"ssl_keyfile": Path("key.pem")}, "needs its certificate"),
         ({"ssl_certfile": Path("/nothing.pem")}, "There is no file"),
+        ({"retain_bytes": 64}, "like 64M"),
+        ({"retain_raw": 0.0}, "like 1d"),
     ],
 )
 def test_settings_that_can_not_be_used_say_why(settings: dict[str, Any], words: str) -> None:

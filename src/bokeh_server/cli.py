@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from bokeh_server.accounts.keys import new_key
+from bokeh_server.amounts import bytes_of, seconds_of
 from bokeh_server.commands import COMMANDS, user
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
@@ -58,6 +59,18 @@ OPTIONS = (
     ),
     click.option("--ssl-certfile", type=click.Path(path_type=Path), help="Certificate for https."),
     click.option("--ssl-keyfile", type=click.Path(path_type=Path), help="Its key."),
+    click.option(
+        "--retain-bytes",
+        metavar="SIZE",
+        help="What the streamed sources of a document may take together, like 64M; then the oldest rows give way.  "
+        "[default: no limit]",
+    ),
+    click.option(
+        "--retain-raw",
+        metavar="TIME",
+        help="For how long streamed rows stay as they came, like 1d; then they are thinned to a tenth.  "
+        "[default: for ever]",
+    ),
     click.option("--show", is_flag=True, help="Open the board in a browser."),
     click.option("-d", "--debug", is_flag=True, help="More log lines."),
     click.option("-m", "--multi-user", is_flag=True, help="People have accounts; nothing works without one."),
@@ -122,6 +135,8 @@ def configured(flags: dict[str, Any]) -> Config:
         flags["unix_socket_mode"] = int(flags["unix_socket_mode"], 8)
     except ValueError:
         raise BadSetting("The mode of the unix socket (--unix-socket-mode) is one of a file, like 660.") from None
+    for name, amount in (("retain_bytes", bytes_of), ("retain_raw", seconds_of)):
+        flags[name] = None if flags[name] is None else amount(flags[name])
     if flags["token"]:
         flags["token"] = os.environ.get(TOKEN, "").strip() or new_key("token").text
     else:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from bokeh_server.amounts import bytes_of, seconds_of
 from bokeh_server.errors import BadSetting, Conflict, Forbidden
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -354,6 +355,31 @@ def doc_rename(server: Server, name: str, title: str) -> None:
     """Give a document another title."""
     told = server.ask("PATCH", server.document(name), {"title": title})
     server.done(f"It is called {told['title']} now.", told)
+
+
+@command(doc, "retain")
+@click.argument("name")
+@click.option("--bytes", "most", metavar="SIZE", help="What streamed sources may take together, like 64M; or `all`.")
+@click.option("--raw", metavar="TIME", help="How long streamed rows stay as they came, like 1d; or `always`.")
+@click.option("--default", is_flag=True, help="What the server says, of all that is not given.")
+def doc_retain(server: Server, name: str, most: str | None, raw: str | None, default: bool) -> None:
+    """Say what a document keeps of that which is streamed to it; without options: show it.
+
+    Past --bytes the oldest rows give way, after --raw rows are thinned to a tenth of them.
+    """
+    path = f"{server.document(name)}/retention"
+    told = server.ask("GET", path)
+    if most is not None or raw is not None or default:
+        before: dict[str, Any] = {} if default else told
+        body = {
+            "bytes": before.get("bytes") if most is None else 0 if most == "all" else bytes_of(most),
+            "raw": before.get("raw") if raw is None else 0 if raw == "always" else seconds_of(raw),
+        }
+        told = server.ask("PUT", path, body)
+    holds = told["holds"]
+    size = "all rows" if holds["bytes"] is None else f"{holds['bytes']:,} bytes of streamed rows"
+    thinned = "" if holds["raw"] is None else f"; after {holds['raw']:,.0f} seconds they are thinned"
+    server.done(f"It keeps {size}{thinned}.", told)
 
 
 @command(doc, "delete")

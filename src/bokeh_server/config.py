@@ -23,6 +23,10 @@ PORT = 5006
 SHORTEST_TOKEN = 20
 """Characters of a token that somebody chose; how often others guess is not counted."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LEAST_BYTES = 65_536
+"""Bytes below which a budget of streamed rows is a mistake: 64M was meant, not 64."""
+LEAST_RAW = 1.0
+"""Seconds."""
 UNIX = "unix"
 """The peer of a unix socket, among the proxies that are believed."""
 
@@ -69,6 +73,10 @@ class Config:
     """With ``identify``: the names of the administrators."""
     login_url: str = ""
     """With ``identify``: where the host application logs people in, like ``/login``; gets ``next``, the way back."""
+    retain_bytes: int | None = None
+    """Bytes that the streamed sources of a document may take together; then the oldest give way. None: no limit."""
+    retain_raw: float | None = None
+    """Seconds for which streamed rows stay as they came; then they are thinned. None: for ever."""
     debug: bool = False
     """Whether the log tells more."""
 
@@ -110,6 +118,10 @@ class Config:
             raise BadSetting(f"A port is a number from 0 to 65535, not {self.port}.")
         if self.unix_socket is not None:
             self._check_unix_socket()
+        if self.retain_bytes is not None and self.retain_bytes < LEAST_BYTES:
+            raise BadSetting(f"A document may take {LEAST_BYTES} bytes or more (--retain-bytes), like 64M.")
+        if self.retain_raw is not None and self.retain_raw < LEAST_RAW:
+            raise BadSetting("Rows stay as they came for a second or more (--retain-raw), like 1d.")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise BadSetting("A key (--ssl-keyfile) needs its certificate (--ssl-certfile).")
         for file in (self.ssl_certfile, self.ssl_keyfile):

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ from bokeh_server.core.events import (
     Noticed,
     Paused,
     Reading,
+    Retained,
     Revoked,
     Rights,
     Send,
@@ -48,10 +49,14 @@ from bokeh_server.core.events import (
     Wake,
     gathered,
 )
+from bokeh_server.core.retention import ALL, Retention
 from bokeh_server.core.room import Room
+from bokeh_server.core.snapshot import Draft
+from bokeh_server.drafts import written
 from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.ids import new_id
 from bokeh_server.limits import LIMITS, Limits
+from bokeh_server.live import Live, settle
 from bokeh_server.meters import Figures, Meters
 from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store, kept_title
@@ -73,34 +78,6 @@ class Listing:
     info: Info
     programs: int
     viewers: int
-
-
-@dataclass(slots=True)
-class Live:
-    """A room in memory and what belongs to it outside the core."""
-
-    room: Room
-    connections: dict[int, Connection] = field(default_factory=dict)
-    behind: dict[int, int] = field(default_factory=dict)
-    """The connections whose buffer is full, and how many bytes waited there when their peers last took some."""
-    full: dict[int, float] = field(default_factory=dict)
-    """The same connections, and since when (monotonic seconds)."""
-    waiting: dict[int, asyncio.Future[int]] = field(default_factory=dict)
-    next_key: int = 0
-    empty_since: float = field(default_factory=time.monotonic)
-    changed: float = 0.0
-    """When the store last kept something of it (monotonic seconds)."""
-    told_rights: int = 0
-    kind: str = ""
-    """What lists say that the document shows."""
-    shows: tuple[int, int] | None = None
-    """How many models and roots it had then."""
-    dead: bool = False
-
-    def key(self) -> int:
-        """A number that is not in use in this room."""
-        self.next_key += 1
-        return self.next_key
 
 
 class OpenRoom:
@@ -152,6 +129,8 @@ class Hub:
         Who is what to a document; by default only its owner is anything.
     limits
         Bounds of every room.
+    retention
+        What documents keep of that which is streamed to them, where their owners say nothing else.
     """
 
     def __init__(
@@ -161,10 +140,12 @@ class Hub:
         access_of: Callable[[Info], Awaitable[Access]] | None = None,
         limits: Limits = LIMITS,
         bokeh_version: str = "",
+        retention: Retention = ALL,
     ) -> None:
         self._store = store
         self.access_of = access_of or owned
         self._limits = limits
+        self._retention = retention
         self._versions = (bokeh_version, version("bokeh-server"))
         self._rooms: dict[str, Live] = {}
         self._loading: dict[str, asyncio.Future[Live]] = {}
@@ -258,6 +239,18 @@ class Hub:
         await self._store.rename(document, title)
         self._boards.changed(access)
 
+    async def retain(self, document: str, retention: Retention) -> None:
+        """Have a document keep this of what is streamed to it, from now on."""
+        await self._store.retain(document, retention)
+        live = self._rooms.get(document)
+        if live is not None:
+            self.tell(live, Retained(retention.within(self._retention)))
+
+    async def retention(self, document: str) -> tuple[Retention, Retention]:
+        """What its owner has chosen to keep of what is streamed to a document, and what holds."""
+        own = await self._store.retention(document)
+        return own, own.within(self._retention)
+
     async def delete(self, document: str) -> None:
         """Delete a document for good; who looks at it is shown the door."""
         access = await self._access(document)
@@ -305,6 +298,7 @@ class Hub:
         room = await asyncio.to_thread(
             Room.restore, access, stored, epoch=info.epoch, limits=self._limits, versions=self._versions
         )
+        room.receive(Retained((await self.retention(document))[1]))
         if await self._store.info(document) is None:  # deleted meanwhile
             raise NotFound("There is no such document.")
         live = self._rooms[document] = Live(room, kind=info.kind)
@@ -477,7 +471,9 @@ class Hub:
 
     async def _snapshot(self, live: Live, effect: TakeSnapshot) -> None:
         try:
-            await self._store.snapshot(effect.record, effect.clients)
+            record = effect.record
+            record = await asyncio.to_thread(written, record) if isinstance(record, Draft) else record
+            await self._store.snapshot(record, effect.clients)
         except BokehServerError as error:
             if not live.dead:
                 log.warning("no snapshot was taken", document=live.room.name, error=str(error))
@@ -586,13 +582,3 @@ class Hub:
 async def owned(info: Info) -> Access:
     """Only its owner is anything to a document."""
     return Access(info.id, info.owner)
-
-
-def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) -> None:
-    """Answer a request, if it still waits."""
-    if future is None or future.done():
-        return
-    if isinstance(outcome, BokehServerError):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)

@@ -24,7 +24,7 @@ from bokeh_server.core.log import Record
 from bokeh_server.core.tally import Tally
 
 if TYPE_CHECKING:
-    from bokeh_server.hub import Live
+    from bokeh_server.live import Live
 
 BOUNDS: Final = (
     *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),

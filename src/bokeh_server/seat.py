@@ -9,7 +9,8 @@ from bokeh_server.core.events import Drained, Event, Left, Paused, Received
 from bokeh_server.core.wire import Message, Outgoing
 
 if TYPE_CHECKING:
-    from bokeh_server.hub import Hub, Live
+    from bokeh_server.hub import Hub
+    from bokeh_server.live import Live
 
 
 class Connection(Protocol):

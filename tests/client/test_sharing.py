@@ -191,3 +191,15 @@ def test_only_the_owner_shares(town: Town, enter: Enter, owned: tuple[Session, S
         refused(Forbidden, call)
     session.unshare(other.name)
     refused(NotFound, theirs.share, "root")
+
+
+def test_the_owner_says_what_a_document_keeps(town: Town, enter: Enter, owned: tuple[Session, Slider]) -> None:
+    session, editor = owned[0], town.person()
+    place = f"/api/v1/documents/{session.docid}/retention"
+    session.retain(bytes=2**20, raw=60.0)
+    assert town.root("GET", place).status == 403
+    session.share(editor.name, "editor")
+    assert editor("GET", place).json["holds"] == {"bytes": 2**20, "raw": 60.0}
+    session.retain()
+    assert editor("GET", place).json["holds"] == {"bytes": None, "raw": None}
+    refused(Forbidden, enter(editor, docid=str(session.docid)).retain, 2**20)

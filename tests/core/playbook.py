@@ -358,7 +358,7 @@ class Playbook:
             stored = Stored(None, {}, self.log)
         else:
             later = [record for record in self.log if record.seq > snapshot.record.seq]
-            stored = Stored(snapshot.record, snapshot.clients, later)
+            stored = Stored(snapshot.whole(), snapshot.clients, later)
         return Room.restore(Access("doc", "defaultuser"), stored, limits=self.limits)
 
 

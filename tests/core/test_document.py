@@ -20,6 +20,7 @@ from bokeh.plotting import figure
 from bokeh_server.core import Buffers
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Flattener, Model, Writer
+from bokeh_server.core.history import History
 from bokeh_server.errors import BadMessage, ClientError, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import SOURCE, data, doc, model, ref
@@ -472,3 +473,13 @@ def test_a_copy_of_numbers_is_a_view_that_later_patches_do_not_change() -> None:
     columns["x"].stream([6.0], 2)
     assert np.frombuffer(payload).tolist() == [1.0, 2.0]
     assert np.frombuffer(document.encode()[1][0][1]).tolist() == [2.0, 6.0]
+
+
+def test_what_is_known_of_the_rows_of_a_source_is_read_and_never_written() -> None:
+    columns = {"type": "map", "entries": [["x", [1]]]}
+    source = {"type": "object", "name": "ColumnDataSource", "id": "s", "attributes": {"data": columns}}
+    other = {"type": "object", "name": "Div", "id": "w", "attributes": {"text": "x"}}
+    histories = {"s": {"thinned": 1}, "w": {}, "gone": {}}
+    document = Document.from_json({"roots": [source, other], "histories": histories}, {})
+    assert document.models["s"].attributes["data"].history == History(1)
+    assert b"histories" not in document.encode()[0] + document.encode(flat=True)[0]

@@ -9,11 +9,14 @@ from msgspec import Struct
 
 from bokeh_server.core import events
 from bokeh_server.core.authorise import DEFAULT_USER
+from bokeh_server.core.document import Document
 from bokeh_server.core.events import Close, Effect, Event, Send, gathered
+from bokeh_server.core.log import Record
+from bokeh_server.core.snapshot import Draft
 from bokeh_server.core.wire import Outgoing
 
 EVENTS = {"Joined", "Received", "Submitted", "Appended", "Failed", "Paused", "Drained", "Left", "Tick"}
-EVENTS |= {"Rights", "Revoked", "Frame"}
+EVENTS |= {"Rights", "Revoked", "Retained", "Frame"}
 EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "NextFrame", "Noticed"}
 
 
@@ -60,3 +63,10 @@ def test_what_goes_to_the_same_clients_goes_in_one_write_and_each_keeps_its_orde
         ((2, 3), ("a",)),
         ((1,), ("b",)),
     ]
+
+
+def test_a_snapshot_is_a_record_or_becomes_one() -> None:
+    record = Record.make("doc", 1, 3, "replace", b"{}")
+    assert events.TakeSnapshot(record, {}).whole() is record
+    draft = Draft("doc", 1, 3, Document.empty())
+    assert events.TakeSnapshot(draft, {}).whole() == draft.record()

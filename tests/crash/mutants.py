@@ -14,7 +14,8 @@ from bokeh_server.core.authorise import Access
 from bokeh_server.core.events import Append, Appended, Effect
 from bokeh_server.core.log import Stored
 from bokeh_server.core.room import Room
-from bokeh_server.hub import Hub, Live
+from bokeh_server.hub import Hub
+from bokeh_server.live import Live
 
 
 def early() -> None:

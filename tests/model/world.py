@@ -142,7 +142,8 @@ class World:
                 self.sockets[key].reading = on
             case NextFrame():
                 self.framing = True
-            case TakeSnapshot(record, clients):
+            case TakeSnapshot(_, clients):
+                record = effect.whole()
                 if record.seq > len(self.truth) - 1:
                     raise Broken("a snapshot is taken of what the log does not hold")
                 later = [kept for kept in self.stored.records if kept.seq > record.seq]

@@ -17,7 +17,7 @@ from random import Random
 
 from bokeh_server.core.log import Record
 from bokeh_server.errors import Conflict
-from bokeh_server.store import Info
+from bokeh_server.store import Info, pieces
 from bokeh_server.store.sql import SqlStore
 from tests.store.histories import Append, Part, a_record, perform
 
@@ -73,4 +73,5 @@ async def fill(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    vars(pieces).update(PIECE=8_000, SLICE=8_000)  # so that a snapshot takes several transactions
     asyncio.run({"append": append, "fill": fill}[sys.argv[1]](Path(sys.argv[2])))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.retention import Retention
 from bokeh_server.errors import Conflict, NotFound, StoreFailed
 from bokeh_server.store import Info, Store
 from tests.store.histories import a_record
@@ -261,6 +262,55 @@ class StoreContract(ABC):
         with pytest.raises(NotFound):
             await store.snapshot(a_record("d2", 0, kind="replace"), {})
         assert await store.load("d1") == Stored(None, {}, several("d1", 1, 2))
+
+    @with_a_store
+    async def test_a_large_snapshot_is_kept_as_a_small_one_and_holds_up_no_append(self, store: Store) -> None:
+        await store.create(line())
+        await store.append(several("d1", 1, 3), now=2.0)
+        snapshots = [a_record("d1", seq, size=2_500_000 - seq, kind="replace") for seq in (1, 2, 3)]
+        for at, snapshot in enumerate(snapshots):
+            taken = asyncio.ensure_future(store.snapshot(snapshot, {"zoe": at}))
+            for seq in range(4 + 5 * at, 9 + 5 * at):
+                await store.append(several("d1", seq, seq), now=3.0)
+            await taken
+            await store.snapshot(snapshot, {"zoe": at + 1})
+            rest = several("d1", snapshot.seq + 1, 8 + 5 * at)
+            assert await store.load("d1") == Stored(snapshot, {"zoe": at + 1}, rest)
+            info = await store.info("d1")
+            assert info is not None
+            assert info.size == sum(len(record.body) for record in (snapshot, *rest))
+        await store.snapshot(a_record("d1", 18, kind="replace"), {})
+        assert await store.load("d1") == Stored(a_record("d1", 18, kind="replace"), {}, [])
+
+    @with_a_store
+    async def test_a_document_that_is_deleted_while_a_large_snapshot_is_taken_leaves_nothing(
+        self, store: Store
+    ) -> None:
+        await store.create(line())
+        await store.append(several("d1", 1, 3), now=2.0)
+        taken = asyncio.ensure_future(store.snapshot(a_record("d1", 3, size=2_500_000, kind="replace"), {}))
+        await asyncio.sleep(0)
+        await store.delete("d1")
+        await asyncio.gather(taken, return_exceptions=True)
+        await store.create(line())
+        assert await store.load("d1") == Stored(None, {}, [])
+
+    # Retention
+
+    @with_a_store
+    async def test_what_a_document_keeps_is_remembered_until_it_is_deleted(self, store: Store) -> None:
+        await store.create(line())
+        assert await store.retention("d1") == await store.retention("d2") == Retention()
+        for retention in (Retention(5, 7.5), Retention(0, None), Retention()):
+            await store.retain("d1", retention)
+            assert await store.retention("d1") == retention
+        with pytest.raises(NotFound):
+            await store.retain("d2", Retention(5, 7.5))
+        await store.retain("d1", Retention(5, 7.5))
+        assert await store.info("d1") == line()
+        await store.delete("d1")
+        await store.create(line())
+        assert await store.retention("d1") == Retention()
 
     @with_a_store
     async def test_what_was_loaded_is_the_callers_own(self, store: Store) -> None:

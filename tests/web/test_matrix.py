@@ -166,6 +166,7 @@ def body_for(world: World, method: str, path: str, actor: str, document: str, pl
         "/users/{user}": {"admin": False},
         "/invitations": {},
         "/grants/{user}": {"role": "viewer"},
+        "/retention": {"raw": 60},
         "/linked/{link}": {"key": world.links.get(place.rpartition("/")[2])},
         "/links": {},
         "/links/{link}": {"enabled": False},

@@ -25,6 +25,7 @@ from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.adapters.websocket import EXTENSION, shortened
 from bokeh_server.config import Config
+from bokeh_server.core.retention import Retention
 from bokeh_server.core.wire import Outgoing
 from bokeh_server.errors import BadMessage, BokehServerError
 from bokeh_server.hub import Hub
@@ -62,7 +63,12 @@ def make_site(config: Config, port: int | None = None) -> Site:
         logins=config.multi_user and not config.identified,
         admins=config.admins,
     )
-    hub = Hub(kept or MemoryStore(), access_of=accounts.sharing.access, bokeh_version=version("bokeh"))
+    hub = Hub(
+        kept or MemoryStore(),
+        access_of=accounts.sharing.access,
+        bokeh_version=version("bokeh"),
+        retention=Retention(config.retain_bytes, config.retain_raw),
+    )
     accounts.doors.append(hub)
     return Site(config, hub, accounts, Tickets(), config.port if port is None else port)
 

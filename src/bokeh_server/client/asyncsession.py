@@ -95,6 +95,7 @@ class AsyncSession:
     flush = awaited(Session.flush)
     pull = awaited(Session.pull)
     poll_document = awaited(Session.poll_document)
+    retain = awaited(Session.retain)
     publish = awaited(Session.publish)
     unpublish = awaited(Session.unpublish)
     share = awaited(Session.share)

@@ -292,6 +292,15 @@ class Session:
         except KeyboardInterrupt:
             return
 
+    def retain(self, bytes: int | None = None, raw: float | None = None) -> None:
+        """Say what the document keeps of that which is streamed to it; only its owner may.
+
+        ``bytes`` is what all sources that rows are streamed to may take together: past that the oldest rows give way,
+        as by a rollover. After ``raw`` seconds rows are thinned to a tenth, in which the least and greatest values
+        stay. 0 is no limit; None is what the server says.
+        """
+        self._rest.request("PUT", f"api/v1/documents/{self._docid()}/retention", {"bytes": bytes, "raw": raw})
+
     # Sharing
 
     def publish(self) -> None:

@@ -25,7 +25,7 @@ class Scope(StrEnum):
     WRITE = "write"
     """Make documents and change them."""
     MANAGE = "manage"
-    """Rename, delete, publish and share documents; the user's own account. It includes the next one."""
+    """Rename, delete, publish and share documents, say what they keep; the user's own account. It includes the next."""
     WATCH = "watch"
     """See how the server does, and nothing else: its metrics, for an administrator."""
 
@@ -111,6 +111,8 @@ class Action(StrEnum):
     """Send patches to a document, or replace it."""
     RENAME = "rename"
     DELETE = "delete"
+    RETAIN = "retain"
+    """Say how much of what is streamed to a document is kept."""
     PUBLISH = "publish"
     """Show a document to everybody, or no longer."""
     SHARE = "share"
@@ -131,6 +133,7 @@ SCOPES: Mapping[Action, frozenset[Scope]] = {
     Action.EDIT: frozenset({Scope.WRITE}),
     Action.RENAME: frozenset({Scope.MANAGE}),
     Action.DELETE: frozenset({Scope.MANAGE}),
+    Action.RETAIN: frozenset({Scope.MANAGE}),
     Action.PUBLISH: frozenset({Scope.MANAGE}),
     Action.SHARE: frozenset({Scope.MANAGE}),
 }
@@ -142,6 +145,7 @@ ROLES: Mapping[Action, Role] = {
     Action.EDIT: Role.EDITOR,
     Action.RENAME: Role.OWNER,
     Action.DELETE: Role.OWNER,
+    Action.RETAIN: Role.OWNER,
     Action.PUBLISH: Role.OWNER,
     Action.SHARE: Role.OWNER,
 }

@@ -31,6 +31,8 @@ class Client:
     paused_at: float = 0.0
     shown_out: bool = False
     """Whether it was shown the door since it was too slow."""
+    cut: set[str] = field(default_factory=set)
+    """The sources of which its own copy has rows in front that have given way here (``core.retention``)."""
     held: list[tuple[int, int | None, Outgoing]] = field(default_factory=list)
     """Acknowledgements (seq, number, message) that wait with the patches before them until its socket drains."""
 

@@ -11,13 +11,14 @@ column anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
+from bokeh_server.core.history import History
 from bokeh_server.errors import BadMessage, RefusedPatch, TypeClash
 
 Array = npt.NDArray[Any]
@@ -34,16 +35,18 @@ SPECIAL = {"nan": float("nan"), "+inf": float("inf"), "-inf": float("-inf"), "in
 class Column:
     """One column of a source: ``values`` holds the live part at ``[start:stop]``."""
 
-    __slots__ = ("lent", "own", "room", "start", "stop", "values")
+    __slots__ = ("base", "lent", "own", "room", "start", "stop", "values")
 
     def __init__(self, values: Values) -> None:
         self.values = values
         self.room = 0
         """How far the array ``values`` is ours to write in; 0 where it came with a message, or is a list."""
         self.lent = False
-        """Whether a reader keeps a view of numbers in ``values``: what it sees must not change any more."""
+        """Whether a reader keeps a view of ``values``: what it sees must not change any more."""
         self.own: dict[int, Array] = {}
         """The images, by their identity in Python, that this patch has copied and nobody else keeps."""
+        self.base = 0
+        """How many values have left at the front before ``values[0]``."""
         self.start = 0
         self.stop = len(values)
 
@@ -53,7 +56,7 @@ class Column:
     @property
     def live(self) -> Values:
         """The values as a list, or as an array that must not be written to."""
-        if isinstance(self.values, list) and not self.start:
+        if isinstance(self.values, list) and not self.start and self.stop == len(self.values):
             return self.values
         return self.values[self.start : self.stop]
 
@@ -70,10 +73,26 @@ class Column:
 
         return len(orjson.dumps(live, weigh)) + binary
 
+    @property
+    def gone(self) -> int:
+        """How many values have left at the front in the life of this column: rolled over, or thinned out."""
+        return self.base + self.start
+
     def lend(self) -> Values:
         """The live values, for a reader that keeps views of an array: what they show stays as it is now."""
-        self.lent, self.own = True, {}
+        self.lent, self.own = self.lent or not isinstance(self.values, list), {}
         return self.live
+
+    def pinned(self) -> Column:
+        """This column as it is now, for a reader in another thread; it costs nothing until a value is set anew."""
+        self.lent = True
+        pinned = Column(self.values)
+        pinned.start, pinned.stop, pinned.lent = self.start, self.stop, True
+        return pinned
+
+    def part(self, start: int, stop: int) -> Values:
+        """Some of the live values, which must not be written to."""
+        return self.values[self.start + start : min(self.start + stop, self.stop)]
 
     def stream(self, new: Values, rollover: int | None) -> tuple[Undo, bool]:
         """Append ``new`` and keep the last ``rollover`` values (None: all).
@@ -81,13 +100,13 @@ class Column:
         Returns how to take it back, and whether BokehJS does the same with the event as it is.
         """
         values, start, stop = self.values, self.start, self.stop
-        room, lent = self.room, self.lent
+        room, lent, base = self.room, self.lent, self.base
 
         def undo() -> None:
             if isinstance(values, list):
                 del values[stop:]
             self.values, self.start, self.stop = values, start, stop
-            self.room, self.lent = room, lent
+            self.room, self.lent, self.base = room, lent, base
 
         plain, before = isinstance(values, list) and isinstance(new, list), stop - start
         faithful = self._append(new)
@@ -144,13 +163,14 @@ class Column:
         return True
 
     def _replace(self, values: Values) -> None:
+        self.base += self.start
         self.values, self.start, self.stop = values, 0, len(values)
         self.room, self.lent = 0, False
 
     def _reserve(self, more: int) -> None:
         """Room for ``more`` numbers behind the live ones, in an array of our own."""
         live = self.live.ravel()  # type: ignore[union-attr]
-        grown = np.empty(len(live) + more + max(SLACK, len(live)), live.dtype)
+        grown = np.empty(len(live) + more + max(SLACK, len(live) + len(live) // 8), live.dtype)
         grown[: len(live)] = live
         self._replace(grown)
         self.stop, self.room = len(live), len(grown)
@@ -190,11 +210,30 @@ class Column:
         """Let go of what rolled over, once it is more than what is live (after the patch holds)."""
         self.own.clear()
         if self.start > SLACK and self.start > len(self):
-            if isinstance(self.values, list):
-                del self.values[: self.start]
-                self.start, self.stop = 0, len(self.values)
+            live = self.values[self.start : self.stop]
+            if isinstance(live, np.ndarray) and self.room and not self.lent:
+                self.values[: len(live)] = live  # new memory would cost ten times as much
+                self.base, self.start, self.stop = self.base + self.start, 0, len(live)
             else:
-                self._replace(self.values[self.start : self.stop].copy())
+                self._replace(live if isinstance(live, list) else live.copy())
+
+    def thin(self, keep: Array, count: int) -> None:
+        """Of the first ``count`` values keep those at the indices ``keep`` (ascending).
+
+        It costs what is looked at, not what is there, where the values are ours to move.
+        """
+        start, end = self.start, self.start + count
+        first = end - len(keep)
+        if isinstance(self.values, list):
+            self._own_list()
+            old = self.values[start:end]
+            self.values[first:end] = [old[at] for at in keep.tolist()]
+        else:
+            if self.lent or not self.room:
+                self.values, self.lent = self.values.copy(), False
+                self.room = len(self.values)
+            self.values[first:end] = self.values[start:end][keep]
+        self.start = first
 
     def patch(self, index: Any, value: Any) -> tuple[Undo, bool]:
         """Set one value, a slice, or a part of an image, as ``ColumnDataSource.patch`` names it.
@@ -211,6 +250,7 @@ class Column:
             raise RefusedPatch("A column that is one array of several dimensions can't be patched.")
         if isinstance(self.values, np.ndarray) and (self.lent or not self.values.flags.writeable):
             self.values, self.room, self.lent = self.values.copy(), len(self.values), False
+        self._own_list()
         values = self.values
         if isinstance(where, slice):
             count = len(range(*where.indices(len(values))))
@@ -220,6 +260,11 @@ class Column:
         if isinstance(values, list):
             return self._patch_list(values, where, value), True
         return patch_array(values, where, value), True
+
+    def _own_list(self) -> None:
+        """Before a value of a list is set anew: a reader goes on with the list as it is."""
+        if self.lent and isinstance(self.values, list):
+            self.values, self.lent = self.values[: self.stop], False
 
     def _patch_list(self, values: list[Any], where: int | slice, value: Any) -> Undo:
         old = values[where]
@@ -243,6 +288,7 @@ class Column:
         raise BadMessage("An index of a column is a number, a slice, or a list of those.")
 
     def _patch_item(self, index: list[Any], value: Any) -> tuple[Undo, bool]:
+        self._own_list()
         where, values = self._where(index[0] if index else None), self.values
         if isinstance(where, slice) or not isinstance(values, list):
             raise RefusedPatch(NO_IMAGE)
@@ -298,7 +344,29 @@ def flattened(values: list[Any]) -> list[Any]:
 class Columns(dict[str, Column]):
     """The columns of one source by name."""
 
-    __slots__ = ()
+    __slots__ = ("history",)
+
+    def __init__(self, columns: Mapping[str, Column] | Iterable[tuple[str, Column]] = ()) -> None:
+        super().__init__(columns)
+        self.history: History | None = None
+        """What is known of its rows beside their values; None where nobody has asked."""
+
+    def pinned(self) -> Columns:
+        """The columns as they are now, for a reader in another thread."""
+        pinned = Columns((name, column.pinned()) for name, column in self.items())
+        pinned.history = self.history and self.history.after(self.gone)
+        return pinned
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are; 0 where the columns are not of one length."""
+        lengths = {len(column) for column in self.values()}
+        return lengths.pop() if len(lengths) == 1 else 0
+
+    @property
+    def gone(self) -> int:
+        """How many rows have left at the front, since the columns were set."""
+        return next((column.gone for column in self.values()), 0)
 
     def refs(self) -> set[str]:
         """Ids of the models that the values name (columns of models are rare: this looks at every value)."""

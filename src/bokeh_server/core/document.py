@@ -23,6 +23,7 @@ import orjson
 
 from bokeh_server.core import Buffers, Payload
 from bokeh_server.core.column import SCALARS, Column, Columns, Undo
+from bokeh_server.core.history import told
 from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS, Limits
@@ -122,6 +123,9 @@ class Document:
         document.version = version if isinstance(version, str) else None
         document.sweep(0.0)
         document.grave.clear()
+        for key, history in told(doc.get("histories")).items():
+            if key in document.models and type(data := document.models[key].attributes.get("data")) is Columns:
+                data.history = history
         return document
 
     def model(self, name: str) -> tuple[str, Model]:
@@ -166,16 +170,20 @@ class Document:
         of any length is read again without a limit to its depth.
         """
         writer = Writer(self.models, inline=inline)
+        return b"".join(self.written(writer, flat=flat)), tuple(writer.buffers)
+
+    def written(self, writer: Writer, *, flat: bool) -> list[bytes]:
+        """The JSON of the document in pieces, by a writer of its models."""
         out = [b'{"version":', orjson.dumps(self.version), b',"title":', orjson.dumps(self.title)]
         if flat:
             names = [{"type": "object", "name": model.name, "id": key} for key, model in self.models.items()]
             out += (b',"models":', orjson.dumps(names)[:-1], *writer.definitions(), b"]")
-            writer = Writer({}, inline=inline, buffers=writer.buffers)
+            writer = Writer({}, buffers=writer.buffers)
         values = {**self.parts.attributes, "roots": [{"id": root} for root in self.roots]}
         for part in PARTS:
             if part in values:
                 out += (b',"', part.encode(), b'":', writer.write(values[part]))
-        return b"".join((*out, b"}")), tuple(writer.buffers)
+        return [*out, b"}"]
 
     def census(self) -> str:
         """What the document shows, in words: "2 plots, 1 table, 3 widgets"; "text" where that is all there is."""
@@ -532,15 +540,10 @@ class Writer:
         if value.keys() == {"id"} and type(value["id"]) is str:
             return [value["id"]]
         named = value.get("type") == "model"  # the class that it extends is no model, whatever it is called
-        pieces = [
-            piece
-            for name, item in value.items()
-            for piece in (
-                b",",
-                orjson.dumps(name) + b":",
-                *([self._plain(item)] if named and name == "extends" else self._template(item)),
-            )
-        ]
+        pieces = []
+        for name, item in value.items():
+            inner = [self._plain(item)] if named and name == "extends" else self._template(item)
+            pieces += (b",", orjson.dumps(name) + b":", *inner)
         return [b"{", *pieces[1:], b"}"]
 
     def _plain(self, value: Any) -> bytes:

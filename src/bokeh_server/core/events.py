@@ -13,6 +13,8 @@ import msgspec
 from bokeh_server.core import Buffers
 from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.log import Record
+from bokeh_server.core.retention import Retention
+from bokeh_server.core.snapshot import Draft
 from bokeh_server.core.wire import Message, Outgoing
 from bokeh_server.errors import BokehServerError, ServerFault
 
@@ -93,6 +95,12 @@ class Revoked(msgspec.Struct, frozen=True, gc=False):
     lost: Callable[[Actor], bool]
 
 
+class Retained(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of that which is streamed to the document is another now."""
+
+    retention: Retention
+
+
 class Tick(msgspec.Struct, frozen=True, gc=False):
     """Time has passed; ``now`` in seconds."""
 
@@ -105,7 +113,21 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     now: float
 
 
-Event = Joined | Received | Submitted | Appended | Failed | Paused | Drained | Left | Rights | Revoked | Tick | Frame
+Event = (
+    Joined
+    | Received
+    | Submitted
+    | Appended
+    | Failed
+    | Paused
+    | Drained
+    | Left
+    | Rights
+    | Revoked
+    | Retained
+    | Tick
+    | Frame
+)
 
 
 # What a room wants done
@@ -140,10 +162,17 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """Give the store this copy of the document; it may then let go of the records before."""
+    """Give the store this copy of the document; it may then let go of the records before.
 
-    record: Record
+    A ``Draft`` is written first, in another thread.
+    """
+
+    record: Record | Draft
     clients: dict[str, int]
+
+    def whole(self) -> Record:
+        """The record, which is written now where that was left for later."""
+        return self.record.record() if isinstance(self.record, Draft) else self.record
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

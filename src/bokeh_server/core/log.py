@@ -2,6 +2,7 @@
 
 A record is one step in the order of a document: ``(epoch, seq)``, who sent it, and a body with its checksum. The body
 is the content of the patch as it was applied, with its buffers, so that what is kept is what went over the wire. A
+``thin`` record says which old rows of a source the server has let go of (``core.thinning``). A
 ``replace`` record holds a whole document, and a snapshot is nothing but a ``replace`` record that the server wrote
 itself: replay has one path. The log is the only truth; everything else is a cache of it.
 """
@@ -17,7 +18,7 @@ import msgspec
 from bokeh_server.core import Buffers, Payload
 from bokeh_server.errors import StoreDamaged
 
-Kind = Literal["patch", "replace"]
+Kind = Literal["patch", "replace", "thin"]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 import orjson
 
-from bokeh_server.core import Buffers
+from bokeh_server.core import Buffers, thinning
 from bokeh_server.core.apply import apply, as_now, with_whole_data
 from bokeh_server.core.audience import RESTART, Audience, Release
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
@@ -42,6 +42,7 @@ from bokeh_server.core.events import (
     Noticed,
     Paused,
     Received,
+    Retained,
     Revoked,
     Rights,
     Send,
@@ -51,11 +52,14 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.log import Record, Stored, pack
 from bokeh_server.core.plain import is_rows
+from bokeh_server.core.retention import Keeper, columns_of
+from bokeh_server.core.snapshot import Draft
 from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
 TRY_AGAIN = 1013
+SERVER = Actor("user", "server")
 ACTIONS = {"nothing": Action.VIEW, "patch": Action.EDIT, "replace": Action.EDIT}
 """What a request without a socket asks for."""
 
@@ -98,6 +102,8 @@ class Room(Audience):
         self._since_snapshot = [0, 0]
         self._told: tuple[int, int, int] | None = None
         self._woken = False
+        self.keeper = Keeper()
+        """What has to go of that which is streamed."""
 
     @classmethod
     def restore(
@@ -140,6 +146,8 @@ class Room(Audience):
         try:
             if record.kind == "replace":
                 self.document = Document.decode(content, buffers, limits=self._limits)
+            elif record.kind == "thin":
+                thinning.replay(self.document, content, buffers)
             else:
                 apply(self.document, content, buffers)
         except ClientError as error:
@@ -180,6 +188,9 @@ class Room(Audience):
                 return self._failed(error)
             case Rights(access):
                 return list(self._rights(access))
+            case Retained(retention):
+                self.keeper = Keeper(retention)
+                return []
             case Revoked(lost):
                 return [barred(key) for key, client in self.clients.items() if lost(client.actor)]
             case _:
@@ -258,6 +269,7 @@ class Room(Audience):
             content, buffers = self.document.encode()
             self._copy = (self.seq, b'{"doc":' + content + b"}", buffers)
         seq, doc, buffers = self._copy
+        client.cut.clear()
         cursor = client.cursor
         answer = self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=self.epoch, seq=seq)
         if not cursor.subscribed:
@@ -280,6 +292,7 @@ class Room(Audience):
             return self._when_durable(self._ok(key, message.header, self.seq))
         effects = self._replace(message.content, message.buffers, client.actor, key, number if client.ours else None)
         client.cursor.seq, client.cursor.subscribed = self.seq, True
+        client.cut.clear()
         self._later.append((self.seq, self._ok(key, message.header, self.seq)))
         return [*effects, *self._throttle(key, client, message.size), *self._presence()]
 
@@ -333,6 +346,8 @@ class Room(Audience):
 
         ``key`` is the sender's socket, ``ok`` the header of his message where he is to be told, ``size`` its bytes.
         """
+        if self.keeper.caps:
+            content = self.keeper.capped(content, self.clients[key].cut if key in self.clients else set())
         applied = apply(self.document, content, buffers, origin=origin, now=now)
         client = self.clients[key] if key is not None else None
         effects: list[Effect] = []
@@ -346,6 +361,9 @@ class Room(Audience):
             known = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
             self._later.append((self.seq, Release(self.seq, message, patch, known, key, ok, size, stock)))
             effects += [Append(record), *self._snapshot()]
+            if self.keeper:
+                due = self.keeper.came(self.document, applied.content, len(record.body), now, applied.changed)
+                effects += [effect for source in due for effect in self._thin(source, now)]
         if applied.messages is not None:
             relayed = self._message("PATCH-DOC", applied.messages, applied.buffers)
             to: Kind = "program" if origin == "viewer" else "viewer"
@@ -359,6 +377,21 @@ class Room(Audience):
             self._count(client.name, ok.number or 0)
             effects += self._when_durable(self._ok(key, ok, self.seq))
         return effects + self._throttle(key, client, size)
+
+    def _thin(self, source: str, now: float) -> list[Effect]:
+        """Thin the old rows of a source: a record of the server's own, of which the others get the source as it is."""
+        columns = columns_of(self.document, source)
+        assert columns is not None
+        rows, keep = thinning.chosen(columns, thinning.due(columns, self.keeper.retention.raw or 0.0, now), now)
+        if len(keep) == rows:
+            return []
+        thinning.thin(columns, rows, keep)
+        record = self._record("thin", *thinning.written(source, rows, keep), SERVER, "", None)
+        self._note(((source, "data"),))
+        patch, seq = as_now(self.document, [(source, "data")]), self.seq
+        message, stock = self._message("PATCH-DOC", *patch, seq=seq), self._for_stock_programs(*patch)
+        self._later.append((seq, Release(seq, message, patch, (None, ""), None, None, 0, stock)))
+        return [Append(record), *self._snapshot()]
 
     def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
         """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
@@ -490,7 +523,7 @@ class Room(Audience):
 
     def _record(
         self,
-        kind: Literal["patch", "replace"],
+        kind: Literal["patch", "replace", "thin"],
         content: bytes,
         buffers: Buffers,
         actor: Actor,
@@ -520,9 +553,8 @@ class Room(Audience):
         if records < self._limits.snapshot_records and size < self._limits.snapshot_bytes:
             return []
         self._since_snapshot = [0, 0]
-        copy = self.document.encode(flat=True)
-        record = Record.make(self.name, self.epoch, self.seq, "replace", *copy, author="server")
-        effect = TakeSnapshot(record, dict(self.numbers))
+        draft = Draft(self.name, self.epoch, self.seq, self.document)
+        effect = TakeSnapshot(draft, dict(self.numbers))
         self._later.append((self.seq, lambda: [effect]))
         return []
 

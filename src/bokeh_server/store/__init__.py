@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeVar
 
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.retention import Retention
 from bokeh_server.errors import BadValue
 
 if TYPE_CHECKING:
@@ -87,6 +88,13 @@ class Store(Protocol):
     async def describe(self, document: str, kind: str) -> None:
         """``kind`` becomes the document's ``kind``; ``NotFound`` without such a document."""
 
+    async def retain(self, document: str, retention: Retention) -> None:
+        """What the document keeps of that which is streamed to it, in place of what the server says; ``NotFound``
+        without such a document."""
+
+    async def retention(self, document: str) -> Retention:
+        """What it keeps; ``Retention()`` where it goes by what the server says, also without such a document."""
+
     async def delete(self, document: str) -> None:
         """Really delete: the entry, its records and snapshot, so that no file holds their bytes any more.
         ``NotFound`` without such a document."""
@@ -101,8 +109,9 @@ class Store(Protocol):
     async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
         """Keep a ``replace`` record as the newest snapshot and let go of the records up to its seq.
 
-        ``clients`` keeps its order. An older snapshot than the one it has is ignored; one beyond the last record raises
-        ``StoreFailed``, one of no document ``NotFound``.
+        It may take as long as it takes: appends that come meanwhile are not held up by it, and until it is whole the
+        one before counts. ``clients`` keeps its order. An older snapshot than the one it has is ignored; one beyond the
+        last record raises ``StoreFailed``, one of no document ``NotFound``.
         """
 
     async def load(self, document: str) -> Stored | None:

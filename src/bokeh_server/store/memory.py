@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Self
 
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.retention import Retention
 from bokeh_server.errors import Conflict, NotFound, StoreFailed
 from bokeh_server.store import NOT_NEXT, Info
 
@@ -27,6 +28,7 @@ class MemoryStore:
         self._admit = admit
         self._infos: dict[str, Info] = {}
         self._stored: dict[str, Stored] = {}
+        self._retentions: dict[str, Retention] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,9 +65,17 @@ class MemoryStore:
         self._admit([])
         self._infos[document] = replace(self._known(document), kind=kind)
 
+    async def retain(self, document: str, retention: Retention) -> None:
+        self._known(document)
+        self._retentions[document] = retention
+
+    async def retention(self, document: str) -> Retention:
+        return self._retentions.get(document, Retention())
+
     async def delete(self, document: str) -> None:
         self._known(document)
         del self._infos[document], self._stored[document]
+        self._retentions.pop(document, None)
 
     async def append(self, records: Sequence[Record], *, now: float) -> None:
         self._admit(records)

@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from bokeh_server.errors import StoreVersion
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 metadata = MetaData(naming_convention={"ix": "%(column_0_label)s"})
@@ -83,6 +83,34 @@ snapshots = Table(
     PrimaryKeyConstraint("document", name="snapshots_key"),
 )
 """The newest snapshot of each document, with the last number of each counting client."""
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("document", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("document", "number", name="pieces_key"),
+)
+"""The bodies of large snapshots, in pieces (see ``store.pieces``)."""
+
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("document", name="leftovers_key"),
+)
+"""Documents, also deleted ones, that may have records or pieces which nothing refers to."""
+
+retentions = Table(
+    "retentions",
+    metadata,
+    Column("document", Text, nullable=False),
+    Column("bytes", BigInteger),
+    Column("raw", Double),
+    PrimaryKeyConstraint("document", name="retentions_key"),
+)
+"""What documents keep that do not go by the settings of the server; 0 is all, null as the server says."""
 
 users = Table(
     "users",

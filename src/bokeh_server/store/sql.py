@@ -11,9 +11,11 @@ nothing of the batch is kept. It needs no leader and would hold between processe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -41,9 +43,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.sql.dml import UpdateBase
 
 from bokeh_server.core.log import Record, Stored
-from bokeh_server.errors import BadSetting, Conflict, NotFound, StoreDamaged, StoreFailed
-from bokeh_server.store import NOT_NEXT, Durability, Info
-from bokeh_server.store.schema import documents, prepare, records, snapshots
+from bokeh_server.core.retention import Retention
+from bokeh_server.errors import BadSetting, Conflict, NotFound, ServerFault, StoreDamaged, StoreFailed
+from bokeh_server.store import NOT_NEXT, Durability, Info, pieces
+from bokeh_server.store.schema import documents, prepare, records, retentions, snapshots
 from bokeh_server.store.sqlite import Sqlite
 from bokeh_server.store.threads import Threads
 
@@ -119,6 +122,7 @@ class SqlStore:
         self._advance_documents = Many(ADVANCE, self._writer.dialect)
         self._writing = Threads("store-write")
         self._reading = Threads("store-read", READERS)
+        self._snapshots = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._writing.reopen()
@@ -157,15 +161,41 @@ class SqlStore:
     async def describe(self, document: str, kind: str) -> None:
         await self._write(self._set, document, {"kind": kind})
 
+    async def retain(self, document: str, retention: Retention) -> None:
+        await self._write(self._retain, document, retention)
+
+    async def retention(self, document: str) -> Retention:
+        return await self._read(self._retention, document)
+
     async def delete(self, document: str) -> None:
         await self._write(self._delete, document)
+        await self._let_go(document)
+        await self._write(self._database.forget, self._writer)
 
     async def append(self, records: Sequence[Record], *, now: float) -> None:
         if records:
             await self._write(self._append, records, now)
 
     async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
-        await self._write(self._snapshot, record, clients)
+        async with self._snapshots:  # one at a time, whose pieces have the numbers behind all others
+            kept = await self._write(self._room_for, record)
+            if kept is None:
+                return
+            try:
+                for number, piece in enumerate(pieces.cut(record.body), kept):
+                    await self._write(self._keep, record.document, number, piece)
+                await self._write(self._snapshot, record, clients, kept)
+            finally:
+                await self._let_go(record.document)
+
+    async def _let_go(self, document: str) -> None:
+        """Let go of what nothing refers to, a slice at a time: appends go between. Where that can't be done now, it is
+        when the next snapshot is taken, or when the store is opened."""
+        with suppress(ServerFault):
+            while await self._write(transaction, self._writer, partial(pieces.let_go, document=document)):
+                pass
+            while await self._write(self._database.shrink, self._writer):
+                pass
 
     async def load(self, document: str) -> Stored | None:
         return await self._read(self._load, document)
@@ -183,6 +213,9 @@ class SqlStore:
         self._database.check()
         with self._writer.begin() as connection:
             prepare(connection)
+            for document in pieces.left_behind(connection):
+                while pieces.let_go(connection, document):
+                    pass
 
     def _close(self) -> None:
         self._reading.stop()
@@ -192,18 +225,27 @@ class SqlStore:
 
     def _create(self, info: Info) -> None:
         with self._writer.begin() as connection, unique():
+            if info.id in pieces.left_behind(connection):  # of one with this id that was deleted on a failing disk
+                while pieces.let_go(connection, info.id):
+                    pass
             connection.execute(insert(documents).values(asdict(replace(info, seq=0, size=0))))
 
     def _set(self, document: str, columns: dict[str, str]) -> None:
         with self._writer.begin() as connection, unique():
             found(connection.execute(update(documents).where(documents.c.id == document).values(columns)))
 
+    def _retain(self, document: str, retention: Retention) -> None:
+        with self._writer.begin() as connection:
+            found(connection.execute(update(documents).where(documents.c.id == document).values(id=document)))
+            connection.execute(delete(retentions).where(retentions.c.document == document))
+            connection.execute(insert(retentions).values(document=document, **asdict(retention)))
+
     def _delete(self, document: str) -> None:
         with self._writer.begin() as connection:
             found(connection.execute(delete(documents).where(documents.c.id == document)))
+            pieces.begun(connection, document)
+            connection.execute(delete(retentions).where(retentions.c.document == document))
             connection.execute(delete(snapshots).where(snapshots.c.document == document))
-            connection.execute(delete(records).where(records.c.document == document))
-        self._database.forget(self._writer)
 
     def _append(self, batch: Sequence[Record], now: float) -> None:
         steps = steps_of(batch, now)
@@ -213,8 +255,8 @@ class SqlStore:
             self._append_records.run(connection, batch)
             connection.commit()
 
-    def _snapshot(self, record: Record, clients: dict[str, int]) -> None:
-        of_it = records.c.document == record.document
+    def _room_for(self, record: Record) -> int | None:
+        """The number of the first piece of a snapshot; None where it is older than the one that is there."""
         with self._writer.begin() as connection:
             last = connection.scalar(select(documents.c.seq).where(documents.c.id == record.document))
             newest = connection.scalar(select(snapshots.c.seq).where(snapshots.c.document == record.document))
@@ -223,13 +265,25 @@ class SqlStore:
             if record.seq > last:
                 raise StoreFailed(NOT_NEXT)
             if newest is not None and record.seq < newest:
-                return
-            connection.execute(delete(records).where(of_it, records.c.seq <= record.seq))
+                return None
+            pieces.begun(connection, record.document)
+            return pieces.next_number(connection, record.document)
+
+    def _keep(self, document: str, number: int, piece: memoryview) -> None:
+        with self._writer.begin() as connection:
+            pieces.keep(connection, document, number, piece)
+
+    def _snapshot(self, record: Record, clients: dict[str, int], first: int) -> None:
+        """Make a snapshot, whose pieces are there, the newest: from here on it counts."""
+        later, count = records.c.seq > record.seq, len(pieces.cut(record.body))
+        body = pieces.Place(first, count).body() if count else record.body
+        with self._writer.begin() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.document == record.document))
-            connection.execute(insert(snapshots).values(**structs.asdict(record), clients=clients))
-            later = connection.scalar(select(func.sum(func.length(records.c.body))).where(of_it)) or 0
-            size = len(record.body) + later
-            connection.execute(update(documents).where(documents.c.id == record.document).values(size=size))
+            sizes = select(func.sum(func.length(records.c.body))).where(records.c.document == record.document, later)
+            size = len(record.body) + (connection.scalar(sizes) or 0)
+            found(connection.execute(update(documents).where(documents.c.id == record.document).values(size=size)))
+            values = {**structs.asdict(record), "body": body, "clients": clients}
+            connection.execute(insert(snapshots).values(values))
 
     # In the threads that read
 
@@ -243,15 +297,23 @@ class SqlStore:
             count, size = connection.execute(select(func.count(), func.sum(documents.c.size))).one()
         return count, size or 0
 
+    def _retention(self, document: str) -> Retention:
+        chosen = select(retentions.c.bytes, retentions.c.raw).where(retentions.c.document == document)
+        with self._reader.begin() as connection:
+            return Retention(*(connection.execute(chosen).one_or_none() or ()))
+
     def _load(self, document: str) -> Stored | None:
         with self._reader.begin() as connection:
             seq = connection.scalar(select(documents.c.seq).where(documents.c.id == document))
             if seq is None:
                 return None
             start = connection.execute(select(snapshots).where(snapshots.c.document == document)).one_or_none()
+            snapshot = Record(*start[:-1]) if start else None
+            if snapshot is not None and (place := pieces.Place.of(snapshot.body)) is not None:
+                snapshot = structs.replace(snapshot, body=pieces.whole(connection, document, place))
             log = select(records).where(records.c.document == document).order_by(records.c.seq)
+            log = log.where(records.c.seq > snapshot.seq) if snapshot is not None else log
             kept = [Record(*row) for row in connection.execute(log)]
-        snapshot = Record(*start[:-1]) if start else None
         stored = Stored(snapshot, start.clients if start else {}, kept)
         ensure_whole(document, stored, seq)
         return stored

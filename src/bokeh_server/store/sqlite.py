@@ -24,6 +24,7 @@ from bokeh_server.store.schema import revision
 Mode = Literal["write", "read", "look"]
 
 PRAGMAS: Final = (
+    "auto_vacuum = INCREMENTAL",  # of a new file; it then shrinks when much of it is free (see ``shrink``)
     "journal_mode = WAL",
     "fullfsync = ON",  # macOS: its fsync leaves data in the cache of the drive
     "checkpoint_fullfsync = ON",
@@ -33,6 +34,10 @@ PRAGMAS: Final = (
 SYNCHRONOUS: Final[dict[Durability, str]] = {"disk": "FULL", "process": "NORMAL"}
 CHECKED: Final = 64 * MIB
 """A file up to this size is checked as a whole when it is opened (0.02 s); of a larger one, each page as it is read."""
+SHRUNK: Final = 256
+"""Pages (of 4 KiB) by which a file shrinks in one transaction."""
+SPARE: Final = 4096
+"""Free pages that a file may always have."""
 PATIENCE: Final = 1.0
 """Seconds to wait for somebody who looks into the file with another tool."""
 
@@ -125,6 +130,24 @@ class Sqlite:
         """Empty the WAL, so that what was deleted is in no file any more; where that can't be done now, it is later."""
         with closing(engine.raw_connection()) as connection, suppress(self.error):
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def shrink(self, engine: Engine) -> bool:
+        """Give free pages back to the system, some at a time, while more than half of the file is free; whether it did.
+
+        Half stays: the next snapshot needs it. A file that an older version made only reuses what is free in it.
+        """
+        with closing(engine.raw_connection()) as connection:
+            pragma = connection.cursor()
+
+            def asked(name: str) -> int:
+                return int(pragma.execute(f"PRAGMA {name}").fetchone()[0])
+
+            free = asked("freelist_count")
+            if free < SPARE or free * 2 < asked("page_count") or asked("auto_vacuum") != 2:
+                return False
+            pragma.execute(f"PRAGMA incremental_vacuum({SHRUNK})").fetchall()
+            connection.commit()
+            return asked("freelist_count") < free
 
     def fault(self, error: Exception) -> ServerFault:
         """Our error for one of the driver's."""

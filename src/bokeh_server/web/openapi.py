@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bokeh_server.core.authorise import Action
-from bokeh_server.web import account, headers, share
+from bokeh_server.web import account, headers, retaining, share
 from bokeh_server.web.http import Request, Response
 from bokeh_server.web.site import Site
 
@@ -155,6 +155,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "post_user": account.NewUser,
     "patch_user": account.UserChange,
     "post_invitation": account.NewInvitation,
+    "retain": retaining.Kept,
     "put_grant": share.Grant,
     "post_link": share.NewLink,
     "switch_link": share.Switch,
