@@ -25,15 +25,15 @@ NAN = {"type": "number", "value": "nan"}
         lambda column: column.patch(slice(1, 3), [8.0, 9.0]),
         lambda column: column.stream([4.0], None),
         lambda column: column.stream(["a"], None),
-        lambda column: column.stream(array([4.0, 5.0]), 2),
+        lambda column: column.stream(np.array([4.0, 5.0]), 2),
         lambda column: column.extend([4.0] * 3000, 3),
-        lambda column: column.stream(array([4.0]), None)[0](),
+        lambda column: column.stream(np.array([4.0]), None)[0](),
         lambda column: (column.stream(["a"], None)[0](), column.patch(1, 7.0)),
     ],
 )
 @pytest.mark.parametrize("streamed", [0, 2])
 def test_what_a_reader_was_lent_stays_as_it_was(change: Callable[[Column], Any], streamed: int) -> None:
-    column = Column(array([1.0, 2.0, 3.0]))
+    column = Column(np.array([1.0, 2.0, 3.0]))
     for _ in range(streamed):  # from the first on, the array has room behind its values
         column.stream([0.5], 3)
     lent = column.lend()
@@ -67,12 +67,12 @@ def test_a_column_that_nobody_was_lent_is_patched_in_place() -> None:
         lambda column: column.stream(["d"], 2),
         lambda column: column.extend(["d"] * 3000, 3),
         lambda column: column.stream(["d"], None)[0](),
-        lambda column: column.stream(array([4.0]), None),
-        lambda column: column.thin(array([1]), 2),
+        lambda column: column.stream(np.array([4.0]), None),
+        lambda column: column.thin(np.array([1]), 2),
     ],
 )
 def test_what_is_pinned_stays_as_it_was(change: Callable[[Column], Any]) -> None:
-    column = Column(["a", array([1.0, 2.0]), "c"])
+    column = Column(["a", np.array([1.0, 2.0]), "c"])
     pinned = column.pinned()
     before = repr(list(pinned.live))
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_a_column_is_thinned_in_its_place_and_counts_what_has_gone(values: Any, 
     column = Column(values[:])
     column.stream([10.0] * streamed, None)
     others = column.pinned() if pinned else None
-    column.thin(array([1, 4]), 6)
+    column.thin(np.array([1, 4]), 6)
     assert list(column.live) == [1, 4, 6, 7, 8, 9, *[10.0] * streamed]
     assert column.gone == 4
     column.stream([11.0], 3)
