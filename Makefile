@@ -66,14 +66,17 @@ isolation: $(TESTED) ## every hostile document and the gallery of ordinary ones,
 	$(BROWSERS) && ISOLATION=all $(PY) -m pytest -n $(WORKERS) --dist worksteal \
 	  tests/isolation
 
-bench: $(TESTED) ## the targets of docs/performance.md, side by side with bokeh's own server
+bench: $(TESTED) .venv-peers ## the targets of docs/performance.md, side by side with bokeh's own server, and visdom
 	$(PY) -m bench
 
 pictures: $(TESTED) ## the pictures of README and docs, from the real pages
 	CHROMIUM=$$(scripts/chromium) $(PY) scripts/pictures
 
 clean: ## forget .venv and all caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis .coverage* build dist
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis .coverage* build dist
+
+.venv-peers: | $(TESTED)
+	scripts/peers
 
 .venv/%.done: pyproject.toml scripts/setup
 	scripts/setup $*

@@ -1,8 +1,8 @@
-"""Run the benchmark: python -m bench [--rounds 5] [--cells core,fanout,hosted,open,start] [--viewers 1,10,50] [--keep].
+"""Run the benchmark: python -m bench [--rounds 5] [--cells core,fanout,…] [--viewers 1,10,50] [--keep].
 
 Each round measures every cell once, on both servers in turn, so that whatever else the machine does meets both. The
 rounds go to bench/results/rounds.jsonl, the medians to bench/results/medians.json, and the table into
-docs/performance.md; with ``--keep`` (smoke runs) nothing is written. Exit 1: a target is missed.
+docs/performance.md, beside a picture; with ``--keep`` (smoke runs) nothing is written. Exit 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,18 @@ from typing import Protocol
 
 from bench.core import Core
 from bench.fanout import Fanout, InFlask, build
+from bench.floor import BesideFloor
 from bench.opening import Opening
+from bench.picture import picture
+from bench.program import BesideVisdom, Program
 from bench.servers import PINNED, pin_this_process
 from bench.starting import Starting
 from bench.table import Rounds, lines, markdown, put
+from bench.variants import installed
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
+CELLS = ("core", "fanout", "program", "floor", "visdom", "hosted", "open", "start")
 VERSIONS = ("bokeh", "uvicorn", "uvloop", "websockets", "orjson", "msgspec", "numpy", "SQLAlchemy")
 
 
@@ -45,10 +50,21 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--rounds", type=int, default=5, help="below 5 the medians mean little (default 5)")
     parser.add_argument("--seconds", type=float, default=1.5, help="of one run of the load client (default 1.5)")
-    parser.add_argument("--cells", default="core,fanout,hosted,open,start", help="default: all")
+    parser.add_argument("--cells", default=",".join(CELLS), help=f"default: {','.join(CELLS)}")
     parser.add_argument("--viewers", default="1,10,50", help="numbers of viewers (default 1,10,50)")
     parser.add_argument("--keep", action="store_true", help="keep the results and docs as they are")
     return parser.parse_args()
+
+
+def loads(seconds: float, viewers: tuple[int, ...]) -> dict[str, Cell]:
+    """The cells whose viewers are those of the load client."""
+    return {
+        "fanout": Fanout(seconds, viewers),
+        "program": Program(seconds, viewers),
+        "floor": BesideFloor(seconds),
+        "visdom": BesideVisdom(seconds, (1,)),
+        "hosted": InFlask(seconds, viewers[-1:]),
+    }
 
 
 def cells(wanted: argparse.Namespace) -> dict[str, Cell]:
@@ -57,11 +73,10 @@ def cells(wanted: argparse.Namespace) -> dict[str, Cell]:
     chosen: dict[str, Cell] = {}
     if "core" in names:
         chosen["core"] = Core(wanted.seconds / 5)
-    fanouts = {"fanout": Fanout, "hosted": InFlask}
-    if not fanouts.keys().isdisjoint(names):
-        viewers = tuple(map(int, wanted.viewers.split(",")))
+    loaded = loads(wanted.seconds, tuple(map(int, wanted.viewers.split(","))))
+    if not loaded.keys().isdisjoint(names):
         if build():
-            chosen |= {name: kind(wanted.seconds, viewers) for name, kind in fanouts.items() if name in names}
+            chosen |= {name: cell for name, cell in loaded.items() if name in names}
         else:
             print("No fan-out figures: the load client needs Linux and a C compiler (apt-get install gcc libc6-dev).")
     if "open" in names:
@@ -92,6 +107,7 @@ def write(rows: Rounds, table: str, conditions: dict[str, object]) -> None:
     (RESULTS / "medians.json").write_text(text + "\n", encoding="utf-8")
     shown = ", ".join(f"{name} {value}" for name, value in conditions.items())
     put(ROOT / "docs" / "performance.md", f"{table}\n\nConditions: {shown}.")
+    (ROOT / "docs" / "pictures" / "performance.svg").write_text(picture(list(lines(rows))), encoding="utf-8")
 
 
 def main() -> int:
@@ -107,7 +123,7 @@ def main() -> int:
         pin_this_process()
         conditions: dict[str, object] = {"rounds": wanted.rounds, "cores": os.cpu_count(), "pinned": PINNED}
         conditions |= {"Python": platform.python_version()}
-        conditions |= {name: importlib.metadata.version(name) for name in VERSIONS}
+        conditions |= {name: importlib.metadata.version(name) for name in VERSIONS} | installed()
         rows = measure(chosen, wanted.rounds)
     found = list(lines(rows))
     table = markdown(found)

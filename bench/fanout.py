@@ -1,8 +1,9 @@
 """Cell ``fanout``: one producer replays a PATCH-DOC, N viewers get it; the load client in C counts every delivery.
 
 Closed loop with 16 patches in flight: the next leaves when every viewer has the one 16 before it. Ours waits for
-fdatasync before a patch leaves (``durability=disk``, the default). With ``paced`` the producer sends 5 patches a
-second whatever happens, and the figure is how late the last of all deliveries come.
+fdatasync before a patch leaves (``durability=disk``, the default), *as written* for the ``write`` alone
+(``durability=process``). With ``paced`` the producer sends 5 patches a second to the most viewers, whatever happens,
+and the figure is how late the last of all deliveries come.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from bench.material import Fragments, plot, pull, push, stream
 from bench.servers import CORES, PINNED, WSLOAD, Alone, Bokeh, Floor, Hosted, Ours, Server
+from bench.variants import AsWritten, NewerBokeh
 
 WINDOW = 16
 WARM_UP = 0.4  # seconds; enough for bokeh to fill its window at 50 viewers
@@ -48,12 +50,13 @@ def written(path: Path, fragments: Fragments) -> str:
 class Fanout:
     """The cell, for numbers of viewers x points of a patch."""
 
-    kinds: tuple[type[Server], ...] = (Ours, Bokeh, Floor)
+    kinds: tuple[type[Server], ...] = (Ours, AsWritten, Bokeh, Floor, NewerBokeh)
     where = ""
 
     def __init__(self, seconds: float, viewers: tuple[int, ...], points: tuple[int, ...] = (1, 100)) -> None:
         self.seconds = seconds
         self.works = [(count, size) for count in viewers for size in points]
+        self.most = max(viewers)
         self.plot = plot(rollover=1000)
         self.push = push(self.plot.document)
         self.patches = {size: stream(self.plot, size, rollover=1000) for size in points}
@@ -63,16 +66,17 @@ class Fanout:
         """Measure each work once on each server; each work starts both anew."""
         for viewers, points in self.works:
             for kind in self.kinds:
+                if kind is NewerBokeh and (points > 1 or not NewerBokeh.python.exists()):
+                    continue
                 with kind() as server:
-                    for paced in (False, True):
-                        if paced and (server.name == Floor.name or points != 1):
-                            continue
-                        yield self.measure(server, viewers, points, paced=paced)
+                    yield self.measure(server, viewers, points, paced=False)
+                    if points == 1 and viewers == self.most and server.name != Floor.name and not server.suffix:
+                        yield self.measure(server, viewers, points, paced=True)
 
     def measure(self, server: Server, viewers: int, points: int, *, paced: bool) -> dict[str, object]:
         """One run of the load client."""
         work = f"{viewers} viewer{'s' * (viewers > 1)}, {points} point{'s' * (points > 1)}"
-        work += self.where + f", paced {PACE}/s" * paced
+        work += self.where + f", paced {PACE}/s" * paced + server.suffix
         self.count += 1
         patch = server.folder / "patch"
         size = len(written(patch, self.patches[points]))

@@ -41,6 +41,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Whether anybody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def pin_this_process() -> None:
     """The benchmark stays off the servers' core."""
     if PINNED:
@@ -51,6 +57,8 @@ class Server:
     """One running server; a context manager that ends it."""
 
     name: str
+    suffix = ""
+    """What stands behind a work where it is done by a server of the same name in another way."""
     path: str
     """Answers GET with a status below 500 when the server is ready."""
 
@@ -204,8 +212,7 @@ class Floor(Server):
         return [str(WSLOAD / "floor"), str(self.port), "1"]
 
     def ready(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
     def address(self, title: str) -> Address:
         return Address(self.port, "/v", "none")

@@ -9,38 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.targets import TARGETS, Target
+
 OURS, BOKEH, FLOOR, ALONE = "bokeh-server", "bokeh serve", "C floor", "by itself"
-PEERS = {"hosted": ALONE}
+PEERS = {"hosted": ALONE, "floor": FLOOR, "visdom": "visdom"}
 """What a cell compares with, where that is not bokeh's server."""
 MARKS = ("<!-- made by `make bench`: begin -->", "<!-- made by `make bench`: end -->")
 
 Rounds = list[dict[str, Any]]
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a figure has to be: so many times better than bokeh's, or below a bound."""
-
-    cell: str
-    work: str
-    figure: str
-    times: float | None = None
-    below: float | None = None
-
-
-TARGETS = (
-    Target("core", "1 point into lists", "apply_us", times=20),
-    Target("fanout", "50 viewers, 1 point", "deliv_s", times=40),
-    Target("fanout", "50 viewers, 100 points", "deliv_s", times=40),
-    Target("fanout", "50 viewers, 1 point, paced 5/s", "p99_ms", times=5),
-    Target("hosted", "50 viewers, 1 point in Flask under gunicorn", "deliv_s", times=0.7),
-    Target("hosted", "50 viewers, 100 points in Flask under gunicorn", "deliv_s", times=0.7),
-    Target("open", "open 8 MB", "ms", times=20),
-    Target("open", "push 8 MB", "ms", times=20),
-    Target("start", "first start", "s", below=1.5),
-    Target("start", "start", "s", below=1.5),
-    Target("start", "start", "mb", below=80),
-)
 
 FIGURES = {
     "us": "µs per patch",
@@ -49,14 +26,17 @@ FIGURES = {
     "us_per_deliv": "server CPU, µs per delivery",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
+    "updates_s": "updates/s",
     "ms": "ms",
     "s": "ready after, s",
     "mb": "idle memory, MB",
 }
 """The figures that are shown, in this order; the load client reports more."""
 
-PACED = {"p50_ms", "p99_ms"}
-MORE_IS_BETTER = {"deliv_s"}
+LATE = {"p50_ms", "p99_ms"}
+"""What the load client says of a run at its own pace; of one at the server's, these say nothing."""
+LOADED = ("fanout", "hosted", "floor")
+MORE_IS_BETTER = {"deliv_s", "updates_s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +50,7 @@ class Line:
     peer: float | None
     floor: float | None
     target: Target | None
+    beside: str = BOKEH
 
     @property
     def ratio(self) -> float | None:
@@ -81,12 +62,7 @@ class Line:
     @property
     def kept(self) -> bool:
         """Whether the target is reached, or there is none."""
-        match self.target:
-            case Target(times=float() | int() as times):
-                return self.ratio is not None and self.ratio >= times
-            case Target(below=float() | int() as bound):
-                return self.ours < bound
-        return True
+        return self.target is None or self.target.kept(self.ours, self.peer, self.ratio)
 
 
 def lines(rounds: Rounds) -> Iterator[Line]:
@@ -96,22 +72,21 @@ def lines(rounds: Rounds) -> Iterator[Line]:
     for cell, work in works:
         peer = PEERS.get(cell, BOKEH)
         for figure in FIGURES:
-            if cell in ("fanout", "hosted") and (figure in PACED) != ("paced" in work):
+            if cell in LOADED and (figure in LATE) != work.partition(";")[0].endswith("/s"):
                 continue
-            medians = {
-                server: statistics.median(values)
-                for server in (OURS, peer, FLOOR)
-                if (values := list(_values(rounds, cell, work, server, figure)))
-            }
-            if OURS in medians:
+            ours, theirs, floor = (median(rounds, cell, work, server, figure) for server in (OURS, peer, FLOOR))
+            if ours is not None:
                 target = targets.get((cell, work, figure))
-                yield Line(cell, work, figure, medians[OURS], medians.get(peer), medians.get(FLOOR), target)
+                yield Line(cell, work, figure, ours, theirs, floor, target, peer)
 
 
-def _values(rounds: Rounds, cell: str, work: str, server: str, figure: str) -> Iterator[float]:
-    for row in rounds:
-        if (row["cell"], row["work"], row["server"]) == (cell, work, server) and figure in row:
-            yield row[figure]
+def median(rounds: Rounds, cell: str, work: str, server: str, figure: str) -> float | None:
+    """The median of a server's figure; of the work as such, where it did not do it in the way behind the semicolon."""
+    for name in (work, work.partition(";")[0]):
+        rows = [row for row in rounds if (row["cell"], row["work"], row["server"]) == (cell, name, server)]
+        if values := [row[figure] for row in rows if figure in row]:
+            return float(statistics.median(values))
+    return None
 
 
 def markdown(lines: Iterable[Line]) -> str:
@@ -121,13 +96,13 @@ def markdown(lines: Iterable[Line]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for line in lines:
-        goal = ""
-        if line.target:
-            goal = f">= {line.target.times:g} x" if line.target.times else f"< {line.target.below:g}"
-            goal += "" if line.kept else " **missed**"
-        floor = f" (C floor: {number(line.floor)})" if line.floor is not None and line.figure == "us_per_deliv" else ""
+        goal = f"{line.target}{'' if line.kept else ' **missed**'}" if line.target else ""
+        with_floor = line.floor is not None and line.figure == "us_per_deliv" and line.beside != FLOOR
+        floor = f" (C floor: {number(line.floor)})" if with_floor else ""
+        beside = f" ({line.beside})" if line.peer is not None and line.beside != BOKEH else ""
         ratio = f"{number(line.ratio)} x" if line.ratio is not None else ""
-        cells = (line.work, FIGURES[line.figure], number(line.ours) + floor, number(line.peer), ratio, goal)
+        peer = number(line.peer) + beside
+        cells = (line.work, FIGURES[line.figure], number(line.ours) + floor, peer, ratio, goal)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -68,6 +68,7 @@ def single() -> Iterator[Event]:
     yield changed([div, again, {"id": "n"}, {"type": "ref", "id": "js"}])
     yield changed({"type": "map", "entries": [["f", [1, 2]], ["g", {**inline, "shape": [1, 2]}]]}, "data", "s")
     yield changed({"f": [1], "g": []}, "data", "s")
+    yield rows([["l", [{"type": {**inline, "shape": [2]}, "extends": {"id": "w"}}]]])
     yield changed({"type": "set", "entries": [1, "a", {"type": "bytes", "data": packed}]})
     yield changed(
         {"type": "model", "name": "My", "extends": {"id": "Base"}, "properties": [{"name": "x", "default": 1}]}

@@ -432,6 +432,12 @@ def test_models_that_rolled_over_are_not_named_any_more() -> None:
     assert Columns({"a": column}).refs() == {"new"}
 
 
+def test_an_object_whose_type_is_an_array_is_no_number_and_names_no_class() -> None:
+    strange = {"type": np.zeros(2), "extends": {"id": "one"}}
+    assert as_numbers([strange]) is None
+    assert Columns(a=Column([strange])).refs() == {"one"}
+
+
 def test_the_class_that_another_one_extends_is_no_model() -> None:
     cls = {"type": "model", "extends": {"id": "Base"}, "properties": [{"default": {"id": "one"}}]}
     assert Columns({"a": Column([cls, {"extends": {"id": "two"}}])}).refs() == {"one", "two"}

@@ -87,6 +87,12 @@ def test_a_class_extends_a_class_even_where_a_model_has_its_name() -> None:
     assert not Document.decode(doc(model("N", "b", tags=[cls]), models=[model("N", "a")])).models.keys() & {"a"}
 
 
+def test_an_object_may_have_an_array_for_its_type() -> None:
+    array = {"type": "ndarray", "array": [1, 2], "dtype": "int8", "shape": [2], "order": "little"}
+    document = Document.decode(doc(model("N", "b", tags=[{"type": array, "ref": model("N", "a")}])))
+    assert Document.decode(*document.encode()).encode() == document.encode()
+
+
 def test_callbacks_of_the_document_are_kept() -> None:
     pushed = BokehDocument()
     pushed.js_on_event("document_ready", CustomJS(code="1"))

@@ -377,11 +377,17 @@ class Columns(dict[str, Column]):
             if isinstance(value, dict) and value.keys() == {"id"}:
                 found.add(value["id"])
             elif isinstance(value, dict):
-                named = value.get("type") == "model"  # what a class extends is no model
+                named = is_a(value, "model")  # what a class extends is no model
                 todo.extend(item for name, item in value.items() if not (named and name == "extends"))
             elif isinstance(value, list):
                 todo.extend(value)
         return found
+
+
+def is_a(value: dict[str, Any], kind: str) -> bool:
+    """Whether a value that was taken apart is an object of this type; what it has for a type may be an array."""
+    found = value.get("type")
+    return type(found) is str and found == kind
 
 
 def bounds(index: slice, size: int) -> tuple[int, int, int]:
@@ -454,7 +460,7 @@ def as_numbers(values: list[Any], dtype: np.dtype[Any] | None = None) -> Array |
         return np.array(values, np.bool_)
     if dict not in types or not types <= NUMBERS | {dict}:
         return None
-    plain = [SPECIAL.get(str(v.get("value"))) if type(v) is dict and v.get("type") == "number" else v for v in values]
+    plain = [SPECIAL.get(str(v.get("value"))) if type(v) is dict and is_a(v, "number") else v for v in values]
     if any(type(v) not in NUMBERS for v in plain):
         return None
     return as_numbers(plain, dtype)

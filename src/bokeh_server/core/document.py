@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers, Payload
-from bokeh_server.core.column import SCALARS, Column, Columns, Undo
+from bokeh_server.core.column import SCALARS, Column, Columns, Undo, is_a
 from bokeh_server.core.history import told
 from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
 from bokeh_server.errors import BadMessage, TooLarge, TypeClash, UnknownModel
@@ -539,7 +539,7 @@ class Writer:
             return [b"[", *pieces[1:], b"]"]
         if value.keys() == {"id"} and type(value["id"]) is str:
             return [value["id"]]
-        named = value.get("type") == "model"  # the class that it extends is no model, whatever it is called
+        named = is_a(value, "model")  # the class that it extends is no model, whatever it is called
         pieces = []
         for name, item in value.items():
             inner = [self._plain(item)] if named and name == "extends" else self._template(item)
