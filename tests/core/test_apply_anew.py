@@ -28,6 +28,7 @@ from tests.core.playbook import (
     patched,
     ref,
     removed,
+    streamed,
     titled,
 )
 
@@ -232,3 +233,24 @@ def test_a_class_that_extends_another_defines_no_model_for_those_who_lack_one_of
     cls = {"type": "model", "name": "D", "extends": ref("a")}
     applied = case.apply(changed("w", "tags", [cls, ref("a")]))
     assert events(applied)[0]["new"] == [cls, model("N", "a")]
+
+
+def test_an_object_with_an_array_for_its_type_is_written_anew_with_a_column() -> None:
+    strange = {"type": {"type": "ndarray", "array": [1, 2], "dtype": "int8", "shape": [2], "order": "little"}, "x": 1}
+    case = Case()
+    case.apply(changed("s", "data", {"type": "map", "entries": [["x", array("0")]]}), buffers=(("0", numbers(1, 2)),))
+    applied = case.apply(streamed("s", x=[strange]))
+    [[_, column]] = events(applied)[0]["data"]["entries"]
+    assert (column[2]["x"], column[2]["type"]["dtype"]) == (1, "int8")
+
+
+def test_a_fault_of_ours_leaves_nothing_of_a_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*anything: Any) -> None:
+        raise ZeroDivisionError
+
+    case = Case()
+    before = case.document.encode()
+    monkeypatch.setattr("bokeh_server.core.apply._normal", broken)
+    with pytest.raises(ZeroDivisionError):
+        case.apply(titled("half"), changed("w", "tags", [model("N", "n")]))
+    assert case.document.encode() == before

@@ -20,7 +20,7 @@ from bokeh_server.core.column import SCALARS, Column, Columns
 from bokeh_server.core.document import Document, Flattener, Model, Writer, as_map
 from bokeh_server.core.plain import apply_plain
 from bokeh_server.core.values import load_json, pairs, unchanged
-from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge
+from bokeh_server.errors import BadMessage, RefusedPatch, TooLarge
 
 Origin = Literal["viewer", "program"]
 Event = dict[str, Any]
@@ -94,7 +94,7 @@ def apply(
     try:
         outcomes = [_event(patch, event) for event in events]
         normal = _normal(patch, content, buffers, events, outcomes)
-    except ClientError:
+    except Exception:  # a fault of ours, too, must not leave half a patch
         for undo in reversed(patch.undo):
             undo()
         raise
@@ -392,18 +392,24 @@ def as_read(event: Event) -> list[tuple[str, Any]]:
 def parts(value: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     """The parts of an object that are read. What stands beside them is written to nobody, so that a model is never
     defined where its reader does not look."""
-    kind = value.get("type")
+    kind = kind_of(value)
     known: tuple[str, ...]
     if "id" in value and kind in (None, "object"):
         known = ("id",) if kind is None else ("type", "name", "id", "attributes")
-    elif type(kind) is str and kind in READ:
+    elif kind in READ:
         known = READ[kind]
     else:
         return value.items()
     return [(name, value[name]) for name in known if name in value]
 
 
-READ: dict[str, tuple[str, ...]] = {
+def kind_of(value: dict[str, Any]) -> str | None:
+    """The type of an object, None where it has none; "" for one that is no word: it may be an array."""
+    kind = value.get("type")
+    return kind if kind is None or type(kind) is str else ""
+
+
+READ: dict[str | None, tuple[str, ...]] = {
     **dict.fromkeys(("map", "set", "array"), ("type", "entries")),
     **dict.fromkeys(("ndarray", "typed_array"), ("type", "array", "shape", "dtype", "order")),
     **{"bytes": ("type",), "ref": ("type", "id")},
@@ -482,7 +488,7 @@ class _Rewriter:
             return value if set(map(type, value)) <= SCALARS else [self._value(item, depth + 1) for item in value]
         if type(value) is not dict:
             return value
-        key, kind = value.get("id"), value.get("type")
+        key, kind = value.get("id"), kind_of(value)
         if kind == "bytes":
             data = value["data"]
             return {"type": "bytes", "data": data if type(data) is str else {"id": data["id"]}}
