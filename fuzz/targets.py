@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bokeh_server.core import Buffers, Patch
-from bokeh_server.core.apply import Origin, apply
+from bokeh_server.core.apply import Applied, Origin, apply, as_now, with_whole_data
 from bokeh_server.core.document import Document
 from bokeh_server.core.merge import merged
-from bokeh_server.core.wire import Assembler, Message, Outgoing
+from bokeh_server.core.wire import Assembler, Message, Outgoing, outgoing
 from bokeh_server.errors import ClientError
 from bokeh_server.limits import LIMITS
 from fuzz.fragments import Fragment, unpack
@@ -84,17 +84,20 @@ def written_as_it_came(message: Message) -> None:
     """A message that was taken leaves in the same parts, and is within its bounds."""
     assert message.size <= SMALL.message
     assert message.header.num_buffers == len(message.buffers) <= SMALL.buffers
-    sent = Outgoing((b"{}", b"{}", message.content), message.buffers)
-    parts = list(sent.parts)
-    assert parts[2] == message.content.decode()
-    assert parts[4::2] == [bytes(payload) for _, payload in message.buffers]
+    header = message.header
+    sent = outgoing(header.msgtype, message.content, msgid=header.msgid, buffers=message.buffers, reqid=header.reqid)
     assert b"".join(sent.pieces) == sent.frames
+    assert Outgoing.joined([sent, sent]).frames == 2 * sent.frames
+    assembler = Assembler()
+    *_, again = map(assembler.receive, sent.parts)
+    assert again is not None
+    assert (again.content, again.buffers) == (message.content, message.buffers)
 
 
 def patches(data: bytes) -> Way:
     """Apply the patches of a row of fragments; what became of each. Every fourth input, the others count too."""
     document, written, way = spare.pop() if spare else fresh(), START, []
-    taken: list[Patch] = []
+    taken: list[Applied] = []
     for message in messages(unpack(data)):
         outcome = tried(document, written or document.encode(flat=True), message)
         if isinstance(outcome, Refused):
@@ -110,13 +113,20 @@ def patches(data: bytes) -> Way:
     return tuple(way)
 
 
-def others(document: Document, taken: list[Patch]) -> None:
+def others(document: Document, taken: list[Applied]) -> None:
     """Whoever has the document in another way has the same document."""
     written = document.encode(flat=True)
     agreed(document, written, Document.decode(*written, limits=SMALL), "read again")
-    agreed(document, written, replayed(taken), "by the log")
-    if len(taken) > 1:
-        agreed(document, written, replayed(patch for _, patch in merged(taken)), "by the patches merged")
+    log = [(applied.content or b"", applied.buffers) for applied in taken]
+    agreed(document, written, replayed(log), "by the log")
+    if len(log) > 1:
+        agreed(document, written, replayed(patch for _, patch in merged(log)), "by the patches merged")
+    if b'"cols"' in log[-1][0]:
+        whole = with_whole_data(document, *log[-1])
+        agreed(document, written, replayed([*log[:-1], whole]), "for a program of bokeh's")
+    changed = taken[-1].changed
+    if changed is not None:
+        agreed(document, written, replayed([*log[:-1], as_now(document, changed)]), "by what has changed")
 
 
 def fresh() -> Document:
@@ -141,8 +151,8 @@ def messages(fragments: Iterable[Fragment]) -> Iterator[Message]:
                 return
 
 
-def tried(document: Document, before: Patch, message: Message) -> Patch | Refused | None:
-    """Apply one patch; what the log keeps of it, None where it changed nothing.
+def tried(document: Document, before: Patch, message: Message) -> Applied | Refused | None:
+    """Apply one patch; what became of it, None where it changed nothing.
 
     ``before`` is the document as it is written.
     """
@@ -159,7 +169,7 @@ def tried(document: Document, before: Patch, message: Message) -> Patch | Refuse
     if applied.content is None:
         assert document.encode(flat=True) == before, "something has changed, and nobody is told"
         return None
-    return applied.content, applied.buffers
+    return applied
 
 
 def size(content: bytes | None, buffers: Buffers) -> int:

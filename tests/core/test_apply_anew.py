@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.apply import apply
+from bokeh_server.core.apply import apply, as_now, with_whole_data
 from bokeh_server.errors import TooLarge
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
@@ -19,6 +19,7 @@ from tests.core.playbook import (
     array,
     changed,
     clicked,
+    data_changed,
     events,
     forgotten,
     messages,
@@ -254,3 +255,40 @@ def test_a_fault_of_ours_leaves_nothing_of_a_patch(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ZeroDivisionError):
         case.apply(titled("half"), changed("w", "tags", [model("N", "n")]))
     assert case.document.encode() == before
+
+
+def test_columns_beside_one_of_the_name_id_are_written_anew_as_well() -> None:
+    case = Case()
+    applied = case.apply(changed("w", "value", 1), {**data_changed("s"), "data": {"x": [ref("c")], "id": [1]}})
+    assert events(applied)[-1]["data"] == {"x": [ref("c")], "id": [1]}
+
+
+def test_a_copy_of_what_has_changed_has_no_columns_that_are_gone() -> None:
+    case, other = Case(), Case()
+    applied = case.apply(changed("s", "data", {"type": "map", "entries": [["x", [1]]]}))
+    assert applied.changed is not None
+    apply(other.document, *as_now(case.document, applied.changed))
+    assert other.document.encode() == case.document.encode()
+
+
+def for_stock(case: Case, *some: Any) -> Case:
+    """Another document, to which whole columns were sent where ``case`` got single ones."""
+    other = Case()
+    applied = case.apply(*some)
+    assert applied.content is not None
+    apply(other.document, *with_whole_data(case.document, applied.content, applied.buffers))
+    return other
+
+
+def test_a_model_in_whole_columns_is_defined_there_for_programs_of_bokehs() -> None:
+    case = Case()
+    new = model("N", "n", text="x", tags=[model("N", "m")])
+    other = for_stock(case, data_changed("s", cols=["x"], x=[1, 2]), data_changed("s", cols=["y"], y=[new, ref("m")]))
+    assert other.document.encode() == case.document.encode()
+
+
+def test_a_model_that_is_gone_for_good_is_defined_as_it_came() -> None:
+    case = Case(limits=replace(LIMITS, grave_models=0))
+    new = changed("w", "tags", [model("N", "n", data={"type": "bytes", "data": "H4sIAAAAAAACAwMAAAAAAAAAAAA="})])
+    other = for_stock(case, new, changed("w", "tags", []), data_changed("s", cols=["x"], x=[1, 2]))
+    assert other.document.encode() == case.document.encode()

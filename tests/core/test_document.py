@@ -93,6 +93,11 @@ def test_an_object_may_have_an_array_for_its_type() -> None:
     assert Document.decode(*document.encode()).encode() == document.encode()
 
 
+def test_the_name_of_a_buffer_is_no_model() -> None:
+    value = [{"type": "bytes", "data": ref("b")}, ref("b")]
+    assert json.loads(Writer({"b": Model("N")}).write(value)) == [value[0], model("N", "b")]
+
+
 def test_callbacks_of_the_document_are_kept() -> None:
     pushed = BokehDocument()
     pushed.js_on_event("document_ready", CustomJS(code="1"))

@@ -28,7 +28,7 @@ def test_it_holds_what_has_changed_once_as_it_is_now() -> None:
     value, columns, tags = book.events(2)
     assert value == set_to(6)
     assert dict(columns["data"]["entries"]) == {"x": [1, 2, 5], "y": [3, 4, 6]}
-    assert columns["cols"] == ["x", "y"]
+    assert columns["cols"] is None
     assert tags == changed("s", "tags", [{"a": 1}])
 
 

@@ -394,7 +394,7 @@ def parts(value: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     defined where its reader does not look."""
     kind = kind_of(value)
     known: tuple[str, ...]
-    if "id" in value and kind in (None, "object"):
+    if type(value.get("id")) is str and kind in (None, "object"):  # a column may be called "id", too
         known = ("id",) if kind is None else ("type", "name", "id", "attributes")
     elif kind in READ:
         known = READ[kind]
@@ -418,19 +418,40 @@ READ: dict[str | None, tuple[str, ...]] = {
 
 
 def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tuple[bytes, Buffers]:
-    """A patch that was applied just now, with the whole ``data`` of a source where it has single columns of it."""
-    events, whole = [], set()
+    """A patch that was applied just now, with the whole ``data`` of a source where it has single columns of it.
+
+    A model that it defines is defined where it is met first, as it is now: that may be in the whole data.
+    """
+    events, whole, defined = [], set(), dict[str, Model]()
     for event in load_json(content)["events"]:
+        event = {name: _by_ids(document, part, defined) for name, part in event.items()}
         source = (event["model"]["id"], event.get("attr", "data")) if event["kind"] in ON_DATA else ("", "")
         if source in whole:
             continue
         model = document.models.get(source[0])
         if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
             whole.add(source)
-            event = {**event, "cols": None, "data": model.attributes[source[1]]}
+            event = {**event, "cols": None, "data": as_map(model.attributes[source[1]])}
         events.append(event)
-    writer = Writer({}, taken=(name for name, _ in buffers))
+    writer = Writer(defined, taken=(name for name, _ in buffers))
     return writer.write({"events": events}), (*buffers, *writer.buffers)
+
+
+def _by_ids(document: Document, value: Any, defined: dict[str, Model]) -> Any:
+    """A part of an event with models by their ids; those that it defines go into ``defined``, as they are now."""
+    if type(value) is list:
+        return value if set(map(type, value)) <= SCALARS else [_by_ids(document, item, defined) for item in value]
+    if type(value) is not dict or kind_of(value) == "bytes":
+        return value
+    by_ids = {name: _by_ids(document, item, defined) for name, item in parts(value)}
+    key = value.get("id")
+    if kind_of(value) != "object" or type(key) is not str:
+        return by_ids
+    model = document.models.get(key) or document.grave.get(key, (0.0, None))[1]
+    if model is None:
+        return by_ids
+    defined[key] = model
+    return {"id": key}
 
 
 def as_now(document: Document, attributes: Iterable[tuple[str, str]]) -> Patch:
@@ -438,10 +459,11 @@ def as_now(document: Document, attributes: Iterable[tuple[str, str]]) -> Patch:
     events: list[Event] = []
     for key, name in attributes:
         value = document.models[key].attributes[name]
-        if type(value) is Columns:
-            events.append(_replacement(key, name, value))
+        event = {"model": {"id": key}, "attr": name}
+        if type(value) is Columns:  # of no "cols", so that those which are not in it are gone
+            events.append({"kind": "ColumnDataChanged", **event, "data": value, "cols": None})
         else:
-            events.append({"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": value})
+            events.append({"kind": "ModelChanged", **event, "new": value})
     writer = Writer({})
     return writer.write({"events": events}), tuple(writer.buffers)
 

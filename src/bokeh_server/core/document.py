@@ -539,6 +539,8 @@ class Writer:
             return [b"[", *pieces[1:], b"]"]
         if value.keys() == {"id"} and type(value["id"]) is str:
             return [value["id"]]
+        if is_a(value, "bytes"):
+            return [self._plain(value)]  # of a patch as it came: its id is a buffer's
         named = is_a(value, "model")  # the class that it extends is no model, whatever it is called
         pieces = []
         for name, item in value.items():
