@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -373,3 +374,30 @@ def test_a_page_that_comes_back_at_once_does_not_find_a_document_that_is_being_d
             await hub.open(info.id)
 
     run(test, Slow())
+
+
+def test_the_more_are_there_the_more_seldom_they_hear_who_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def test(hub: Hub) -> None:
+        loop = asyncio.get_running_loop()
+        later = loop.call_later
+
+        def noted(delay: float, call: Any, *given: Any) -> asyncio.TimerHandle:
+            if call == hub._tick:
+                pauses.append(delay)
+            return later(min(delay, 0.01), call, *given)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        info = await hub.create("defaultuser", "crowded")
+        room = await hub.open(info.id)
+        send(room.join(Line(), DEFAULT_USER, "program"), "PULL-DOC-REQ")
+        await until(lambda: len(pauses) == 1)
+        await asyncio.sleep(0.05)
+        for _ in range(999):
+            room.join(Line(), DEFAULT_USER, "program")
+        send(room.join(Line(), DEFAULT_USER, "program"), "PULL-DOC-REQ")
+        await until(lambda: len(pauses) == 2)
+
+    run(test)
+    assert pauses == [pytest.approx(0.2, abs=0.01), pytest.approx(0.4, abs=0.01)]

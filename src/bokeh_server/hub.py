@@ -65,6 +65,9 @@ log = structlog.get_logger("bokeh_server.hub")
 GONE, RESTART = 1001, 1012
 MOMENT = 1.0
 """Seconds between two looks at what has ended."""
+SOON, TOLD = 0.2, 5_000
+"""Seconds until a room's clients are told who came and went, and how many are told of it in a second at most: where
+thousands come at a time, the news of each must not hold up the others."""
 LEAST = 16 * 1024
 """Bytes that a slow peer takes in ``Limits.pause`` seconds: half a kilobyte a second."""
 REMEMBERED = 120.0
@@ -388,7 +391,8 @@ class Hub:
             case TakeSnapshot():
                 self._spawn(self._snapshot(live, effect))
             case Wake():
-                asyncio.get_running_loop().call_later(0.2, self._tick, live)
+                pause = SOON + len(live.connections) / TOLD
+                asyncio.get_running_loop().call_later(pause, self._tick, live)
             case NextFrame(after):
                 asyncio.get_running_loop().call_later(after, self._frame, live)
             case Noticed():

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from tests.load.scale import LONG
 from tests.load.viewers import Heard, Viewer
 from tests.running import RunningServer
 
 AT_ONCE = 50
-PATIENCE = 60.0
+PATIENCE = 60.0 if not LONG else 300.0
 """Seconds until all have what there is, on a busy machine."""
 
 

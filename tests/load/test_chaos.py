@@ -75,6 +75,8 @@ async def survived(chaos: Chaos, program: subprocess.Popen[str], browser_path: s
         link = server.request("GET", "/api/v1/documents")[0]["id"]
         host, stop = f"localhost:{proxy.port}", asyncio.Event()
         viewers = [Viewer(proxy.port, link, f"viewer-{at}", host=host) for at in range(VIEWERS)]
+        for viewer in viewers:
+            viewer.silence, viewer.patience = 1.0, 3.0  # the test has no time for half a minute of each
         runs = [asyncio.create_task(viewer.run(stop)) for viewer in viewers]
         screens = []
         if PAGES:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,10 @@ import numpy as np
 
 from tests.load.sockets import Fragments, Socket, post, texts
 
-SILENCE, PATIENCE = 1.0, 3.0
-"""Seconds of silence after which a viewer asks whether the server is there, and gives the connection up."""
+SILENCE, PATIENCE = 25.0, 35.0
+"""Seconds of silence after which a page asks whether the server is there, and gives the connection up."""
+FIRST, LONGEST = 0.5, 15.0
+"""Seconds between two attempts of a page: the first pause, doubled up to the longest, with jitter."""
 Buffers = dict[str, bytes]
 Rows = list[int] | np.ndarray[Any, Any]
 Heard = Callable[[int, int, float], None]
@@ -51,6 +54,7 @@ class Viewer:
         self.socket: Following | None = None
         self.reading = True
         """Whether it reads what comes."""
+        self.silence, self.patience = SILENCE, PATIENCE
         self._wrong: list[AssertionError] = []
 
     async def open(self, *, receive_buffer: int | None = None) -> None:
@@ -65,24 +69,28 @@ class Viewer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be connected, again and again, until ``stop``."""
+        pause = 0.0
         while not stop.is_set():
+            pause = min(LONGEST, max(FIRST, 2 * pause))
             with contextlib.suppress(OSError):
                 if self.socket is None or self.socket.ended.is_set():
                     await self.open()
                 assert self.socket is not None
                 await self._watch(self.socket, stop)
-            await asyncio.sleep(0.01)
+                pause = 0.0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(0.01, pause * random.uniform(0.6, 1.0)))
         self.check()
 
     async def _watch(self, opened: Following, stop: asyncio.Event) -> None:
         """Ask for a sign of life after some silence; hang up where none comes."""
         while not opened.ended.is_set() and not stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(opened.ended.wait(), SILENCE / 4)
+                await asyncio.wait_for(opened.ended.wait(), 0.25)
             silence = time.monotonic() - opened.last
-            if self.reading and silence > PATIENCE:
+            if self.reading and silence > self.patience:
                 opened.cut()
-            elif self.reading and silence > SILENCE:
+            elif self.reading and silence > self.silence:
                 opened.send(*texts("SERVER-INFO-REQ", "{}"))
 
     def check(self) -> None:
