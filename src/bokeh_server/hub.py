@@ -443,7 +443,8 @@ class Hub:
             self.failure = None
             self.meters.kept(batch)
             for live, seq in last.values():
-                self.tell(live, Appended(seq, time.monotonic()))
+                live.changed = time.monotonic()
+                self.tell(live, Appended(seq, live.changed))
             self.meters.told()
             for live, _ in last.values():
                 await self._describe(live)

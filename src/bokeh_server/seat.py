@@ -61,7 +61,7 @@ class Seat:
         self._live.behind.pop(self._key, None)
         since = self._live.full.pop(self._key, None)
         if since is not None:
-            self._hub.meters.stages["drain"].observe(time.monotonic() - since)
+            self._hub.meters.drain.observe(time.monotonic() - since)
         self._tell(Drained(self._key))
 
     def leave(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bokeh_server.core.tally import Tally
+from bokeh_server.core.tally import NAMES, Tally
 from tests.core.playbook import OTHER, PROGRAM, VIEWER, Playbook, clicked, live, set_to
 from tests.core.test_audience import ROWS, framed, overrun, row
 
 
 def counts(book: Playbook) -> Tally:
     """What the room has counted, without the copies that all pulled when they came."""
-    return Tally(**{name: getattr(book.room.tally, name) for name in Tally.__slots__} | {"pulls": 0})
+    return Tally(**{name: getattr(book.room.tally, name) for name in NAMES} | {"pulls": 0})
 
 
 # ECHO
@@ -131,7 +131,7 @@ def test_copies_and_clients_that_must_pull_are_counted() -> None:
     assert counts(book) == Tally(copies=2)
     book.submits(8, "replace", OTHER)
     book.appended()
-    assert counts(book) == Tally(copies=2, resyncs=4)
+    assert counts(book) == Tally(documents=1, copies=2, resyncs=4)
 
 
 def test_every_pull_is_counted() -> None:

@@ -6,10 +6,11 @@ from bokeh_server.core.tally import NAMES, Tally
 
 
 def test_what_is_moved_is_counted_once() -> None:
-    total, room = Tally(patches=2, sent=10), Tally(patches=3, doors=1)
+    total, room = Tally(records=2, sent=10), Tally(records=3, documents=1, doors=1)
     total.take(room)
     total.take(room)
-    assert total == Tally(patches=5, sent=10, doors=1)
+    assert total == Tally(records=5, documents=1, sent=10, doors=1)
+    assert total.patches == 4
     assert room == Tally()
 
 

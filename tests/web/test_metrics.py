@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import flask
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -19,7 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
-from bokeh_server.adapters.asgi import Application, make_site
+from bokeh_server.adapters.asgi import Application, create_app, make_site
+from bokeh_server.adapters.flask import blueprint
 from bokeh_server.config import Config
 from bokeh_server.core.tally import Tally
 from bokeh_server.errors import StoreFailed
@@ -347,3 +349,32 @@ def test_messages_for_the_patches_of_a_frame_are_counted_apart(shared: Shared) -
         moved = difference(before, scrape(shared.port))
     assert moved["frame_merges_total"] >= 1
     assert moved["conflations_total"] == 0
+
+
+# Within another application
+
+
+def test_below_a_prefix_it_is_there_and_nowhere_else(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data", "--prefix", "/plots") as server:
+        assert ask(server.port, "GET", "/metrics").status == 404
+        found = ask(server.port, "GET", "/plots/metrics")
+        assert (found.status, b"bokeh_server_documents 0.0" in found.body) == (200, True)
+
+
+def test_within_flask_it_is_below_where_the_blueprint_is() -> None:
+    app = flask.Flask("host")
+    app.register_blueprint(blueprint(), url_prefix="/plots")
+    host = app.test_client()
+    found = host.get("/plots/metrics", base_url="http://localhost")
+    assert (found.status_code, found.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert b"bokeh_server_documents 0.0" in found.data
+    assert host.get("/metrics", base_url="http://localhost").status_code == 404
+
+
+def test_within_an_asgi_application_it_is_for_the_administrators_that_this_names() -> None:
+    async def status(name: str | None) -> int:
+        app = create_app(identify=lambda scope: name, admins=("ann",))
+        return (await call(app, "GET", "/metrics")).status
+
+    found = [asyncio.run(status(name)) for name in ("ann", "bob", None)]
+    assert found == [200, 403, 401]

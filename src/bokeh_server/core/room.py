@@ -313,6 +313,7 @@ class Room(Audience):
             stale = [other for other, cursor in cursors if cursor.subscribed and cursor.seq < seq]
             for other in stale:
                 self.clients[other].cursor.subscribed = False
+            self.tally.documents += 1
             yield from (snapshot, *self._resync(stale, "replaced"), Noticed())
 
         self._later.append((self.seq, tell))

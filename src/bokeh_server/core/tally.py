@@ -13,12 +13,12 @@ from dataclasses import dataclass, fields
 class Tally:
     """Counts since the room came into memory."""
 
-    patches: int = 0
-    """Patches that the store has kept."""
-    documents: int = 0
-    """Whole documents that it has kept in the place of the old ones."""
+    records: int = 0
+    """Patches and whole documents that the store has kept."""
     kept: int = 0
-    """Bytes of both."""
+    """Bytes of them."""
+    documents: int = 0
+    """Of these, the whole documents in the place of old ones."""
     refused: int = 0
     """Requests of clients that were answered with an ERROR."""
     messages: int = 0
@@ -39,6 +39,11 @@ class Tally:
     """Times that the socket of a client was full."""
     doors: int = 0
     """Clients that were shown the door (1013) since they took next to nothing for too long."""
+
+    @property
+    def patches(self) -> int:
+        """Patches that the store has kept."""
+        return self.records - self.documents
 
     def take(self, other: Tally) -> None:
         """Move the counts of another tally here."""
