@@ -12,7 +12,7 @@ from bokeh_server.core.apply import apply
 from bokeh_server.core.column import Column, Columns
 from bokeh_server.core.document import Document
 from bokeh_server.core.history import History
-from bokeh_server.core.retention import ALL, Keeper, Retention, columns_of, level, size_of, streamed
+from bokeh_server.core.retention import ALL, Keeper, Retention, columns_of, in_usual_form, level, size_of, streamed
 from bokeh_server.errors import RefusedPatch
 from tests.core.playbook import changed, data, data_changed, model, patch, patched, ref, titled
 from tests.core.playbook import streamed as rows
@@ -177,3 +177,36 @@ def test_columns_that_are_set_anew_have_no_past() -> None:
     apply(kept, patch(data_changed("s", x=[2.5])))
     assert kept.models["s"].attributes["data"].history is None
     assert Columns({"x": Column([1])}).pinned().history is None
+
+
+USUAL = (
+    b'{"events":[{"kind":"ColumnsStreamed","model":{"id":"s"},"attr":"data",'
+    b'"data":{"type":"map","entries":[]},"rollover":'
+)
+
+
+@pytest.mark.parametrize("rollover", [b"null", b"11", b"999"])
+def test_rows_as_bokeh_writes_them_are_not_decoded_for_it(rollover: bytes) -> None:
+    keeper = Keeper(Retention(bytes=4_000))
+    keeper.caps = {"s": 10}
+    cut: set[str] = set()
+    assert keeper.capped(USUAL + rollover + b"}]}", cut) == USUAL + b"10}]}"
+    assert cut == {"s"}
+    for content in (USUAL + b"10}]}", USUAL + b"9}]}", USUAL.replace(b'"s"', b'"t"') + b"null}]}"):
+        assert keeper.capped(content, cut) is content
+
+
+def test_the_usual_form_is_not_found_where_it_is_not_all_there_is() -> None:
+    whole = USUAL + b"null}]}"
+    assert in_usual_form(whole) == ("s", None)
+    others = [
+        whole[:-1] + b" }",
+        whole.replace(b'"data"', b'"date"'),
+        whole.replace(b"[]}", b'[["\\u0061",[]]]}'),
+        whole.replace(b"[]}", b'[["kind",[]]]}'),
+        USUAL + b'5},{"kind":"TitleChanged","title":"t","rollover":null}]}',
+        USUAL + b'5},{"\\u006bind":"TitleChanged","title":"t","rollover":null}]}',
+        whole.replace(b":null", b":0"),
+        b'{"events": []}',
+    ]
+    assert {in_usual_form(content) for content in others} == {None}

@@ -219,3 +219,27 @@ def test_whatever_is_streamed_all_have_the_same(seed: int) -> None:
         same_everywhere(book)
     else:
         assert server_flat(book.restarted().document) == server_flat(book.room.document)
+
+
+def thinned() -> Playbook:
+    """A source that was thinned."""
+    book, chance = kept(Retention(raw=DAY)), Random(1)
+    for number in range(40):
+        book.now = NOON + 6_000.0 * (number + 1)
+        book.patches(1, rows(number * 100, 100, chance), number=number + 1)
+        book.appended()
+    return book
+
+
+def test_it_would_be_seen_if_the_log_did_not_say_what_was_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    same_everywhere(book := thinned())
+    monkeypatch.setattr("bokeh_server.core.thinning.replay", lambda *_: None)
+    with pytest.raises(AssertionError):
+        same_everywhere(book)
+
+
+def test_it_would_be_seen_if_viewers_were_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bokeh_server.core.room.as_now", lambda *_: (b'{"events":[]}', ()))
+    book = thinned()
+    with pytest.raises(AssertionError):
+        same_everywhere(book)

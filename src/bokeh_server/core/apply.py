@@ -242,8 +242,12 @@ def _rewritten(patch: _Patch, key: str, attribute: str, columns: dict[str, Colum
 
 def _replacement(key: str, attribute: str, columns: dict[str, Column]) -> dict[str, Any]:
     """The event that sets ``columns`` to what they are now."""
-    data = as_map(Columns({name: _frozen(column) for name, column in columns.items()}))
-    return {"kind": "ColumnDataChanged", "model": {"id": key}, "attr": attribute, "data": data, "cols": list(columns)}
+    return _set_to(key, attribute, Columns({name: _frozen(column) for name, column in columns.items()}))
+
+
+def _set_to(key: str, attribute: str, columns: Columns) -> dict[str, Any]:
+    data, names = as_map(columns), list(columns)
+    return {"kind": "ColumnDataChanged", "model": {"id": key}, "attr": attribute, "data": data, "cols": names}
 
 
 def _frozen(column: Column) -> Column:
