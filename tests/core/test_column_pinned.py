@@ -104,3 +104,19 @@ def test_columns_are_pinned_with_what_is_known_of_their_rows() -> None:
     columns["a"].extend([5], 3)
     assert pinned.history == History(2, [(3, 5.0)])
     assert pinned["a"].live == [2, 3, 4]
+
+
+@pytest.mark.parametrize("values", [np.arange(6.0), np.arange(6.0).reshape(6), np.arange(12.0)[::2], list(range(6))])
+def test_what_was_lent_is_copied_only_while_somebody_has_it(values: Any) -> None:
+    column = Column(values)
+    column.patch(0, 5.0)
+    lent = column.pinned()
+    view = column.lend()[1:]
+    column.patch(1, 7.0)
+    assert lent.live[1] != 7.0
+    assert view[0] != 7.0
+    del lent, view
+    column.lend()
+    memory = id(column.values)
+    column.patch(2, 8.0)
+    assert id(column.values) == memory

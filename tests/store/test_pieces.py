@@ -108,6 +108,8 @@ def test_a_piece_that_is_lost_is_damage(tmp_path: Path) -> None:
 
 
 def test_a_file_of_which_most_is_free_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PIECE", "SLICE"):
+        monkeypatch.setattr(pieces, name, 2**20)
     monkeypatch.setattr("bokeh_server.store.sqlite.SPARE", 64)
 
     async def play() -> None:

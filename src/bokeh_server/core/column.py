@@ -11,6 +11,7 @@ column anew.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -211,7 +212,7 @@ class Column:
         self.own.clear()
         if self.start > SLACK and self.start > len(self):
             live = self.values[self.start : self.stop]
-            if isinstance(live, np.ndarray) and self.room and not self.lent:
+            if isinstance(live, np.ndarray) and self.room and not self._read():
                 self.values[: len(live)] = live  # new memory would cost ten times as much
                 self.base, self.start, self.stop = self.base + self.start, 0, len(live)
             else:
@@ -229,7 +230,7 @@ class Column:
             old = self.values[start:end]
             self.values[first:end] = [old[at] for at in keep.tolist()]
         else:
-            if self.lent or not self.room:
+            if self._read() or not self.room:
                 self.values, self.lent = self.values.copy(), False
                 self.room = len(self.values)
             self.values[first:end] = self.values[start:end][keep]
@@ -248,7 +249,7 @@ class Column:
         where = self._where(index)
         if isinstance(self.values, np.ndarray) and self.values.ndim != 1:
             raise RefusedPatch("A column that is one array of several dimensions can't be patched.")
-        if isinstance(self.values, np.ndarray) and (self.lent or not self.values.flags.writeable):
+        if isinstance(self.values, np.ndarray) and (not self.values.flags.writeable or self._read()):
             self.values, self.room, self.lent = self.values.copy(), len(self.values), False
         self._own_list()
         values = self.values
@@ -261,9 +262,16 @@ class Column:
             return self._patch_list(values, where, value), True
         return patch_array(values, where, value), True
 
+    def _read(self) -> bool:
+        """Whether a reader still has what was lent to it. A view has a reference to the array that owns what it shows:
+        once it has gone, nobody has one but this column (and the call that counts)."""
+        owns = isinstance(self.values, list) or self.values.base is None
+        self.lent = self.lent and not (owns and sys.getrefcount(self.values) <= 2)
+        return self.lent
+
     def _own_list(self) -> None:
         """Before a value of a list is set anew: a reader goes on with the list as it is."""
-        if self.lent and isinstance(self.values, list):
+        if isinstance(self.values, list) and self._read():
             self.values, self.lent = self.values[: self.stop], False
 
     def _patch_list(self, values: list[Any], where: int | slice, value: Any) -> Undo:

@@ -38,6 +38,8 @@ LOOKS = 64
 """A source is looked at again when a budget's part of this has come, or so often while rows are raw."""
 SLOWEST, FASTEST = 60.0, 1.0
 """Seconds between two looks, at most and at least."""
+REST = 10.0
+"""Seconds between two steps of thinning: a step of 100 MB takes some 50 ms, and more where it is sent to pages."""
 UNNOTICED = 1 / 20
 """By how much a source may miss its share before it is cut again: a cut of numbers is a copy for all viewers."""
 GIVEN_WAY = (
@@ -73,7 +75,7 @@ ALL = Retention()
 class Keeper:
     """Watches the streamed sources of one document by the rules of ``retention``."""
 
-    __slots__ = ("_looked", "_new", "_streamed", "caps", "retention")
+    __slots__ = ("_looked", "_new", "_rests", "_streamed", "caps", "retention")
 
     def __init__(self, retention: Retention = ALL) -> None:
         self.retention = retention
@@ -82,6 +84,7 @@ class Keeper:
         self._streamed: set[str] = set()
         self._new = 0
         self._looked = 0.0
+        self._rests = 0.0
 
     def __bool__(self) -> bool:
         """Whether anything has to go at any time."""
@@ -141,7 +144,11 @@ class Keeper:
         self._streamed &= sources.keys()
         if budget is not None:
             self._share(sources, budget)
-        return [] if raw is None else [key for key, columns in sources.items() if self._look(columns, raw, now)]
+        if raw is None or now < self._rests:
+            return []
+        old = [key for key, columns in sources.items() if self._look(columns, raw, now)]
+        self._rests = now + REST if old else now
+        return old
 
     def _look(self, columns: Columns, raw: float, now: float) -> bool:
         """Whether a source has to be thinned. It learns that the rows that are here are here now."""

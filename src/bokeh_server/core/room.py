@@ -389,10 +389,18 @@ class Room(Audience):
         thinning.thin(columns, rows, keep)
         record = self._record("thin", *thinning.written(source, rows, keep), SERVER, "", None)
         self._note(((source, "data"),))
-        patch, seq = as_now(self.document, [(source, "data")]), self.seq
+        seq = self.seq
+        if not any(client.cursor.subscribed for client in self.clients.values()):
+            self._later.append((seq, self._ring_cleared))
+            return [Append(record), *self._snapshot()]
+        patch = as_now(self.document, [(source, "data")])
         message, stock = self._message("PATCH-DOC", *patch, seq=seq), self._for_stock_programs(*patch)
         self._later.append((seq, Release(seq, message, patch, (None, ""), None, None, 0, stock)))
         return [Append(record), *self._snapshot()]
+
+    def _ring_cleared(self) -> Iterable[Effect]:
+        self._ring.clear()
+        return ()
 
     def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
         """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
