@@ -435,7 +435,7 @@ def test_models_that_rolled_over_are_not_named_any_more() -> None:
 def test_an_object_whose_type_is_an_array_is_no_number_and_names_no_class() -> None:
     strange = {"type": np.zeros(2), "extends": {"id": "one"}}
     assert as_numbers([strange]) is None
-    assert Columns(a=Column([strange])).refs() == {"one"}
+    assert Columns({"a": Column([strange])}).refs() == {"one"}
 
 
 def test_the_class_that_another_one_extends_is_no_model() -> None:
