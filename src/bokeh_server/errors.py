@@ -4,7 +4,8 @@
     ├── ClientError                  the peer's or the user's fault: say what to do
     │   ├── BadMessage               a frame, JSON text or patch that is malformed
     │   │   ├── TooLarge             it is over one of the bounds of limits.py
-    │   │   └── BadValue             a name, password, title or number that can't be one
+    │   │   ├── BadValue             a name, password, title or number that can't be one
+    │   │   └── UnknownMediaType     a body of a kind that nobody reads here
     │   ├── RefusedPatch             well-formed, but this document can't take it
     │   │   ├── UnknownModel         it names a model that the document does not have
     │   │   └── TypeClash            an id, attribute or column exists with another type
@@ -82,6 +83,14 @@ class BadValue(BadMessage, OneLine):
     """This name, password, title or number can't be one; choose another."""
 
     code = "bad-value"
+
+
+class UnknownMediaType(BadMessage, OneLine):
+    """Nobody here reads a body of this kind; send JSON, NDJSON or CSV."""
+
+    code = "unknown-media-type"
+    status = 415
+    close = 1003
 
 
 class RefusedPatch(ClientError):

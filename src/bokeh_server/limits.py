@@ -28,6 +28,25 @@ class Limits:
     body: int = 256 * MIB
     """One HTTP request body: the same document by PUT."""
 
+    table: int = MIB
+    """A body of rows that says that it is no longer is one change: all of it or nothing. A longer one, or one that does
+    not say how long it is, is taken while it comes."""
+
+    line: int = MIB
+    """One line of rows that are taken while they come, and what a producer's socket may have waiting."""
+
+    batch: int = 16 * MIB
+    """One record batch of an Arrow stream, which can only be read as a whole."""
+
+    nested: int = 4
+    """How deep rows within a row become columns of their own."""
+
+    fields: int = 200
+    """Columns of a plot that is made of rows: rows whose fields are always new must end somewhere."""
+
+    kept_rows: int = 10_000
+    """Rows that a plot made of rows keeps where nothing else is asked for: a line that a browser draws in a frame."""
+
     head: int = 64 * KIB
     """Line and headers of one HTTP request: all cookies of this machine's name, and a URL."""
 

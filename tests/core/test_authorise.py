@@ -201,6 +201,6 @@ def test_the_best_role_counts() -> None:
 
 def test_every_action_has_its_scopes_and_its_group() -> None:
     assert set(SCOPES) == set(Action)
-    others = {Action.PUBLIC, Action.LIST, Action.CREATE, Action.STORE, Action.ACCOUNT, Action.ADMINISTER}
-    others |= {Action.TRAFFIC, Action.WATCH}
+    others = {Action.PUBLIC, Action.LIST, Action.CREATE, Action.STORE, Action.PUSH, Action.ACCOUNT}
+    others |= {Action.ADMINISTER, Action.TRAFFIC, Action.WATCH}
     assert set(Action) - ON_DOCUMENTS == others

@@ -378,7 +378,7 @@ WRONG_ROWS: dict[str, tuple[bytes, str, int, str]] = {
     "text among numbers": (b'{"t": "x", "n": 1, "who": ""}', "application/json", 409, "type-clash"),
     "text among numbers in a CSV": (b"t,n,who\nx,1,a", "text/csv", 409, "type-clash"),
     "a short line": (b"t,n,who\n1,2", "text/csv", 400, "bad-message"),
-    "XML": (b"<x/>", "text/xml", 400, "bad-message"),
+    "XML": (b"<x/>", "text/xml", 415, "unknown-media-type"),
     "a lone surrogate": (b'{"t": 1, "n": 1, "who": "\\ud800"}', "application/json", 400, "bad-message"),
     "deep": (b'{"t": 1, "n": 1, "who": ' + DEEP + b"}", "application/json", 400, "bad-message"),
     "an unknown model": (b'{"t": 1, "n": 1, "who": {"id": "nobody"}}', "application/json", 409, "unknown-model"),

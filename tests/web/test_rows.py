@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bokeh_server.core.column import Column
+from bokeh_server.core.column import Column, Columns
 from bokeh_server.errors import BadMessage, BokehServerError, TypeClash
-from bokeh_server.web.rows import NAN, kinds_of, number, parse_rows
+from bokeh_server.web.intake import ensure_alike, typed
+from bokeh_server.web.push import JSON as JSONS
+from bokeh_server.web.push import decoder, read_whole
+from bokeh_server.web.rows import NAN, number
+from bokeh_server.web.runs import merged
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 COLUMNS = {
@@ -23,7 +27,9 @@ COLUMNS = {
 
 
 def rows(body: str, kind: str = JSON, columns: dict[str, Column] | None = None) -> dict[str, list[Any]]:
-    return parse_rows(body.encode(), kind, kinds_of(COLUMNS if columns is None else columns))
+    runs = read_whole(body.encode(), None if kind in JSONS else decoder(kind, loose=False), loose=False)
+    ensure_alike(runs)
+    return typed(merged(runs), Columns(COLUMNS if columns is None else columns))
 
 
 @pytest.mark.parametrize(
@@ -160,15 +166,15 @@ def test_what_looks_like_a_number_is_one(text: str, value: Any) -> None:
         ('[{"t": 1}, {"u": 1}]', JSON, "Row 2"),
         ('{"t": [1], "n": [1, 2]}', JSON, "different lengths"),
         ("", LINES, "no rows"),
-        ('{"t": 1}\n{', LINES, "^Line 2 of the NDJSON: "),
-        ('\n{"t":1}\r\n\r\nxx\n{"t":2}', LINES, "^Line 4 of the NDJSON: unexpected character.*\\(column 1\\)"),
-        ('{"t": "\\ud800"}', LINES, "^Line 1 of the NDJSON: "),
-        ('{"t": 1}\n' + "[" * 100_000, LINES, "^Line 2 of the NDJSON: "),
-        ('{"t": 1}\n{"u": 1}', LINES, "Row 2"),
+        ('{"t": 1}\n{', LINES, "^Line 2: "),
+        ('\n{"t":1}\r\n\r\nxx\n{"t":2}', LINES, "^Line 4: unexpected character.*\\(column 1\\)"),
+        ('{"t": "\\ud800"}', LINES, "^Line 1: "),
+        ('{"t": 1}\n' + "[" * 100_000, LINES, "^Line 2: "),
+        ('{"t": 1}\n{"u": 1}', LINES, "Line 2: the row"),
         ("", CSV, "line of column names"),
         ("t", CSV, "line of column names"),
-        ("t,n\n1", CSV, "Row 2"),
-        ("t,t\n1,2", CSV, "two columns of one name"),
+        ("t,n\n1", CSV, "Line 2 has 1 values"),
+        ("t,t\n1,2", CSV, "two columns have one name"),
         ('t\n"1', CSV, "can't be read"),
         ("t\n" + "9" * 200_000, CSV, "can't be read"),
         ("<x/>", "application/xml", "Rows come as"),
@@ -182,4 +188,4 @@ def test_what_is_no_table_is_refused_with_what_is_wrong(body: str, kind: str, wo
 def test_bytes_that_are_no_text_are_refused() -> None:
     for kind in (JSON, LINES, CSV):
         with pytest.raises(BokehServerError):
-            parse_rows(b"t\n\xff", kind, {})
+            read_whole(b"t\n\xff", None if kind in JSONS else decoder(kind, loose=False), loose=False)

@@ -34,7 +34,16 @@ from bokeh_server.store.memory import MemoryStore
 from bokeh_server.store.sql import SqlStore
 from bokeh_server.web import embed
 from bokeh_server.web.guard import Guard
-from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, no_body, place, too_large
+from bokeh_server.web.http import (
+    Endpoint,
+    Request,
+    Response,
+    ensure_plain,
+    ensure_readable,
+    no_body,
+    place,
+    too_large,
+)
 from bokeh_server.web.site import Site
 
 Scope = MutableMapping[str, Any]
@@ -132,6 +141,7 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"] if scope["method"] != SOCKET else "none of HTTP's"
         request = request_of(scope, method, self.site.config.prefix, body_reader(scope, receive))
+        request.stream = part_reader(request, receive)
         response = await self._answer(request, scope)
         assert isinstance(response, Response), "a websocket route is not matched by an HTTP method"
         log.info("request", method=request.method, path=request.path[:200], status=response.status)
@@ -353,6 +363,25 @@ def body_reader(scope: Scope, receive: Receive) -> Callable[[int], Awaitable[byt
                 raise too_large(limit)
             if not event.get("more_body"):
                 return bytes(body)
+
+    return read
+
+
+def part_reader(request: Request, receive: Receive) -> Callable[[], Awaitable[bytes]]:
+    """What reads the next part of the body; the server reads no more from the connection than what was asked for."""
+    ended = False
+
+    async def read() -> bytes:
+        nonlocal ended
+        ensure_plain(request.headers)
+        while not ended:
+            event = await receive()
+            if event["type"] != "http.request":
+                raise BadMessage("The request was broken off.")
+            ended = not event.get("more_body")
+            if part := event.get("body", b""):
+                return bytes(part)
+        return b""
 
     return read
 

@@ -32,7 +32,7 @@ from bokeh_server.config import Config
 from bokeh_server.errors import BadMessage, BokehServerError, Unavailable
 from bokeh_server.web import embed
 from bokeh_server.web.guard import Guard
-from bokeh_server.web.http import Endpoint, Request, Response, ensure_readable, place, too_large
+from bokeh_server.web.http import Endpoint, Request, Response, ensure_plain, ensure_readable, place, too_large
 from bokeh_server.web.site import Site
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ log = structlog.get_logger("bokeh_server.web")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 """Where WSGI servers name the socket of a request."""
+PART = 4096
+"""Bytes of a body that are read at once: some WSGI servers wait until they have as many."""
 HANDSHAKE = ("host", "upgrade", "connection")
 NO_SOCKET = (
     "This WSGI server can't carry websockets: run the application by `flask run`, or by gunicorn with `--threads`, "
@@ -155,7 +157,11 @@ class Blueprint(flask.Blueprint):
                 ensure_readable(request.headers, most)
                 return await turn.ask(lambda: body(most))
 
-            request.read = read
+            async def part() -> bytes:
+                ensure_plain(request.headers)
+                return await turn.ask(next_part)
+
+            request.read, request.stream = read, part
             return self._guard.answer(request)
 
         try:
@@ -203,6 +209,14 @@ def body(most: int) -> bytes:
     if len(found) > most:
         raise too_large(most)
     return found
+
+
+def next_part() -> bytes:
+    """The next part of the body of the host's request. How large it must be to be handed out is the WSGI server's."""
+    try:
+        return flask.request.stream.read(PART)
+    except (HTTPException, OSError):
+        raise BadMessage("The request was broken off.") from None
 
 
 def connection_of(environ: WSGIEnvironment) -> socket.socket | None:

@@ -22,6 +22,8 @@ class RequestProtocol(HttpToolsProtocol):
 
     _useless = 0
     """Bytes that came since the last head was complete, or the last part of a body came."""
+    _late = 0
+    """Bytes of bodies that came after their answers."""
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -50,6 +52,10 @@ class RequestProtocol(HttpToolsProtocol):
         super().on_body(body)
         self._useless = 0
         self._expect()
+        if self.cycle.response_complete:  # it was refused, and goes on: nobody reads that
+            self._late += len(body)
+            if self._late > LIMITS.table:
+                self.transport.close()
 
     def on_message_complete(self) -> None:
         """A request is complete: the next move is ours."""

@@ -94,6 +94,8 @@ class Action(StrEnum):
     """Make a new document."""
     STORE = "store"
     """Put a document under a name: in the place of the old one (which needs EDIT there), or a new one (CREATE)."""
+    PUSH = "push"
+    """Append rows to a document by its name: to one that is there (which needs STREAM there), or a new one (CREATE)."""
     ACCOUNT = "account"
     """See and change one's own account: password, logins, tokens."""
     ADMINISTER = "administer"
@@ -124,6 +126,7 @@ SCOPES: Mapping[Action, frozenset[Scope]] = {
     Action.LIST: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE}),
     Action.CREATE: frozenset({Scope.WRITE}),
     Action.STORE: frozenset({Scope.WRITE}),
+    Action.PUSH: frozenset({Scope.STREAM, Scope.WRITE}),
     Action.ACCOUNT: frozenset({Scope.MANAGE}),
     Action.ADMINISTER: frozenset({Scope.MANAGE}),
     Action.TRAFFIC: frozenset({Scope.READ, Scope.WRITE, Scope.MANAGE, Scope.WATCH}),
@@ -158,7 +161,7 @@ OF_ADMINISTRATORS = frozenset({Action.ADMINISTER, Action.WATCH})
 """What nobody else may do."""
 BY_THE_ONLY_USER = frozenset({Action.WATCH})
 """What is an administrator's where people have accounts, and otherwise everybody's who is let in."""
-NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST, Action.STORE, Action.TRAFFIC})
+NOT_LIMITED = frozenset({Action.PUBLIC, Action.LIST, Action.STORE, Action.PUSH, Action.TRAFFIC})
 """What a token for one document may be used for by a name: it finds only that one."""
 
 

@@ -15,30 +15,24 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
-import orjson
 
 from bokeh_server.core import Payload
-from bokeh_server.core.authorise import DEFAULT_USER, Access, Action, Actor, Allowed, Refused, Role, may, role_of
+from bokeh_server.core.authorise import DEFAULT_USER, Access, Action, Actor, Allowed, Role, may, role_of
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
-from bokeh_server.core.values import unchanged
-from bokeh_server.core.wire import exact
-from bokeh_server.errors import BadMessage, Conflict, Forbidden, NotFound, TypeClash, UnknownModel
+from bokeh_server.errors import Conflict, NotFound, TypeClash, UnknownModel
 from bokeh_server.hub import Listing, OpenRoom
 from bokeh_server.limits import KIB
 from bokeh_server.store import Info
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
-from bokeh_server.web.rows import Rows, kinds_of, parse_rows
 from bokeh_server.web.schema import copied
-from bokeh_server.web.site import Site
+from bokeh_server.web.site import Site, ensure
 
 T = TypeVar("T")
 
 LARGE = 64 * KIB
 """Bytes of a body from which it is read in a thread: nobody else is to wait for a file of a million lines."""
-SOURCES = frozenset({"ColumnDataSource", "WebDataSource", "AjaxDataSource", "ServerSentDataSource"})
-"""The models whose ``data`` are columns also where it is at its default: there are none yet."""
 
 
 class New(msgspec.Struct, forbid_unknown_fields=True):
@@ -144,12 +138,6 @@ async def check(site: Site, content: bytes) -> None:
     await apart(content, (await site.schema.table()).check, document)
 
 
-def ensure(verdict: Allowed | Refused) -> None:
-    """``Forbidden`` with the reason."""
-    if isinstance(verdict, Refused):
-        raise Forbidden(verdict.reason)
-
-
 async def put(site: Site, request: Request) -> Response:
     """Create the document, or replace its content in one step; the body is a Bokeh document's JSON."""
     name = unquote(request.parameters["name"])
@@ -225,29 +213,6 @@ def model_of(room: OpenRoom, request: Request, part: str) -> tuple[str, Model]:
         raise NotFound(str(error)) from None
 
 
-def source_of(room: OpenRoom, request: Request) -> tuple[str, Columns]:
-    """Id, model and columns of the source that the path names by id, or by a name that no other source has."""
-    models, name = room.document.models, unquote(request.parameters["source"])
-    found = [name]
-    if name not in models:
-        named = [key for key, model in models.items() if unchanged(model.attributes.get("name"), name)]
-        found = [key for key in named if columns_of(models[key]) is not None] or named
-    if len(found) != 1:
-        count = f"{len(found)} models are" if found else "no model is"
-        raise NotFound(f"In this document {count} named {name[:100]!r}; name the source by its id.")
-    (key,) = found
-    columns = columns_of(models[key])
-    if columns is None:
-        raise TypeClash(f"{models[key].name} {key[:100]!r} is no source with columns.")
-    return key, columns
-
-
-def columns_of(model: Model) -> Columns | None:
-    """The columns of a source, None of another model."""
-    data = model.attributes.get("data", Columns() if model.name in SOURCES else None)
-    return data if isinstance(data, Columns) else None
-
-
 async def get_property(site: Site, request: Request) -> Response:
     """The value of a property of the model with this id or name, as Bokeh's JSON."""
     room = await site.hub.open(request.document.id)
@@ -279,48 +244,3 @@ async def put_property(site: Site, request: Request) -> Response:
     event = {"kind": "ModelChanged", "model": {"id": key}, "attr": name, "new": msgspec.Raw(body)}
     seq = await site.hub.patch(request.document.id, msgspec.json.encode({"events": [event]}), (), request.actor)
     return answer({"seq": seq})
-
-
-async def post_rows(site: Site, request: Request) -> Response:
-    """Append rows to the source with this id or name: JSON, NDJSON or CSV by Content-Type."""
-    body = await request.read(site.limits.body)
-    key, columns = source_of(await site.hub.open(request.document.id), request)
-    given = (body, request.content_type, kinds_of(columns))
-    rows = await apart(body, parse_rows, *given)
-    if len(body) >= LARGE:  # meanwhile it may have changed
-        key, columns = source_of(await site.hub.open(request.document.id), request)
-    if columns and columns.keys() != rows.keys():
-        raise BadMessage(f"The source has the columns {', '.join(columns)}; the rows have {', '.join(rows)}.")
-    event = (streamed if columns else first)(key, rows, rollover(request))
-    try:
-        content = exact(orjson.dumps({"events": [event]}))
-    except orjson.JSONEncodeError as error:
-        raise BadMessage(f"A value of the rows can't be kept: {error}.") from None
-    seq = await site.hub.patch(request.document.id, content, (), request.actor)
-    return answer({"seq": seq, "rows": len(next(iter(rows.values())))})
-
-
-def streamed(key: str, rows: Rows, keep: int | None) -> dict[str, Any]:
-    """The event that appends rows."""
-    return {"kind": "ColumnsStreamed", "model": {"id": key}, "attr": "data", "data": as_map(rows), "rollover": keep}
-
-
-def as_map(rows: Rows) -> dict[str, Any]:
-    """Rows as Bokeh writes a dict."""
-    return {"type": "map", "entries": list(rows.items())}
-
-
-def first(key: str, rows: Rows, keep: int | None) -> dict[str, Any]:
-    """The event that gives the first rows to a source without columns: Python's bokeh can't append to none."""
-    kept = rows if keep is None else {name: values[max(len(values) - keep, 0) :] for name, values in rows.items()}
-    return {"kind": "ModelChanged", "model": {"id": key}, "attr": "data", "new": as_map(kept)}
-
-
-def rollover(request: Request) -> int | None:
-    """How many rows the source keeps: ``?rollover=N``."""
-    text = request.query.get("rollover")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
-        raise BadMessage("rollover is a whole number: how many rows the source keeps.")
-    return int(text)

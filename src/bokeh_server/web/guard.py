@@ -61,7 +61,7 @@ class Guard:
             request.actor = await self._actor(route, request)
             await self._authorise(route, request)
             check_query(route, request)
-            request.read = self._reader(route, request)
+            request.read, request.stream = self._reader(route, request), self._streamer(route, request)
             return await route.handler(self.site, request)
         except BokehServerError as error:
             if isinstance(error, ServerFault):
@@ -157,6 +157,22 @@ class Guard:
             return body
 
         return whole
+
+    def _streamer(self, route: Route, request: Request) -> Callable[[], Awaitable[bytes]]:
+        """How the handler reads a body part by part: who it is from shows anew who he is, and that he still may,
+        whenever time has passed, or he lost something."""
+        stream, asked = request.stream, time.monotonic()
+
+        async def part() -> bytes:
+            nonlocal asked
+            data = await stream()
+            if time.monotonic() - asked > AT_ONCE or self.site.hub.lately_revoked(request.actor):
+                request.actor = await self._actor(route, request)
+                await self._authorise(route, request)
+                asked = time.monotonic()
+            return data
+
+        return part
 
     async def _find(self, route: Route, request: Request) -> None:
         """The document that the route is about, and who is what to it; ``NotFound`` also where it must not be seen."""

@@ -29,6 +29,11 @@ async def no_body(_: int) -> bytes:
     return b""
 
 
+async def nothing() -> bytes:
+    """The next part of a body that has none."""
+    return b""
+
+
 async def nobody() -> str | None:
     """Who is asking, where no host application says so."""
     return None
@@ -39,7 +44,8 @@ class Request:
     """One HTTP request, or the handshake of a websocket (``method`` is then "WEBSOCKET").
 
     ``path`` is the whole one, still quoted, and ``prefix`` what all of ours is below: where a host application has
-    mounted us, and the prefix of the settings. ``headers`` have lower-case names; ``read`` gives the body, bounded.
+    mounted us, and the prefix of the settings. ``headers`` have lower-case names; ``read`` gives the body, bounded, or
+    ``stream`` its next part, as far as it has come (b"": it has ended; ``BadMessage``: it was broken off).
     ``client`` and ``server`` are the IP addresses of both ends. ``identify`` asks the host application who this is
     (None: it does not know); ``no_sockets`` says why the host carries no websockets ("": it does). ``actor``,
     ``parameters`` (the parts of the path), ``info`` and ``access`` are filled in by the guard.
@@ -54,6 +60,7 @@ class Request:
     server: str = ""
     subprotocols: tuple[str, ...] = ()
     read: Callable[[int], Awaitable[bytes]] = no_body
+    stream: Callable[[], Awaitable[bytes]] = nothing
     prefix: str = ""
     identify: Callable[[], Awaitable[str | None]] = nobody
     no_sockets: str = ""
@@ -158,12 +165,17 @@ def place(root: str, path: str) -> tuple[str, str]:
 
 def ensure_readable(headers: Mapping[str, str], most: int) -> None:
     """Refuse a body that is packed, or that says of itself that it is too large."""
-    coding = headers.get("content-encoding", "identity").lower()
-    if coding != "identity":
-        raise BadMessage(f"The body is in {coding[:40]}; send it as it is.")
+    ensure_plain(headers)
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()) or int(length) > most:
         raise too_large(most)
+
+
+def ensure_plain(headers: Mapping[str, str]) -> None:
+    """Refuse a body that is packed."""
+    coding = headers.get("content-encoding", "identity").lower()
+    if coding != "identity":
+        raise BadMessage(f"The body is in {coding[:40]}; send it as it is.")
 
 
 def too_large(most: int) -> TooLarge:

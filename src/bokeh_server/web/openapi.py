@@ -76,6 +76,16 @@ SCHEMAS: dict[str, Any] = {
         "required": ["seq"],
         "properties": {"seq": {"type": "integer"}, "rows": {"type": "integer"}},
     },
+    "Pushed": {
+        "type": "object",
+        "required": ["seq", "rows", "document", "link"],
+        "properties": {
+            "seq": {"type": "integer"},
+            "rows": {"type": "integer", "description": "how many were taken"},
+            "document": {"type": "string", "description": "its id"},
+            "link": {"type": "string", "format": "uri"},
+        },
+    },
 }
 SCHEMES = {
     "token": {
@@ -131,17 +141,20 @@ TITLE = {
     "required": ["title"],
     "properties": {"title": {"type": "string", "minLength": 1, "maxLength": 200}},
 }
+TABLE: dict[str, Any] = {
+    "application/json": {"schema": ROWS},
+    "application/x-ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
+    "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+}
 NEW = {"oneOf": [ref("BokehDocument"), {"type": "null"}], "description": "its content; without it, it is empty"}
 BODIES: dict[str, dict[str, Any]] = {
     "create": json_body({**TITLE, "properties": {**TITLE["properties"], "document": NEW}}),  # type: ignore[dict-item]
     "put": json_body(ref("BokehDocument")),
     "rename": json_body(TITLE),
     "put_property": json_body({"description": "A value that the property takes; anything else is a type-clash"}),
-    "post_rows": {
-        "application/json": {"schema": ROWS},
-        "application/x-ndjson": {"schema": {"type": "string"}},
-        "text/csv": {"schema": {"type": "string"}},
-    },
+    "post_rows": TABLE,
+    "push_rows": TABLE,
 }
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "log_in": account.Credentials,
@@ -161,12 +174,20 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "switch_link": share.Switch,
 }
 """Bodies that are one JSON object: the types that read them."""
+KEEP: tuple[str, dict[str, Any], str] = (
+    "rollover",
+    {"type": "integer", "minimum": 0, "maximum": 10**12 - 1},
+    "How many rows the source keeps",
+)
 QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
     "documents": [
         ("title", {"type": "string"}, "Only the document of exactly this title, which may have any characters")
     ],
-    "post_rows": [
-        ("rollover", {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}, "How many rows the source keeps")
+    "post_rows": [KEEP],
+    "push_rows": [
+        KEEP,
+        ("source", {"type": "string"}, "The source that takes the rows, where the document has several"),
+        ("x", {"type": "string"}, "Of a new plot: the field that is x, or `arrival`, or `index`"),
     ],
 }
 STATUS = json_body({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}})
@@ -203,6 +224,7 @@ ANSWERS: dict[str, dict[HTTPStatus, dict[str, Any]]] = {
     **{name: {HTTPStatus.NO_CONTENT: {}} for name in DONE},
     "put_property": {HTTPStatus.OK: json_body(ref("Changed"))},
     "post_rows": {HTTPStatus.OK: json_body(ref("Changed"))},
+    "push_rows": {HTTPStatus.OK: json_body(ref("Pushed"))},
     "ping": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},
     "alive": {HTTPStatus.OK: STATUS},
     "metrics": {HTTPStatus.OK: {"text/plain": {"schema": {"type": "string"}}}},

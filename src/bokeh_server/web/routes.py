@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
 from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
-from bokeh_server.web import account, api, embed, metrics, openapi, pages, retaining, share, socket, traffic
+from bokeh_server.web import account, api, embed, metrics, openapi, pages, push, retaining, share, socket, traffic
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
 
@@ -112,9 +112,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/documents/{name}/info", A.VIEW, "here", "api", api.info),
     Route("GET", "/api/v1/documents/{name}/models/{model}/{property}", A.VIEW, "here", "api", api.get_property),
     Route("PUT", "/api/v1/documents/{name}/models/{model}/{property}", A.EDIT, "here", "api", api.put_property),
-    Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.STREAM, "here", "api", api.post_rows),
     Route("GET", "/api/v1/documents/{name}/retention", A.EDIT, "here", "api", retaining.retention),
     Route("PUT", "/api/v1/documents/{name}/retention", A.RETAIN, "here", "api", retaining.retain),
+    Route("POST", "/api/v1/documents/{name}/rows", A.PUSH, "here", "api", push.push_rows),
+    Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.STREAM, "here", "api", push.post_rows),
     Route("GET", "/api/v1/documents/{name}/viewers", A.EDIT, "here", "api", share.viewers),
     Route("PUT", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.publish),
     Route("DELETE", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.unpublish),

@@ -1,4 +1,4 @@
-"""Rows for a source, as ``curl`` and other languages send them: JSON, NDJSON or CSV become columns of equal length.
+"""Rows for a source, as ``curl`` and other languages send them: what JSON and CSV hold becomes columns of equal length.
 
 A column is one of numbers, of truth values or of text, as what the source has in it, or else as all of what came: a
 cell is never looked at alone. Nothing in a column of numbers is NaN; anything else among numbers or truth values is
@@ -7,18 +7,14 @@ refused, since it would turn a typed array of every viewer into another, or into
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import orjson
 
 from bokeh_server.core.column import Column
 from bokeh_server.errors import BadMessage, TypeClash
-from bokeh_server.web.http import parse_json
 
 NAN = {"type": "number", "value": "nan"}
 Rows = dict[str, list[Any]]
@@ -34,17 +30,6 @@ EXACT = 2**53
 SAMPLE = 100
 
 
-def parse_rows(body: bytes, content_type: str, kinds: Kinds) -> Rows:
-    """The columns of a body, to be appended to those of ``kinds``. Raises ``BadMessage`` where it is no table."""
-    if content_type == "text/csv":
-        return from_csv(body, kinds)
-    if content_type in ("application/x-ndjson", "application/jsonl"):
-        return settled(from_records(from_lines(body)), kinds)
-    if content_type in ("application/json", ""):
-        return settled(from_json(parse_json(body)), kinds)
-    raise BadMessage(f"Rows come as application/json, application/x-ndjson or text/csv, not as {content_type[:100]!r}.")
-
-
 def from_json(value: Any) -> Rows:
     """Columns (``{"x": [1, 2]}``), one row (``{"x": 1}``), or a list of rows."""
     if isinstance(value, list):
@@ -56,16 +41,6 @@ def from_json(value: Any) -> Rows:
     if len({len(values) for values in value.values()}) != 1:
         raise BadMessage("The columns of the rows have different lengths.")
     return value
-
-
-def from_lines(body: bytes) -> Iterator[Any]:
-    """The values of NDJSON, one in each line that is not empty."""
-    for at, line in enumerate(body.splitlines(), 1):
-        if line.strip():
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise BadMessage(f"Line {at} of the NDJSON: {error.msg} (column {error.colno}).") from None
 
 
 def from_records(records: Iterable[Any]) -> Rows:
@@ -133,25 +108,6 @@ TAKES: Mapping[Kind | None, Callable[[Any], bool]] = {
     "truth values or null": lambda value: value is None or type(value) is bool,
 }
 """Whether a value may stand in a column of this kind; all may in one of another."""
-
-
-def from_csv(body: bytes, kinds: Kinds) -> Rows:
-    """A table with a line of column names."""
-    try:
-        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        table = [line for line in lines if line]  # ``list`` would let no other thread go on
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadMessage(f"The CSV can't be read: {error}.") from None
-    if len(table) < 2:
-        raise BadMessage("The CSV needs a line of column names, and rows.")
-    names = [name.strip() for name in table[0]]
-    if len(set(names)) != len(names):
-        raise BadMessage("The CSV has two columns of one name.")
-    del table[0]
-    for at, line in enumerate(table, 2):
-        if len(line) != len(names):
-            raise BadMessage(f"Row {at} of the CSV has {len(line)} values, the line of names has {len(names)}.")
-    return {name: cells(name, [line[at] for line in table], kinds.get(name)) for at, name in enumerate(names)}
 
 
 def cells(name: str, texts: list[str], kind: Kind | None) -> list[Any]:

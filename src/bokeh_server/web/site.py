@@ -19,8 +19,8 @@ from bokeh_server.accounts.accounts import Accounts
 from bokeh_server.accounts.shared_token import SharedToken
 from bokeh_server.accounts.tickets import Tickets
 from bokeh_server.config import LOOPBACK_NAMES, Config, canonical_address, canonical_origin, is_own
-from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
-from bokeh_server.errors import BadSetting, NotFound
+from bokeh_server.core.authorise import Access, Action, Actor, Allowed, Refused, may
+from bokeh_server.errors import BadSetting, Forbidden, NotFound
 from bokeh_server.hub import Hub
 from bokeh_server.limits import LIMITS, Limits
 from bokeh_server.store import Info
@@ -181,6 +181,12 @@ def is_seen(actor: Actor, access: Access) -> bool:
     """Whether the document is there for the actor, whatever he may do with it."""
     verdict = may(actor, Action.VIEW, access)
     return isinstance(verdict, Allowed) or not verdict.hidden
+
+
+def ensure(verdict: Allowed | Refused) -> None:
+    """``Forbidden`` with the reason."""
+    if isinstance(verdict, Refused):
+        raise Forbidden(verdict.reason)
 
 
 class StaticFiles:
