@@ -21,6 +21,7 @@ from bokeh_server.commands import COMMANDS, user
 from bokeh_server.config import PORT, Config, default_data
 from bokeh_server.errors import BadSetting, BokehServerError
 from bokeh_server.limits import LIMITS
+from bokeh_server.push import push
 from bokeh_server.recovery import user_reset
 from bokeh_server.top import top
 
@@ -232,7 +233,7 @@ def doctor(url: str, ca: Path | None, idle: float, as_json: bool) -> None:
     report(examine(Deployment(root, token, ca, idle)), as_json=as_json)
 
 
-for command in (*COMMANDS, top):
+for command in (*COMMANDS, push, top):
     cli.add_command(command)
 user.add_command(user_reset)
 

@@ -74,6 +74,10 @@ REMEMBERED = 120.0
 """Seconds for which somebody may be on his way in who has lost his right: longer than a ticket lives."""
 
 
+Counted = tuple[str, int | None]
+"""A client and the number that it counts a patch by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A document as lists show it, with how many are there just now."""
@@ -323,18 +327,24 @@ class Hub:
         """Put another document in its place; returns the seq under which it is durable."""
         return await self._submit(document, "replace", content, buffers, actor)
 
-    async def patch(self, document: str, content: bytes, buffers: Buffers, actor: Actor) -> int:
-        """Apply the content of a PATCH-DOC; returns the seq under which it is durable."""
-        return await self._submit(document, "patch", content, buffers, actor)
-
-    async def _submit(
-        self, document: str, what: Literal["patch", "replace"], content: bytes, buffers: Buffers, actor: Actor
+    async def patch(
+        self, document: str, content: bytes, buffers: Buffers, actor: Actor, counted: Counted = ("", None)
     ) -> int:
-        live = (await self.open(document))._live
-        return await self.submit(live, what, content, buffers, actor)
+        """Apply the content of a PATCH-DOC; returns the seq under which it is durable. It is applied once where a
+        client has ``counted`` it: its name (as in RESUME) and the number."""
+        return await self._submit(document, "patch", content, buffers, actor, counted)
+
+    async def _submit(self, document: str, what: Literal["patch", "replace"], *given: Any) -> int:
+        return await self.submit((await self.open(document))._live, what, *given)
 
     async def submit(
-        self, live: Live, what: Literal["patch", "replace", "nothing"], content: bytes, buffers: Buffers, actor: Actor
+        self,
+        live: Live,
+        what: Literal["patch", "replace", "nothing"],
+        content: bytes,
+        buffers: Buffers,
+        actor: Actor,
+        counted: Counted = ("", None),
     ) -> int:
         """Ask a room for something, and wait until it is durable; returns the seq."""
         if live.dead:
@@ -345,7 +355,7 @@ class Hub:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         live.waiting[token] = future
         try:
-            self.tell(live, Submitted(token, what, content, buffers, actor, time.time()))
+            self.tell(live, Submitted(token, what, content, buffers, actor, time.time(), *counted))
             return await future
         finally:
             live.waiting.pop(token, None)

@@ -15,14 +15,14 @@ import orjson
 
 from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.client import Client
-from bokeh_server.core.events import Close, Effect, NextFrame, Reading, Send
+from bokeh_server.core.events import Close, Effect, NextFrame, Noticed, Reading, Send, Wake
 from bokeh_server.core.fanout import Entry, Ring, receivers
 from bokeh_server.core.merge import merged
 from bokeh_server.core.tally import Tally
 from bokeh_server.core.wire import Header, Outgoing, outgoing
 from bokeh_server.limits import Limits
 
-RESTART = 1012
+RESTART, TRY_AGAIN = 1012, 1013
 Missed = list[Entry[Outgoing]]
 
 
@@ -67,6 +67,8 @@ class Audience:
         """Whether somebody is told when the frame ends."""
         self._now = 0.0
         self._messages = 0
+        self._told: tuple[int, int, int] | None = None
+        self._woken = False
         self._merged_last: tuple[int, int, list[Outgoing], int] = 0, 0, [], 0
         """What was merged last: those who stalled at one time catch up at one time."""
 
@@ -240,6 +242,31 @@ class Audience:
         for key in there:
             if not self.clients[key].ours:
                 yield Close(key, RESTART, reason)
+
+    def _tick(self, now: float) -> list[Effect]:
+        self._woken = False
+        effects: list[Effect] = []
+        for key, client in self.clients.items():
+            if client.cursor.paused and now - client.paused_at > self._limits.pause:
+                effects.append(Close(key, TRY_AGAIN, "too slow"))
+                self.tally.doors += not client.shown_out
+                client.shown_out = True
+        told = self.presence
+        if told != self._told:
+            self._told = told
+            ours = tuple(key for key, client in self.clients.items() if client.ours and client.cursor.subscribed)
+            if ours:
+                content = dict(zip(("programs", "answering", "viewers"), told, strict=True))
+                effects.append(Send(ours, self._message("PRESENCE", orjson.dumps(content))))
+            effects.append(Noticed())
+        return effects
+
+    def _presence(self) -> list[Effect]:
+        self._told = None
+        if self._woken:
+            return []
+        self._woken = True
+        return [Wake()]
 
     def _hold(self, key: int, client: Client, size: int) -> list[Effect]:
         """So many bytes of a client wait for the store: it is not read from while that is too much."""

@@ -541,11 +541,10 @@ class Writer:
             return [value["id"]]
         if is_a(value, "bytes"):
             return [self._plain(value)]  # of a patch as it came: its id is a buffer's
-        named = is_a(value, "model")  # the class that it extends is no model, whatever it is called
         pieces = []
         for name, item in value.items():
-            inner = [self._plain(item)] if named and name == "extends" else self._template(item)
-            pieces += (b",", orjson.dumps(name) + b":", *inner)
+            plain = name == "extends" and is_a(value, "model")  # the class that it extends is no model
+            pieces += (b",", orjson.dumps(name) + b":", *([self._plain(item)] if plain else self._template(item)))
         return [b"{", *pieces[1:], b"}"]
 
     def _plain(self, value: Any) -> bytes:

@@ -41,7 +41,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 class Submitted(msgspec.Struct, frozen=True, gc=False):
     """A request without a socket wants a patch applied, or the document replaced, or nothing but to know when all
-    that the document holds now is durable; answered by ``Answer``."""
+    that the document holds now is durable; answered by ``Answer``. A patch with a ``number`` is the one that ``client``
+    counts so: the document takes it once."""
 
     token: int
     what: Literal["patch", "replace", "nothing"]
@@ -49,6 +50,8 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     buffers: Buffers
     actor: Actor
     now: float
+    client: str = ""
+    number: int | None = None
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):

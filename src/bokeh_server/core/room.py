@@ -48,7 +48,6 @@ from bokeh_server.core.events import (
     Send,
     Submitted,
     TakeSnapshot,
-    Wake,
 )
 from bokeh_server.core.log import Record, Stored, pack
 from bokeh_server.core.plain import is_rows
@@ -58,7 +57,6 @@ from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
 
-TRY_AGAIN = 1013
 SERVER = Actor("user", "server")
 ACTIONS = {"nothing": Action.VIEW, "patch": Action.EDIT, "replace": Action.EDIT}
 """What a request without a socket asks for."""
@@ -100,8 +98,6 @@ class Room(Audience):
         self._copy_of_changed: tuple[int, Outgoing] | None = None
         """A copy of what has changed since a seq, until the next patch."""
         self._since_snapshot = [0, 0]
-        self._told: tuple[int, int, int] | None = None
-        self._woken = False
         self.keeper = Keeper()
         """What has to go of that which is streamed."""
 
@@ -342,10 +338,13 @@ class Room(Audience):
         key: int | None = None,
         ok: Header | None = None,
         size: int = 0,
+        number: int | None = None,
+        sender: str = "",
     ) -> list[Effect]:
         """Apply a patch, log it, and line up what the others get of it, and its sender's acknowledgement.
 
         ``key`` is the sender's socket, ``ok`` the header of his message where he is to be told, ``size`` its bytes.
+        ``sender`` and ``number`` are the name and the count of a client without a socket.
         """
         if self.keeper.caps:
             content = self.keeper.capped(content, self.clients[key].cut if key in self.clients else set())
@@ -353,9 +352,9 @@ class Room(Audience):
         client = self.clients[key] if key is not None else None
         effects: list[Effect] = []
         if applied.content is not None:
-            sender = client.name if client is not None else ""
+            sender = client.name if client is not None else sender
             patch = (applied.content, applied.buffers)
-            record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else None)
+            record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else number)
             self._note(applied.changed)
             message = self._message("PATCH-DOC", *patch, seq=self.seq)
             stock = self._for_stock_programs(*patch)
@@ -446,13 +445,19 @@ class Room(Audience):
             effects: list[Effect] = []
             if event.what == "replace":
                 effects = self._replace(event.content, event.buffers, event.actor)
-            elif event.what == "patch":
-                effects = self._apply(event.content, event.buffers, "program", event.actor, event.now)
+            elif event.what == "patch" and not self._holds(event.client, event.number):
+                content, buffers, actor = event.content, event.buffers, event.actor
+                sender, number = event.client, event.number
+                effects = self._apply(content, buffers, "program", actor, event.now, number=number, sender=sender)
         except ClientError as error:
             refused = Answer(event.token, error)
             return self._when_durable(lambda: [refused])
         done = Answer(event.token, self.seq)
         return effects + self._when_durable(lambda: [done])
+
+    def _holds(self, client: str, number: int | None) -> bool:
+        """Whether the document holds the patch that a client counts so."""
+        return number is not None and number <= self.numbers.get(client, 0)
 
     def _appended(self, seq: int, now: float = 0.0) -> list[Effect]:
         self.durable = max(self.durable, seq)
@@ -491,32 +496,7 @@ class Room(Audience):
         self._later.clear()
         return [Close(key, error.close, error.code) for key in self.clients]
 
-    def _tick(self, now: float) -> list[Effect]:
-        self._woken = False
-        effects: list[Effect] = []
-        for key, client in self.clients.items():
-            if client.cursor.paused and now - client.paused_at > self._limits.pause:
-                effects.append(Close(key, TRY_AGAIN, "too slow"))
-                self.tally.doors += not client.shown_out
-                client.shown_out = True
-        told = self.presence
-        if told != self._told:
-            self._told = told
-            ours = tuple(key for key, client in self.clients.items() if client.ours and client.cursor.subscribed)
-            if ours:
-                content = dict(zip(("programs", "answering", "viewers"), told, strict=True))
-                effects.append(Send(ours, self._message("PRESENCE", orjson.dumps(content))))
-            effects.append(Noticed())
-        return effects
-
     # What several events share
-
-    def _presence(self) -> list[Effect]:
-        self._told = None
-        if self._woken:
-            return []
-        self._woken = True
-        return [Wake()]
 
     def _may(self, actor: Actor, action: Action) -> bool:
         return isinstance(may(actor, action, self.access), Allowed)

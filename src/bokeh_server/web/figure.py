@@ -56,6 +56,7 @@ def plot(source: Model, x: X, names: Sequence[str]) -> Model:
     if not x.numbers:
         below["attributes"]["formatter"] = formatter()
     left = axis("LinearAxis", LEFT, names[0] if len(names) == 1 else None)
+    left["attributes"]["formatter"] = model("BasicTickFormatter", "number", power_limit_high=9)
     return model(
         "Figure",
         PLOT,

@@ -20,6 +20,7 @@ from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model
 from bokeh_server.core.values import unchanged
 from bokeh_server.errors import BadMessage, NotFound, RefusedPatch, TypeClash
+from bokeh_server.hub import Counted
 from bokeh_server.web import chart
 from bokeh_server.web.chart import Patch, Wish
 from bokeh_server.web.http import Request
@@ -140,17 +141,17 @@ class Intake:
         for run in runs:
             await self._take(run)
 
-    async def take_whole(self, runs: Sequence[Run]) -> None:
-        """Append runs as one change, or nothing of them."""
+    async def take_whole(self, runs: Sequence[Run], counted: Counted = ("", None)) -> None:
+        """Append runs as one change, or nothing of them; once, where a client has ``counted`` it."""
         if self.aim.source:
             ensure_alike(runs)
-        await self._append(merged(runs))
+        await self._append(merged(runs), counted)
 
-    async def _append(self, run: Run) -> None:
+    async def _append(self, run: Run, counted: Counted = ("", None)) -> None:
         """Append a run; nothing waits between the look at the document and its change."""
         room = await self._site.hub.open(self.document)
         content, buffers = self.aim.patch(room.document, run, time.time())
-        self.seq = await self._site.hub.patch(self.document, content, buffers, self._request.actor)
+        self.seq = await self._site.hub.patch(self.document, content, buffers, self._request.actor, counted)
         self.taken += len(run)
 
     async def _take(self, run: Run) -> None:
@@ -173,6 +174,16 @@ def aimed(request: Request) -> Aim:
     """Where the path or the query of a request says that its rows go."""
     source = request.parameters.get("source")
     return Aim(request.query.get("source", "") if source is None else unquote(source), wished(request))
+
+
+def counted(request: Request) -> Counted:
+    """What a producer counts a body by, so that it can send it again: ``?client=NAME&number=N``."""
+    name, number = request.query.get("client", ""), request.query.get("number")
+    if number is None and not name:
+        return "", None
+    if not 8 <= len(name) <= 64 or number is None or not (number.isascii() and number.isdecimal() and len(number) < 19):
+        raise BadMessage("A body is counted by both: client, a name of 8 to 64 characters, and number: 1, 2, 3, …")
+    return name, int(number)
 
 
 def rollover(request: Request) -> int | None:

@@ -179,13 +179,18 @@ KEEP: tuple[str, dict[str, Any], str] = (
     {"type": "integer", "minimum": 0, "maximum": 10**12 - 1},
     "How many rows the source keeps",
 )
+COUNTED: list[tuple[str, dict[str, Any], str]] = [
+    ("client", {"type": "string", "minLength": 8, "maxLength": 64}, "Who counts the body, with a number"),
+    ("number", {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}, "Its number: a body is taken once"),
+]
 QUERIES: dict[str, list[tuple[str, dict[str, Any], str]]] = {
     "documents": [
         ("title", {"type": "string"}, "Only the document of exactly this title, which may have any characters")
     ],
-    "post_rows": [KEEP],
+    "post_rows": [KEEP, *COUNTED],
     "push_rows": [
         KEEP,
+        *COUNTED,
         ("source", {"type": "string"}, "The source that takes the rows, where the document has several"),
         ("x", {"type": "string"}, "Of a new plot: the field that is x, or `arrival`, or `index`"),
     ],

@@ -21,7 +21,7 @@ from bokeh_server.store import Info
 from bokeh_server.web import headers, pages
 from bokeh_server.web.arrow import Arrow
 from bokeh_server.web.http import Request, Response, parse_json
-from bokeh_server.web.intake import Intake, aimed
+from bokeh_server.web.intake import Intake, aimed, counted
 from bokeh_server.web.rows import from_json
 from bokeh_server.web.runs import Csv, Decoder, Lines, Run, loosened, runs_of
 from bokeh_server.web.site import Site, ensure
@@ -93,6 +93,8 @@ def decoder(kind: str, *, loose: bool) -> Decoder:
 
 async def stream(site: Site, request: Request, intake: Intake) -> None:
     """Take a body while it comes."""
+    if counted(request)[1] is not None:
+        raise BadMessage(f"A body that is counted says how long it is, and has at most {LIMITS.table} bytes.")
     reads = decoder(request.content_type, loose=not intake.aim.source)
     while part := await request.stream():
         began = time.monotonic()
@@ -116,6 +118,7 @@ async def feed(site: Site, request: Request, intake: Intake, reads: Decoder, run
 async def whole(site: Site, request: Request, intake: Intake) -> None:
     """Take a short body as one change."""
     loose = not intake.aim.source
+    number = counted(request)
     reads = None if request.content_type in JSON else decoder(request.content_type, loose=loose)
     body = await request.read(site.limits.body)
     if len(body) < LARGE:
@@ -123,7 +126,7 @@ async def whole(site: Site, request: Request, intake: Intake) -> None:
     else:
         runs = await asyncio.to_thread(read_whole, body, reads, loose=loose)
     await place(site, request, intake)
-    await intake.take_whole(runs)
+    await intake.take_whole(runs, number)
 
 
 def read_whole(body: bytes, reads: Decoder | None, *, loose: bool) -> list[Run]:
