@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -84,8 +85,8 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No browser, no settings of whoever runs the tests, no output of the test before; no session is left open."""
     before = at_work()
     monkeypatch.setenv("BOKEH_BROWSER", "none")
-    for name in ("BOKEH_SERVER_URL", "BOKEH_SERVER_TOKEN", "BOKEH_SERVER_BROWSER_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("BOKEH_SERVER_")]:
+        monkeypatch.delenv(name)
     yield
     if output.OUTPUT.session is not None:
         output.OUTPUT.session.close()

@@ -18,6 +18,7 @@ from bokeh.document import Document
 
 from bokeh_server.client.connection import Connection
 from bokeh_server.client.encode import canonical
+from bokeh_server.client.outbox import Outbox
 from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.events import Append, Appended, Close, Joined, Kind, Left, Received, Send, Tick
 from bokeh_server.core.log import Record, Stored
@@ -34,6 +35,20 @@ class Wire:
     def wake(self) -> None: ...
     def hurry(self) -> None: ...
     def stop(self, timeout: float) -> None: ...
+
+
+class Shifts:
+    """Stands for the thread that looks after what waits: it does so where it is called."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def call(self) -> None:
+        while self._outbox.shift():
+            pass
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Jobs:
@@ -64,6 +79,8 @@ class Program:
         self.connection = Connection("ws://localhost/", {}, document, "test")
         self.jobs = Jobs()
         self.connection.transport = Wire()  # type: ignore[assignment]
+        self.connection.porter = Shifts(self.connection.outbox)  # type: ignore[assignment]
+        self.connection.outbox.frame = 0.0
         self.connection.callbacks = self.jobs  # type: ignore[assignment]
         self.key: int | None = None
         self.inbox: deque[Outgoing] = deque()

@@ -11,9 +11,13 @@ from dataclasses import replace
 import pytest
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
+from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import Slider
 
-from bokeh_server.client import connection
+from bokeh_server.client import backlog, connection, waiting
+from bokeh_server.client.bounds import LEAST, Bounds
 from bokeh_server.client.dialogue import Pulled
+from bokeh_server.client.outbox import Outbox
 from bokeh_server.errors import ServerAway
 from bokeh_server.limits import LIMITS
 from tests.client.rig import Program, Rig
@@ -88,19 +92,19 @@ def test_who_waits_for_a_server_that_does_not_come_is_told_what_answers(monkeypa
 def test_a_document_that_is_too_large_to_be_sent_whole_waits_as_its_changes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = ColumnDataSource({"x": [0.5] * 200})
+    source = ColumnDataSource({"x": [0.5] * 2000})
     rig, one, other = pair(source)
+    one.connection.outbox.backlog.bounds = Bounds(memory=LEAST, spool=0)
     monkeypatch.setattr(connection, "LIMITS", replace(LIMITS, message=5_000))
-    monkeypatch.setattr(connection, "KEPT", 10_000)
     push = Recorder(one.connection.replica.push)
     monkeypatch.setattr(one.connection.replica, "push", push)
     for _ in range(2):
         one.cut()
-        for _ in range(60):
-            source.stream({"x": [0.123456789] * 50})
+        for number in range(1400):
+            source.patch({"x": [(number, 0.25)]})  # patches never give way
         one.open()
         agree(rig, one, other)
-    assert len(there(other, source).data["x"]) == 200 + 120 * 50
+    assert there(other, source).data["x"] == [0.25] * 1400 + [0.5] * 600
     assert push.calls == caplog.text.count("much waits for the server") == 2
 
 
@@ -183,3 +187,52 @@ def test_a_program_that_stores_a_document_while_it_loads_one_does_not_wait_for_e
     program.open()
     rig.settle()
     assert program.connection.merged == 1
+
+
+def test_a_copy_that_comes_while_much_waits_on_disk_changes_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, slider = ColumnDataSource({"x": [0]}), Slider(start=0, end=9, value=0)
+    rig, one, other = pair(source, slider)
+    object.__setattr__(one.connection.outbox.backlog.bounds, "memory", LEAST)
+    for module in (backlog, waiting):
+        monkeypatch.setattr(module, "BATCH", LEAST // 4)
+    source.stream({"x": [1]})
+    one.connection.next()  # it is on its way when the connection is cut
+    one.cut()
+    for number in range(400):
+        source.stream({"x": [number] * 100})
+    assert one.connection.outbox.on_disk
+    there(other, slider).value = 5
+    other.send()
+    one.open()
+    while not one.jobs.jobs:
+        one.read()
+        one.send(1)
+    assert one.connection.outbox.on_disk
+    one.jobs.work(1)
+    assert slider.value == 5
+    assert len(source.data["x"]) == 2 + 400 * 100
+    agree(rig, one, other)
+    assert source.data == there(other, source).data
+    assert len(source.data["x"]) == 2 + 400 * 100
+
+
+def test_a_copy_that_comes_while_a_new_root_waits_on_disk_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, div = ColumnDataSource({"x": [0]}), Div(text="new")
+    rig, one, other = pair(source)
+    object.__setattr__(one.connection.outbox.backlog.bounds, "memory", 0)
+    for module in (backlog, waiting):
+        monkeypatch.setattr(module, "BATCH", 100)
+    monkeypatch.setattr(Outbox, "overflows", False)
+    one.connection.pull()
+    one.send()
+    one.document.title = "a title that comes back from disk first" * 5
+    one.document.add_root(div)
+    for number in range(5):
+        source.stream({"x": [number]})
+        one.document.title = f"title {number}"
+    assert one.connection.outbox.on_disk
+    one.read()
+    one.jobs.work()
+    assert one.document.roots == [source, div]
+    agree(rig, one, other)
+    assert [root.id for root in other.document.roots] == [source.id, div.id]

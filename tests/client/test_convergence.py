@@ -17,6 +17,8 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 from bokeh.settings import settings
 
+from bokeh_server.client import backlog, waiting
+from bokeh_server.client.outbox import Outbox
 from tests.client.rig import Program, Rig
 from tests.model import documents
 from tests.model.canonical import Flat, bokeh_model, closure, server_flat
@@ -49,14 +51,18 @@ class Editor(Author):
         self.rng.choice(self.sources).data = {name: self._like(np.array([]), size) for name in "xy"}
 
 
-def play(seed: int, *, programs: int, steps: int, cuts: bool = True, holds: bool = False) -> tuple[Rig, list[Program]]:
-    """One random history of some ``programs``, until everything has arrived."""
+def play(
+    seed: int, *, programs: int, steps: int, cuts: bool = True, holds: bool = False, memory: int | None = None
+) -> tuple[Rig, list[Program]]:
+    """One random history of ``programs``, until everything has arrived. Past ``memory`` bytes what waits is on disk."""
     rng = random.Random(seed)
     rig = Rig()
     document = documents.document(rng)
     document.add_root(ColumnDataSource({"x": [1.0, 2.0], "y": np.array([3.0, 4.0])}, name="numbers"))
     there = [rig.program(document, push=True)]
     there += [rig.program(Document()) for _ in range(programs - 1)]
+    for program in there if memory is not None else ():
+        object.__setattr__(program.connection.outbox.backlog.bounds, "memory", memory)
     editors = [Editor(random.Random(rng.random()), program.document) for program in there]
     for _ in range(steps):
         who = rng.randrange(programs)
@@ -165,3 +171,14 @@ def test_three_programs_become_equal_through_cuts_and_restarts(seed: int, caplog
 @pytest.mark.parametrize("seed", range(8))
 def test_two_programs_that_hold_changes_back_become_equal(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     check(seed, caplog, programs=2, steps=60, holds=True)
+
+
+@pytest.mark.parametrize("memory", [0, 2000])
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_two_programs_whose_changes_wait_on_disk_become_equal(
+    seed: int, memory: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (backlog, waiting):
+        monkeypatch.setattr(module, "BATCH", 500)
+    monkeypatch.setattr(Outbox, "overflows", False)
+    check(seed, caplog, programs=2, steps=60, memory=memory)

@@ -109,7 +109,7 @@ def test_a_whole_document_takes_the_place_of_what_has_not_left() -> None:
     outbox.put("PATCH-DOC", b"after")
     assert numbers(outbox) == [4, 5]
     outbox.acknowledge(1)
-    assert outbox.acknowledged == 1  # 2 and 3 are in 4
+    assert outbox.settled == 1  # 2 and 3 are in 4
     outbox.acknowledge(4)
     assert outbox.acknowledged == 4
     assert not outbox.replaces
@@ -183,6 +183,7 @@ def test_a_whole_document_may_leave_where_a_part_of_it_may() -> None:
 
 def test_waiting_ends_with_the_acknowledgement_or_the_time() -> None:
     outbox = filled(1)
+    outbox.take()
     assert not outbox.wait(1, 0.01)
     threading.Timer(0.05, outbox.acknowledge, [1]).start()
     assert outbox.wait(1, 10)

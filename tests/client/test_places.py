@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bokeh.document import Document
 
 from bokeh_server.client.session import Session
 from tests.client.pages import Page, until
@@ -225,6 +229,99 @@ def test_a_forked_process_does_not_speak_for_its_parent(live: RunningServer, tit
     assert done.stderr.count(f"A change was not sent: {belongs}") == 1
     assert belongs in done.stdout
     assert done.stdout.splitlines()[-1] == "True"
+
+
+CHILD = """
+import multiprocessing, pickle, sys
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource
+from bokeh_server.plotting import cursession, figure, output_server, show
+from bokeh_server.session import Session
+
+
+def work(title, number):
+    session, here = Session(), Document()
+    session.use_doc(title)
+    session.load_document(here)
+    source = here.select_one({"type": ColumnDataSource})
+    for value in range(20):
+        source.stream({"x": [number], "y": [value]})
+    assert session.close(30)
+
+
+if __name__ == "__main__":
+    method, title = sys.argv[1:]
+    output_server(title)
+    p = figure(width=300, height=300)
+    source = p.line([0], [0], name="line").data_source
+    show(p)
+    context = multiprocessing.get_context(method)
+    children = [context.Process(target=work, args=(title, number)) for number in (1, 2)]
+    for child in children:
+        child.start()
+    for value in range(20):
+        source.stream({"x": [3], "y": [value]})
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0, child.exitcode
+    try:
+        pickle.dumps(cursession())
+    except Exception as error:
+        print(error)
+    assert cursession().flush(30)
+"""
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_processes_of_a_program_have_sessions_of_their_own(
+    live: RunningServer, title: str, tmp_path: Path, method: str
+) -> None:
+    done = run([*script(tmp_path, CHILD), method, title], live)
+    assert done.returncode == 0, done.stderr
+    found = columns(live, title, "line")
+    assert sorted(found["x"]) == [0] + [1] * 20 + [2] * 20 + [3] * 20
+    for number in (1, 2, 3):
+        assert [y for x, y in zip(found["x"], found["y"], strict=True) if x == number] == list(range(20))
+    assert "A session can't be given to another process: make one there, by Session" in done.stdout
+
+
+HELD = """
+import os, signal, sys, time
+from bokeh_server.plotting import cursession
+child = os.fork()
+if child == 0:
+    for call in (lambda: cursession().flush(), lambda: cursession().store_objects(line.data_source)):
+        try:
+            call()
+        except Exception as error:
+            print(type(error).__name__, flush=True)
+    print(cursession().close(), cursession().connected, flush=True)
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+time.sleep(1)
+line.data_source.stream(dict(x=[4], y=[4]))
+assert cursession().flush(30)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_holds_no_socket_of_its_parent(live: RunningServer, title: str, tmp_path: Path) -> None:
+    variables = {**environment(), "BOKEH_SERVER_URL": live.url}
+    program = script(tmp_path, SHOW.format(title=title) + HELD)
+    with subprocess.Popen(program, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        _, *lines, child = [running.stdout.readline().strip() for _ in range(5)]
+        assert lines == ["Forked", "Forked", "True False"]
+        until(lambda: columns(live, title, "line")["x"] == [1, 2, 3, 4])
+        with Session(root_url=live.url) as session:
+            session.use_doc(title)
+            session.load_document(Document())
+            assert session._connection is not None
+            connection = session._connection
+            until(lambda: connection.presence.programs == 1)  # this one: the killed one is gone, though its child lives
+        running.wait(10)
+        os.kill(int(child), signal.SIGKILL)
 
 
 ENDLESS = """

@@ -457,10 +457,11 @@ def test_autopush_off_sends_when_push_is_called(join: Join, look: Look) -> None:
     time.sleep(0.3)
     assert page.events == []
     assert session.push()
-    until(lambda: len(page.events) == 2)
+    until(lambda: len(page.events) == 1)  # both rows
     source.stream({"x": [3]})
     session.autopush = True
-    until(lambda: len(page.events) == 3)
+    until(lambda: len(page.events) == 2)
+    assert [dict(event["data"]["entries"])["x"] for event in page.events] == [[1, 2], [3]]
 
 
 def test_a_document_that_is_deleted_ends_the_session_with_one_line(

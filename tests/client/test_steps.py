@@ -13,7 +13,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import Slider
 
-from bokeh_server.client.outbox import Entry
+from bokeh_server.client.changes import Waits
 from tests.client.rig import Program
 from tests.client.test_sync import agree, pair, there
 
@@ -59,7 +59,7 @@ def changed_during_a_merge(one: Program, change: Callable[[], object]) -> None:
     """A copy comes; while it is merged, another thread of the program gets as far as it can with ``change``."""
     after, thread = one.connection.outbox.after, threading.Thread(target=change)
 
-    def what_is_on_its_way(number: int) -> list[Entry]:
+    def what_is_on_its_way(number: int) -> list[Waits]:
         if not thread.ident:
             thread.start()
             thread.join(0.1)

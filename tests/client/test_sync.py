@@ -17,7 +17,6 @@ from bokeh.models.widgets.sliders import Slider
 from bokeh.plotting import figure
 
 from bokeh_server.client import connection
-from bokeh_server.client.outbox import Entry
 from bokeh_server.errors import BadMessage, ClientError, TooLarge
 from bokeh_server.limits import LIMITS
 from tests.client.rig import Program, Rig
@@ -224,8 +223,8 @@ def test_who_stores_hears_what_the_server_did_not_take() -> None:
 def test_a_document_that_the_server_refuses_raises_what_it_says() -> None:
     rig = Rig()
     program = Program(rig, document_of(Div()))
-    number = program.connection.start(push=True)
-    program.connection.outbox._waiting[0] = Entry(number, "PUSH-DOC", b'{"doc": 3}', since=number)
+    program.connection.start(push=True)
+    number = program.connection.outbox.put("PUSH-DOC", b'{"doc": 3}')
     program.open()
     for _ in range(3):
         program.read()

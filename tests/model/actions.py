@@ -269,7 +269,7 @@ def program_edit(play: Play, program: Program, n: int) -> None:
             document.title = f"title {value}"
         case 3 | 4 if set(source.data) == {"x", "y"}:
             source.stream({"x": [value], "y": [0]}, [None, 5][n % 2])
-            program.tokens[value] = program.connection.outbox.last
+            program.streamed(value)
         case 5 if len(source.data.get("y", ())):
             source.patch({"y": [(0, value)]})
         case 6:

@@ -483,6 +483,7 @@ class Program(Replica):
             self.connection = Connection("ws://nowhere", {}, self.document, "test")
         self.inline = Inline()
         self.connection.callbacks = self.inline  # type: ignore[assignment]
+        self.connection.outbox.frame = 0.0  # there is no time here
         self.connection.dialogue.client = name
         self.connection.replica.attach()
         self.tokens: dict[int, int] = {}
@@ -496,7 +497,9 @@ class Program(Replica):
 
     def received(self, message: Message) -> bool:
         if message.header.msgtype == "ERROR":
-            self.tokens = {token: number for token, number in self.tokens.items() if number != message.header.number}
+            flying = [entry for entry in self.connection.outbox._flying if entry.number == message.header.number]
+            refused = {number for entry in flying for number in range(entry.since, entry.number + 1)}
+            self.tokens = {token: number for token, number in self.tokens.items() if number not in refused}
         self.connection.received(message)
         return True
 
@@ -512,9 +515,18 @@ class Program(Replica):
 
     def push(self) -> None:
         """Send the whole document in the place of all that has not left: rows that rolled over here go with it."""
-        waiting = {entry.number for entry in self.connection.outbox._waiting}
+        outbox = self.connection.outbox
+        waiting = {
+            number for each in (*outbox._again, *outbox.backlog) for number in range(each.since, each.number + 1)
+        }
         self.tokens = {token: number for token, number in self.tokens.items() if number not in waiting}
         self.connection.replica.push()
+
+    def streamed(self, token: int) -> None:
+        """Rows were streamed, ``token`` the last of them. Those that rolled over here need not have been sent."""
+        here = {*self.document.get_model_by_id("s").data["x"]}  # type: ignore[arg-type, union-attr]
+        self.tokens = {token: number for token, number in self.tokens.items() if token in here}
+        self.tokens[token] = self.connection.outbox.last
 
     @property
     def busy(self) -> bool:
@@ -533,7 +545,7 @@ class Program(Replica):
     @property
     def acknowledged(self) -> set[int]:  # type: ignore[override]
         """The rows that the server has acknowledged."""
-        return {token for token, number in self.tokens.items() if number <= self.connection.outbox.acknowledged}
+        return {token for token, number in self.tokens.items() if number <= self.connection.outbox.settled}
 
     def against(self, truth: Flat) -> list[str]:
         return differences(truth, self.document)

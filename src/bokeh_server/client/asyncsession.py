@@ -18,6 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from bokeh.document import Document
 from bokeh.model import Model
 
+from bokeh_server.client.bounds import WhenFull
 from bokeh_server.client.session import Session
 
 P = ParamSpec("P")
@@ -70,8 +71,24 @@ class AsyncSession:
         *,
         load_from_config: bool = True,
         configdir: str | os.PathLike[str] | None = None,
+        memory: int | None = None,
+        spool: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        when_full: WhenFull | None = None,
+        at_exit: float | None = None,
     ) -> None:
-        self.session = Session(root_url, username, userapikey, load_from_config=load_from_config, configdir=configdir)
+        self.session = Session(
+            root_url,
+            username,
+            userapikey,
+            load_from_config=load_from_config,
+            configdir=configdir,
+            memory=memory,
+            spool=spool,
+            spool_dir=spool_dir,
+            when_full=when_full,
+            at_exit=at_exit,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,6 +135,16 @@ class AsyncSession:
     def connected(self) -> bool:
         """Whether there is touch with the server just now."""
         return self.session.connected
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of changes that wait for the server, in memory and on disk."""
+        return self.session.waiting
+
+    @property
+    def dropped(self) -> int:
+        """Rows of the live document that gave way, because there was no room for what waits for the server."""
+        return self.session.dropped
 
     @property
     def autopush(self) -> bool:

@@ -17,13 +17,18 @@ from bokeh.document import Document
 from bokeh.document.callbacks import invoke_with_curdoc
 from bokeh.io.doc import _PATCHED_CURDOCS
 
+from bokeh_server.client.bounds import Bounds
 from bokeh_server.client.callbacks import Callbacks, run
+from bokeh_server.client.changes import EnvelopeType, Key, Reach, Waits
 from bokeh_server.client.clock import Clock
 from bokeh_server.client.copies import Copies
 from bokeh_server.client.dialogue import Dialogue, Live, Patched, Presence, Pulled, Refused, Resync
-from bokeh_server.client.outbox import Entry, EnvelopeType, Key, Outbox
+from bokeh_server.client.outbox import Outbox
+from bokeh_server.client.porter import Porter
 from bokeh_server.client.reconcile import reconcile
 from bokeh_server.client.rest import away, busy
+from bokeh_server.client.rows import Rows
+from bokeh_server.client.steps import afterwards
 from bokeh_server.client.sync import Callback, Replica
 from bokeh_server.client.transport import Transport
 from bokeh_server.core import Buffers
@@ -34,8 +39,7 @@ from bokeh_server.limits import LIMITS, MIB
 log = logging.getLogger("bokeh_server.client")
 
 KEPT = 64 * MIB
-"""Bytes of memory for patches that wait for a server that is away; past it the whole document waits in their place.
-As many for those that must be put on top of a copy; past it another one is pulled."""
+"""Bytes of memory for patches that must be put on top of a copy; past it another one is pulled."""
 PATIENCE = 10.0
 """Seconds without touch after which somebody who waits is told that the server is away."""
 REMEMBERED = 10_000
@@ -62,16 +66,20 @@ class Forked(ClientError):
 class Connection:
     """``document`` and the room behind ``url`` (``ws:``), once ``start`` is called. ``name`` is for log lines."""
 
-    def __init__(self, url: str, headers: dict[str, str], document: Document, name: str) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], document: Document, name: str, bounds: Bounds | None = None
+    ) -> None:
         self.document = document
         self.name = name
-        self.outbox = Outbox()
+        self.bounds = bounds or Bounds()
+        self.outbox = Outbox(self.bounds, frame=LIMITS.frame)
         self.dialogue = Dialogue(self.outbox)
         self.replica = Replica(document, self._put, self._doubted)
         self.callbacks = Callbacks(self.pull)
         self.clock = Clock(document, self.callbacks.put_later, partial(run_in_curdoc, document))
         self.copies = Copies(self.outbox)
         self.transport = Transport(url, self, headers)
+        self.porter = Porter(self.outbox, self._wake, self._gave_way)
         self.over: BokehServerError | None = None
         """Why nothing is sent any more."""
         self.presence = Presence(0, 0, 0)
@@ -90,6 +98,10 @@ class Connection:
         self._complaints: set[int | None] = set()
         """What was logged since all was well: HTTP statuses, and None for a loss of touch, whatever else it is."""
         self._opened = (0.0, 0)
+        self._dropping = self._blocking = False
+        """Whether was logged that rows give way, or that the program waits."""
+        self._dropped = 0
+        """Rows that had given way when all was well."""
         self._unfit = 0
         """Up to this number the whole document can't wait in the place of its changes."""
         self._first = 0
@@ -110,6 +122,7 @@ class Connection:
             self._awaited = 1
             self.dialogue.pull(asked=True)
         self.transport.start()
+        self.porter.start()
         return number
 
     def settled(self, number: int, timeout: float | None) -> bool:
@@ -119,6 +132,7 @@ class Connection:
         Raises what the server said where it refused a whole document.
         """
         self.transport.hurry()
+        self.transport.wake()
         if not self.outbox.wait(number, timeout):
             return False
         refused = self.outbox.refusal(number)
@@ -130,6 +144,7 @@ class Connection:
         """Wait until the server has all up to ``number``; raises what it said where it did not take one of them, and
         ``ServerAway`` where touch with it is lost meanwhile."""
         self.transport.hurry()
+        self.transport.wake()
         while not self.outbox.wait(number, 0.5):
             self._check()
             self.transport.hurry()
@@ -186,8 +201,10 @@ class Connection:
         return self._stored
 
     def abandon(self) -> None:
-        """Let go at once: this is a forked process, and the threads are in the other one."""
+        """Let go at once: this is a forked process; the threads are in the other one, perhaps with locks in hand."""
         self.over = Forked()
+        self.outbox = Outbox(self.bounds)
+        self.transport.abandon()
         self.replica.abandon(self.over)
         self.clock.detach()
 
@@ -198,20 +215,49 @@ class Connection:
     # What replica and socket tell
 
     def _put(
-        self, msgtype: EnvelopeType, content: bytes, buffers: Buffers, keys: frozenset[Key], models: frozenset[str]
+        self,
+        msgtype: EnvelopeType,
+        content: bytes = b"",
+        buffers: Buffers = (),
+        *,
+        keys: frozenset[Key] = frozenset(),
+        models: frozenset[str] = frozenset(),
+        rows: Rows | None = None,
+        reach: Reach = "any",
     ) -> int:
         if self.over is not None:
             return 0
-        size = len(content) + sum(len(payload) for _, payload in buffers)
-        if size > LIMITS.message:
-            raise TooLarge(f"This is {size:,} bytes; a server takes {LIMITS.message:,} at once: send it in parts.")
-        if len(buffers) > LIMITS.buffers:
-            raise TooLarge(f"These are {len(buffers):,} arrays; a server takes {LIMITS.buffers:,} at once.")
-        number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models)
-        if msgtype == "PATCH-DOC" and self.outbox.memory > KEPT and self.outbox.acknowledged >= self._unfit:
+        check(content, buffers, rows)
+        number = self.outbox.put(msgtype, content, buffers, keys=keys, models=models, rows=rows, reach=reach)
+        if msgtype == "PATCH-DOC" and self.outbox.overflows and self.outbox.acknowledged >= self._unfit:
             number = self._replace(number)
-        self.transport.wake()
+        self.porter.call()
+        if self.outbox.blocks:
+            afterwards(self._wait_for_room)
         return number
+
+    def _wait_for_room(self) -> None:
+        """Let the program wait, as it has chosen."""
+        if not self.outbox.blocks:
+            return
+        if not self._blocking:
+            self._blocking = True
+            log.warning("%s: there is no room for what waits for the server; the program waits, too", self.name)
+        self.transport.hurry()
+        self.outbox.wait_for_room()
+
+    def _gave_way(self) -> None:
+        """Rows of ours have given way: say so once, and have the document here made the server's in the end."""
+        self._doubted(self.outbox.last)
+        if not self._dropping:
+            self._dropping = True
+            log.warning(
+                "%s: there is no room for what waits for the server; the %s rows give way", self.name,
+                self.bounds.when_full,
+            )  # fmt: skip
+
+    def _wake(self) -> None:
+        self.transport.wake()
 
     def _replace(self, number: int) -> int:
         """Let the whole document wait in the place of its changes up to ``number``; the number of what waits then."""
@@ -249,7 +295,10 @@ class Connection:
     def next(self) -> Outgoing | None:
         """What to send now."""
         self._resolve_doubt()
-        return self.dialogue.next()
+        message = self.dialogue.next()
+        if self.outbox.on_disk or (message is None and self.outbox.rest):
+            self.porter.call()
+        return message
 
     def received(self, message: Message) -> None:
         """A message came."""
@@ -320,6 +369,7 @@ class Connection:
         self.over = why
         self._detach()
         self.outbox.clear()
+        self.porter.stop()
         if stop:
             self.callbacks.stop()
         self.callbacks.notify()
@@ -337,6 +387,15 @@ class Connection:
         if self._complaints:
             self._complaints.clear()
             log.warning("%s: in touch with the server again", self.name)
+        if idle:
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        """All that could wait has arrived: say what could not."""
+        rows, self._dropped = self.outbox.dropped - self._dropped, self.outbox.dropped
+        if rows:
+            log.warning("%s: %d rows gave way and were not sent", self.name, rows)
+        self._dropping = self._blocking = False
 
     def _resolve_doubt(self) -> None:
         """Pull the document where its state is in doubt and all of ours that was under way then has arrived."""
@@ -376,12 +435,22 @@ class Connection:
             self.callbacks.notify()
         self._run(callbacks)
 
-    def _under_way(self, acknowledged: int) -> list[Entry] | None:
+    def _under_way(self, acknowledged: int) -> list[Waits] | None:
         return None if self.outbox.replaces else self.outbox.after(acknowledged)
 
     def _run(self, callbacks: list[Callback]) -> None:
         for callback in callbacks:
             run(partial(run_in_curdoc, self.document, callback))
+
+
+def check(content: bytes, buffers: Buffers, rows: Rows | None) -> None:
+    """``TooLarge`` where a change is more than a server takes."""
+    size = len(content) + sum([len(payload) for _, payload in buffers]) if rows is None else rows.size
+    arrays = len(buffers) if rows is None else len(rows.columns)
+    if size > LIMITS.message:
+        raise TooLarge(f"This is {size:,} bytes; a server takes {LIMITS.message:,} at once: send it in parts.")
+    if arrays > LIMITS.buffers:
+        raise TooLarge(f"These are {arrays:,} arrays; a server takes {LIMITS.buffers:,} at once.")
 
 
 def run_in_curdoc(document: Document, callback: Callback) -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import msgspec
 import orjson
 
-from bokeh_server.client.outbox import Entry, Outbox
+from bokeh_server.client.changes import Entry
+from bokeh_server.client.outbox import Outbox
 from bokeh_server.client.rest import error_of
 from bokeh_server.core.wire import Message, Outgoing, outgoing
 from bokeh_server.errors import BokehServerError

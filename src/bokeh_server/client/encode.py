@@ -50,11 +50,14 @@ class Writer(Serializer):
         """Ids of the models that were written in full."""
         self.kinds: set[type] = set()
         """Their classes."""
+        self.refers = False
+        """Whether any of the others was named."""
 
     def get_ref(self, obj: Any) -> Any:
         """The reference that stands for ``obj``, or None where it must be written."""
         ref = super().get_ref(obj)
         if ref is None and isinstance(obj, Model) and obj.id in self._known:
+            self.refers = True
             return obj.ref
         return ref
 

@@ -15,8 +15,8 @@ import orjson
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
+from bokeh_server.client.changes import ROOTS, TITLE, Entry, Key, Waits
 from bokeh_server.client.encode import Reader, canonical, data_models, same, set_attribute
-from bokeh_server.client.outbox import ROOTS, TITLE, Entry, Key
 from bokeh_server.client.sync import Callback, Replica, change, key_of
 from bokeh_server.core.wire import Message
 
@@ -26,7 +26,7 @@ PLAIN = (str, int, float, bool, Model)
 Plan = list[tuple[Model, dict[str, Any]]]
 
 
-def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[Entry] | None]) -> list[Callback]:
+def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[Waits] | None]) -> list[Callback]:
     """Merge a PULL-DOC-REPLY into the document of ``replica``; what to run afterwards (callbacks of the user).
 
     ``under_way`` gives the changes of ours that the copy does not hold, in order, or None where a whole document of
@@ -49,7 +49,7 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
         sent = under_way()
         if sent is None:
             return []
-        pending = [*sent, *replica.held()]
+        pending: list[Waits] = [*sent, *replica.held()]
         ours = {key for entry in pending for key in entry.keys}
         defined = {name: entry.number for entry in sent for name in entry.models}
         models = replica.document.models
@@ -76,12 +76,12 @@ def reconcile(replica: Replica, message: Message, under_way: Callable[[], list[E
     return deferred
 
 
-def _update(replica: Replica, model: Model, attributes: dict[str, Any], ours: set[Key], pending: list[Entry]) -> None:
+def _update(replica: Replica, model: Model, attributes: dict[str, Any], ours: set[Key], pending: list[Waits]) -> None:
     for name, value in attributes.items():
         key = (model.id, name)
         if name == "data" and isinstance(model, ColumnDataSource) and isinstance(value, dict):
             if key in ours:
-                value = _with_ours(replica, key, value, pending)
+                value = _with_ours(replica, model, key, value, pending)
             if _differs(model, name, value):
                 set_attribute(model, name, value, replica)
         elif key not in ours and _differs(model, name, value):
@@ -116,11 +116,17 @@ def _reset(replica: Replica, model: Model, name: str) -> None:
         model.trigger(name, old, new, setter=replica)  # type: ignore[arg-type]
 
 
-def _with_ours(replica: Replica, key: Key, data: dict[str, Any], pending: list[Entry]) -> Any:
-    """The server's columns with our changes of them that are on their way on top."""
+def _with_ours(replica: Replica, model: ColumnDataSource, key: Key, data: dict[str, Any], pending: list[Waits]) -> Any:
+    """The server's columns with our changes of them that are on their way on top.
+
+    Of what is on disk only is known that it is about them: the columns stay as they are until that has arrived.
+    """
     scratch = ColumnDataSource(data=data)
     for entry in pending:
         if key in entry.keys:
+            if not isinstance(entry, Entry):
+                replica.on_doubt(max(each.number for each in pending if key in each.keys))
+                return dict(model.data)
             try:
                 _add_ours(replica, key, scratch, entry)
             except Exception as error:  # noqa: BLE001 - bokeh raises anything on columns that it does not expect
@@ -136,11 +142,14 @@ def _add_ours(replica: Replica, key: Key, scratch: ColumnDataSource, entry: Entr
             change(scratch, reader.read({name: item for name, item in event.items() if name != "model"}), None)
 
 
-def _roots(replica: Replica, roots: list[Model], pending: list[Entry]) -> list[Model]:
-    """The server's roots with those on top that we add or remove just now."""
+def _roots(replica: Replica, roots: list[Model], pending: list[Waits]) -> list[Model]:
+    """The server's roots with those on top that we add or remove just now; ours, where that is on disk."""
     roots = list(roots)
     for entry in pending:
-        for event in orjson.loads(entry.content)["events"] if ROOTS in entry.keys else ():
+        if ROOTS in entry.keys and not isinstance(entry, Entry):
+            replica.on_doubt(max(each.number for each in pending if ROOTS in each.keys))
+            return replica.document.roots
+        for event in orjson.loads(entry.content)["events"] if ROOTS in entry.keys and isinstance(entry, Entry) else ():
             name = event["model"]["id"]
             others = [root for root in roots if root.id != name]
             added = replica.reuse(name) if event["kind"] == "RootAdded" and len(others) == len(roots) else None

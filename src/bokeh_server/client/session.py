@@ -24,6 +24,7 @@ from bokeh.document.document import DEFAULT_TITLE
 from bokeh.model import Model
 
 from bokeh_server.client import keys
+from bokeh_server.client.bounds import WhenFull, bounds_of
 from bokeh_server.client.connection import GOODBYE, Connection, Forked
 from bokeh_server.client.plainly import say_plainly
 from bokeh_server.client.rest import Rest, part
@@ -50,9 +51,20 @@ class Session:
         Whether to use what was kept.
     configdir
         The folder where keys are kept; by default ``~/.bokeh``.
+    memory, spool, spool_dir
+        Bytes of changes that wait in memory for a server that is slow or away (64 MiB), then in temporary files
+        (1 GiB; 0: none), in the folder ``spool_dir`` (by default where the system has such files).
+    when_full
+        What happens where both are full: the ``"oldest"`` rows that were streamed give way, the ``"newest"`` do, or
+        ``source.stream`` waits (``"block"``). All other changes are kept.
+    at_exit
+        Seconds that the end of the program waits for the server (5).
 
-    Raises ``BadSetting`` where the address is none. Nothing is sent before a method needs it. In a forked process
-    (``multiprocessing``) the session stays the parent's: make another one there.
+    What is not given of the last five comes from the variables ``BOKEH_SERVER_MEMORY``, ``BOKEH_SERVER_SPOOL``,
+    ``BOKEH_SERVER_SPOOL_DIR``, ``BOKEH_SERVER_WHEN_FULL`` and ``BOKEH_SERVER_AT_EXIT``.
+
+    Raises ``BadSetting`` where the address, or one of the bounds, is none. Nothing is sent before a method needs it. In
+    another process (``multiprocessing``) the session stays the parent's: make another one there.
     """
 
     def __init__(
@@ -63,8 +75,15 @@ class Session:
         *,
         load_from_config: bool = True,
         configdir: str | os.PathLike[str] | None = None,
+        memory: int | None = None,
+        spool: int | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        when_full: WhenFull | None = None,
+        at_exit: float | None = None,
     ) -> None:
         say_plainly()
+        chosen = {"memory": memory, "spool": spool, "spool_dir": spool_dir, "when_full": when_full, "at_exit": at_exit}
+        self.bounds = bounds_of(chosen)
         self.root_url = root_of(root_url)
         self.username = username
         self.userapikey = (keys.of_environment() if userapikey == "nokey" else userapikey) or "nokey"
@@ -84,6 +103,11 @@ class Session:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def __reduce__(self) -> str:
+        raise Forked(
+            "A session can't be given to another process: make one there, by Session(…) or output_server(title)."
+        )
 
     def __repr__(self) -> str:
         return f"<Session {self.link if self.docid else self.root_url}>"
@@ -360,6 +384,16 @@ class Session:
         """Whether there is touch with the server just now."""
         return self._connection is not None and self._connection.over is None and self._connection.live
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of changes that wait for the server, in memory and on disk."""
+        return self._connection.outbox.bytes if self._connection is not None else 0
+
+    @property
+    def dropped(self) -> int:
+        """Rows of the live document that gave way, because there was no room for what waits for the server."""
+        return self._connection.outbox.dropped if self._connection is not None else 0
+
     def close(self, timeout: float = AT_EXIT) -> bool:
         """Send what is on its way, in at most ``timeout`` seconds, and let go of the document; whether all was stored.
 
@@ -383,7 +417,7 @@ class Session:
         docid = self._docid()
         parts = urllib.parse.urlsplit(f"{self.root_url}bokeh/doc/{docid}/ws")
         url = urllib.parse.urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
-        connection = Connection(url, self._rest.headers, document, self.link)
+        connection = Connection(url, self._rest.headers, document, self.link, self.bounds)
         connection.disconnected = self._on_disconnect
         self._connection = connection
         OPEN.add(connection)
@@ -397,6 +431,8 @@ class Session:
     def _live(self) -> Connection:
         if self._connection is None:
             raise BadSetting("No document is live in this session: show() something, or session.load_document(doc).")
+        if isinstance(self._connection.over, Forked):
+            raise self._connection.over
         return self._connection
 
 
@@ -451,9 +487,10 @@ def end() -> None:
     OPEN.clear()
     for connection in connections:
         connection.hasten()
-    deadline = time.monotonic() + AT_EXIT
+    began = time.monotonic()
     for connection in connections:
-        connection.outbox.wait(connection.outbox.last, max(0.0, deadline - time.monotonic()))
+        left = began + connection.bounds.at_exit - time.monotonic()
+        connection.outbox.wait(connection.outbox.last, max(0.0, left))
     for connection in connections:
         connection.transport.stop(0.0)
     deadline = time.monotonic() + GOODBYE

@@ -1,9 +1,9 @@
 """One bokeh document of this program, kept equal to the server's: what changes here goes out, what comes is applied.
 
 A ``Replica`` sees each change of its document in the thread that makes it, before any callback runs, and turns it into
-the JSON of a patch at once, as the value is then; nothing from the server comes in between (``steps``). What comes is
-applied with the replica as setter, so that it does not go back. User callbacks never run while the document is being
-changed: they are handed back to the caller, who runs them when the whole patch is in.
+the JSON of a patch at once, as the value is then (plain rows into a copy of them); nothing from the server comes in
+between (``steps``). What comes is applied with the replica as setter, so that it does not go back. User callbacks never
+run while the document is being changed: they are handed back to the caller, who runs them when the whole patch is in.
 
 Two rules keep all replicas equal (one order, at the server): a remote change of an attribute is skipped while a change
 of ours to the same is on its way or held back, since ours comes later; and where order can't be told here (columns,
@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import orjson
@@ -41,8 +41,9 @@ from bokeh.events import ModelEvent
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource
 
+from bokeh_server.client.changes import ROOTS, TITLE, WHOLE, Entry, EnvelopeType, Key, Reach
 from bokeh_server.client.encode import Reader, Writer, data_models, dumps, set_attribute
-from bokeh_server.client.outbox import ROOTS, TITLE, WHOLE, Entry, EnvelopeType, Key
+from bokeh_server.client.rows import Rows, rows_of
 from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
@@ -51,8 +52,24 @@ from bokeh_server.errors import BokehServerError, Conflict
 log = logging.getLogger("bokeh_server.client")
 
 Callback = Callable[[], object]
-Put = Callable[[EnvelopeType, bytes, Buffers, frozenset[Key], frozenset[str]], int]
-"""Takes a change (kind, content, buffers, what it is about, which models it defines) and gives it a number."""
+
+
+class Put(Protocol):
+    """Takes a change, and gives it a number; see ``Outbox.put``."""
+
+    def __call__(
+        self,
+        msgtype: EnvelopeType,
+        content: bytes = ...,
+        buffers: Buffers = ...,
+        *,
+        keys: frozenset[Key] = ...,
+        models: frozenset[str] = ...,
+        rows: Rows | None = ...,
+        reach: Reach = ...,
+    ) -> int: ...
+
+
 LIVED: weakref.WeakSet[Document] = weakref.WeakSet()
 """The documents that are, or were, live."""
 
@@ -169,17 +186,20 @@ class Replica:
         if written is None:
             return
         rep, key, writer = written
-        number = self._send([rep], writer, {key} if key else set())
+        number = self._send([rep], writer, {key} if key else set(), reach_of(event, rep, writer))
         if is_odd(event):
             self.on_doubt(number)
 
-    def _send(self, events: list[Any], writer: Writer, keys: set[Key]) -> int:
+    def _send(self, events: list[Any], writer: Writer, keys: set[Key], reach: Reach = "any") -> int:
         if self._lacks(writer):
             number = self.push()
             if keys:  # or else it is a message, which no document holds
                 return number
-        content = dumps({"events": events})
-        number = self._put("PATCH-DOC", content, writer.payloads(), frozenset(keys), frozenset(writer.written))
+        rows = rows_of(events[0]) if reach == "part" and events[0]["kind"] == "ColumnsStreamed" else None
+        content = dumps({"events": events}) if rows is None else b""
+        buffers = writer.payloads() if rows is None else ()
+        about, models = frozenset(keys), frozenset(writer.written)
+        number = self._put("PATCH-DOC", content, buffers, keys=about, models=models, rows=rows, reach=reach)
         self.known.update(writer.written)
         self.own.update(dict.fromkeys(keys, number))
         self.own.update(((name, WHOLE), number) for name in writer.written)
@@ -258,7 +278,7 @@ class Replica:
             buffers = tuple((buffer.id, buffer.to_bytes()) for buffer in serialized.buffers)
             known = frozenset(model.id for model in self.document.models)
             content = dumps({"doc": serialized.content})
-            self._pushed = self._put("PUSH-DOC", content, buffers, frozenset(), known)
+            self._pushed = self._put("PUSH-DOC", content, buffers, models=known)
             self.known, self.defs = set(known), defs
             self._told(lambda key: True)
             return self._pushed
@@ -405,6 +425,15 @@ def about(event: DocumentPatchedEvent) -> Key | None:
         case ModelChangedEvent() | ColumnDataChangedEvent() | ColumnsStreamedEvent() | ColumnsPatchedEvent():
             return (event.model.id, event.attr)
     return None
+
+
+def reach_of(event: DocumentPatchedEvent, rep: Any, writer: Writer) -> Reach:
+    """How much a change of ours says about what it is about."""
+    key = about(event)
+    if key in (None, ROOTS) or key != key_of(rep) or writer.written or writer.refers:
+        return "any"
+    parts = isinstance(event, ColumnsStreamedEvent | ColumnsPatchedEvent) or rep.get("cols") is not None
+    return "part" if parts else "whole"
 
 
 def key_of(event: dict[str, Any]) -> Key | None:

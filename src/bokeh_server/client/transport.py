@@ -99,7 +99,9 @@ class Transport:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._woken = False
+        self._ear: socket.socket | None = None
         self._bell: socket.socket | None = None
+        self._link: Link | None = None
         self._thread = threading.Thread(target=self._run, name="bokeh-server socket", daemon=True)
 
     def start(self) -> None:
@@ -132,12 +134,22 @@ class Transport:
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(timeout)
 
+    def abandon(self) -> None:
+        """Close the copies of the sockets that a forked process has, without a word: they are the parent's."""
+        if self._link is not None:
+            self._link.close()
+        for end in (self._ear, self._bell):
+            if end is not None:
+                end.close()
+        self._bell = None
+
     def _run(self) -> None:
-        pause = FIRST
+        pause, ear = FIRST, self._ear
+        assert ear is not None
         try:
             while not self._stopping.is_set():
                 try:
-                    self._connected(Link.connect(self._uri, self._headers, self._ear))
+                    self._connected(Link.connect(self._uri, self._headers, ear))
                 except Gone as error:
                     self._talk.gone(str(error))
                     return
@@ -153,13 +165,14 @@ class Transport:
                 pause = min(2 * pause, LONGEST)
         finally:
             bell, self._bell = self._bell, None
-            self._ear.close()
+            ear.close()
             if bell is not None:
                 bell.close()
 
     def _connected(self, link: Link) -> None:
         assembler = Assembler(replace(LIMITS, message=sys.maxsize, buffers=sys.maxsize))  # a document grows past them
         tick = time.monotonic()
+        self._link = link
         self._talk.opened()
         with link:
             while True:
@@ -225,6 +238,10 @@ class Link:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the socket."""
         self._selector.close()
         self._socket.close()
 
