@@ -135,6 +135,36 @@ def test_after_a_cut_only_what_the_room_lacks_is_sent_and_the_order_is_asked_for
     assert talk.begin(number=2, seq=9) == [("PULL-DOC-REQ", None), ("PATCH-DOC", 3)]
 
 
+def sent_three(talk: Talk) -> None:
+    """Three patches are on their way when the connection is cut; the room had seen patch 5 before."""
+    talk.begin(fresh=True)
+    talk.get("PULL-DOC-REPLY", {"doc": {}}, epoch=1, seq=5)
+    for _ in range(3):
+        talk.outbox.put("PATCH-DOC", b"{}")
+    assert talk.said() == [("PATCH-DOC", 1), ("PATCH-DOC", 2), ("PATCH-DOC", 3)]
+
+
+def test_after_a_cut_in_which_only_this_program_has_changed_anything_nothing_is_pulled(talk: Talk) -> None:
+    sent_three(talk)
+    talk.get("OK", number=1, seq=6)
+    assert talk.begin(number=2, seq=7) == [("PATCH-DOC", 3)]
+    assert talk.dialogue.seq == 7
+    talk.get("OK", number=3, seq=8)
+    assert talk.dialogue.seq == 8
+    assert isinstance(talk.get("PATCH-DOC", {"events": []}, seq=9), Patched)
+
+
+@pytest.mark.parametrize("since", [None, 6])
+def test_after_a_cut_a_patch_of_others_in_the_place_of_a_refused_one_has_the_order_asked_for(
+    talk: Talk, since: int | None
+) -> None:
+    sent_three(talk)
+    assert talk.begin(number=2, seq=7) == [("PATCH-DOC", 3)]
+    more = {} if since is None else {"since": since}
+    assert talk.get("PATCH-DOC", {"events": []}, seq=7 if since is None else 9, **more) is None
+    assert talk.said() == [("PULL-DOC-REQ", None)]
+
+
 def test_after_a_cut_with_nothing_under_way_nothing_is_pulled(talk: Talk) -> None:
     talk.begin(fresh=True)
     talk.get("PULL-DOC-REPLY", {"doc": {}}, epoch=1, seq=5)

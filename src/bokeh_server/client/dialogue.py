@@ -4,7 +4,8 @@
 
 The dialogue remembers ``(epoch, seq)``, the newest patch that this program has seen, so that the next connection goes
 on from there. It asks for a copy of the document whenever what it has can't be trusted: on a fresh start, when the
-server says so (RESYNC), after a refused change, and when a cut leaves it open in which order things happened.
+server says so (RESYNC), after a refused change, and when a cut leaves it open in which order this program and others
+have changed things.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ class Dialogue:
         self._outbox = outbox
         self._epoch = 0
         self._ahead: set[int] = set()
+        self._assumed = 0
+        """Up to this place all since the last cut is taken to be ours."""
         self._requests: deque[Outgoing] = deque()
         self._wanted = False
         self._asked = False
@@ -110,6 +113,7 @@ class Dialogue:
     def opened(self) -> None:
         """A new connection: ACK comes first."""
         self.live = False
+        self._assumed = 0
         if self._under_way:
             self._under_way = False
             self._wanted = True
@@ -199,15 +203,32 @@ class Dialogue:
             self.epoch = self.seq = None
             self._ahead.clear()
         # The place of ours among the others' is only known from an OK, and a refused one may be among them.
-        if resumed.fresh or in_flight:
+        if resumed.fresh or (in_flight and not self._are_alone(in_flight, resumed.seq)):
             self.pull()
         return Live(resumed.writer)
+
+    def _are_alone(self, settled: list[Entry], seq: int) -> bool:
+        """Whether nothing else than changes of ours has happened up to ``seq`` since what was seen.
+
+        There are as many of them as places in the order. Should others have taken some of these, in the place of
+        refused ones of ours, then their patches follow, and the document is asked for after all.
+        """
+        if self.seq is None or seq - self.seq != len(settled) + len(self._ahead):
+            return False
+        if any(entry.msgtype == "PUSH-DOC" for entry in settled):
+            return False
+        self.seq = self._assumed = seq
+        self._ahead.clear()
+        return True
 
     def _patched(self, message: Message) -> Patched | None:
         if self._outbox.replaces:
             return None  # it is about the document that ours is about to replace
         seq = message.header.seq
         if seq is not None:
+            if self.seq is not None and (message.header.since or seq) <= self._assumed:
+                self.pull()
+                return None
             if self.seq is None or seq <= self.seq:
                 return None
             self._advance(seq)
@@ -221,6 +242,7 @@ class Dialogue:
             return None
         self._asked = False
         self.epoch, self.seq = message.header.epoch, message.header.seq
+        self._assumed = 0
         self._ahead.clear()
         return Pulled(message, self._outbox.acknowledged)
 
