@@ -9,6 +9,7 @@ from socket import socket
 import pytest
 
 from bokeh_server.adapters.websocket import FramesProtocol
+from bokeh_server.seat import Connection
 from tests.adapters.raw import CLOSE, frame
 from tests.adapters.test_splitting import Endpoint, opened
 
@@ -58,6 +59,26 @@ def test_an_endpoint_hears_at_once_that_its_socket_ends(end: Callable[[FramesPro
             await asyncio.sleep(0)
             assert not endpoint.ended.is_set()
             end(protocol, peer)
+            await asyncio.wait_for(endpoint.ended.wait(), protocol.farewell / 2)
+            protocol.transport.abort()
+            await asyncio.sleep(0)
+
+    asyncio.run(play())
+
+
+class Refusing(Noted):
+    """Closes the websocket as soon as it has it."""
+
+    def connected(self, connection: Connection) -> None:
+        """No."""
+        super().connected(connection)
+        connection.close(1008, "not you")
+
+
+def test_an_endpoint_that_closes_its_socket_at_once_hears_that_it_ends() -> None:
+    async def play() -> None:
+        endpoint = Refusing()
+        async with opened(endpoint) as (protocol, _):
             await asyncio.wait_for(endpoint.ended.wait(), protocol.farewell / 2)
             protocol.transport.abort()
             await asyncio.sleep(0)

@@ -135,9 +135,12 @@ class FramesProtocol(WebSocketsSansIOProtocol):
 
     def forget_handshake(self, endpoint: Endpoint) -> None:
         """Let go of what only the application needed. Who hears of the end now is the endpoint itself."""
+        early, door = self.queue, Door(self.loop, endpoint)
         self.scope = self.request = self.response = cast(Any, None)
-        self.queue = cast(Any, Door(self.loop, endpoint))
+        self.queue = cast(Any, door)
         self.writable = OPEN
+        while not early.empty():
+            door.put_nowait(early.get_nowait())
 
     def attach(self, endpoint: Endpoint) -> None:
         """From now on this endpoint gets what comes; to be called right after the accept.
@@ -157,8 +160,8 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             if event["type"] == "websocket.receive":
                 fragment = event.get("text")
                 endpoint.received(fragment if fragment is not None else cast(bytes, event.get("bytes")))
-            elif event["type"] == "websocket.disconnect":
-                self.loop.call_soon(endpoint.disconnected)
+            else:
+                self.queue.put_nowait(event)
 
     # What comes
 
@@ -406,7 +409,8 @@ class Door:
 
     def put_nowait(self, event: Any) -> None:
         """The socket closes, or is closed."""
-        self._loop.call_soon(self._endpoint.disconnected)
+        if event["type"] == "websocket.disconnect":
+            self._loop.call_soon(self._endpoint.disconnected)
 
 
 class FramesConnection:
