@@ -36,7 +36,7 @@ def test_a_million_points_a_second_arrive_and_are_shown(server: RunningServer, r
             assert program.poll() is None
         link = server.request("GET", "/api/v1/documents")[0]["id"]
 
-        async def watch() -> tuple[list[str], float, int]:
+        async def watch() -> tuple[list[str], float, int, int]:
             viewers = await gathered(server, link, VIEWERS, "watching", rollover=ROLLOVER)
             began = vitals.processor_time(server.pid)
             assert program.stdin is not None
@@ -49,18 +49,20 @@ def test_a_million_points_a_second_arrive_and_are_shown(server: RunningServer, r
             for viewer in viewers:
                 viewer.check()
                 assert viewer.rows == (max(0, int(told[0]) - ROLLOVER), int(told[0]))
-            return told, used, sum(viewer.messages for viewer in viewers)
+            copies = sum(viewer.copies for viewer in viewers) - VIEWERS
+            return told, used, sum(viewer.messages for viewer in viewers), copies
 
-        told, used, messages = play(watch())
+        told, used, messages, copies = play(watch())
     assert program.returncode == 0
     points, stream, taken = int(told[0]) - 1, float(told[1]), float(told[2])
     assert points == ROWS * RATE * SECONDS
     report(
         f"{points / taken:,.0f} points/s to {VIEWERS} viewers, {messages / taken / VIEWERS:.0f} messages/s to each;"
         f" {used / taken:.2f} processors, {1e6 * used / points:.2f} s for a million points;"
-        f" p99 of stream() {stream:.0f} µs"
+        f" p99 of stream() {stream:.0f} µs; {copies} copies"
     )
     assert messages <= VIEWERS * (RATE * SECONDS + 20)
     if LONG:
+        assert copies == 0, "the program was so far behind that it sent its document anew, or a viewer was"
         assert points / taken > 0.95 * ROWS * RATE
         assert used / taken < CORES
