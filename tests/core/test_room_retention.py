@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, cast
 
 import numpy as np
+import orjson
 import pytest
 
 from bokeh_server.core import Buffers
@@ -243,3 +244,21 @@ def test_it_would_be_seen_if_viewers_were_not_told(monkeypatch: pytest.MonkeyPat
     book = thinned()
     with pytest.raises(AssertionError):
         same_everywhere(book)
+
+
+def test_where_nobody_looks_no_copy_is_made_and_who_comes_back_from_before_pulls() -> None:
+    book = thinned()
+    seq = book.room.seq
+    for key in (1, 2, 3):
+        book.leaves(key)
+    chance = Random(2)
+    for number in range(40, 80):
+        book.now = NOON + 6_000.0 * (number + 1)
+        event = rows(number * 100, 100, chance)
+        book.submits(number, "patch", orjson.dumps({"events": [event]}))
+        book.appended()
+    assert [record.kind for record in book.log if record.seq > seq].count("thin") > 1
+    assert server_flat(book.restarted().document) == server_flat(book.room.document)
+    book.joins(4, "viewer", resume=VIEWER, pull=False, epoch=1, seq=seq)
+    fresh = [letter.content["fresh"] for to, letter in book.letters if to == 4 and letter.type == "RESUMED"]
+    assert fresh == [True]
