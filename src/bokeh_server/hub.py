@@ -101,6 +101,10 @@ class OpenRoom:
         """The document as it is now; only to be read, and before the next ``await``."""
         return self._live.room.document
 
+    def last_number(self, client: str) -> int:
+        """The number of the last patch that the document holds of those that a client counts."""
+        return self._live.room.numbers.get(client, 0)
+
     def takes_from(self, actor: Actor) -> bool:
         """Whether the document takes anything from ``actor`` just now."""
         access = self._live.room.access

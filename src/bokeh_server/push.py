@@ -43,11 +43,10 @@ class Lines:
         threading.Thread(target=self._read, name="bokeh-server push", daemon=True).start()
 
     def _read(self) -> None:
+        # past Python's own buffer: the end of the program would wait for its lock
         number, rest, data = 0, b"", b"-"
         while data:
-            data = os.read(
-                self._file.fileno(), CHUNK
-            )  # Python's own buffer has a lock, which the end of the program waits for
+            data = os.read(self._file.fileno(), CHUNK)
             *lines, rest = (rest + data).split(b"\n") if data else (rest, b"")
             for line in lines:
                 number += 1

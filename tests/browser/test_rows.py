@@ -24,9 +24,6 @@ def push(server: Server, title: str, rows: list[dict[str, Any]]) -> str:
         return link
 
 
-VIEW = "Bokeh.index.get_by_id('plot')"
-
-
 def test_a_plot_of_rows_is_drawn_and_grows(server: Server, open_page: OpenPage) -> None:
     start = 1_767_323_045
     rows = [{"time": start + at, "cpu": at % 7, "memory": 10 + at, "host": "x"} for at in range(50)]
@@ -38,11 +35,8 @@ def test_a_plot_of_rows_is_drawn_and_grows(server: Server, open_page: OpenPage) 
     until(lambda: screen.ask(ranges.format("y-range", "end")), lambda end: end < 10)  # the axis is the other line's
     push(server, "drawn", [{"time": start + 50, "cpu": 3, "disk": 4.5}])
     until(lambda: screen.ask("doc.get_model_by_id('plot').renderers.length"), lambda count: count == 3)
-    assert screen.ask("doc.get_model_by_id('legend').items.map((item) => item.label.value)") == [
-        "cpu",
-        "memory",
-        "disk",
-    ]
+    names = screen.ask("doc.get_model_by_id('legend').items.map((item) => item.label.value)")
+    assert names == ["cpu", "memory", "disk"]
     assert screen.column("rows", "cpu")[-1] == 3
     assert screen.column("rows", "host") == ["x"] * 50 + [None]
 

@@ -121,6 +121,10 @@ def columns_of(model: Model) -> Columns | None:
     return data if isinstance(data, Columns) else None
 
 
+Numbered = tuple[int | None, Run]
+"""The rows of a message, and how its sender counts it."""
+
+
 class Intake:
     """One producer's way into a document: ``taken`` rows so far, durable as ``seq``."""
 
@@ -146,6 +150,22 @@ class Intake:
         if self.aim.source:
             ensure_alike(runs)
         await self._append(merged(runs), counted)
+
+    async def take_counted(self, messages: Sequence[Numbered], client: str) -> None:
+        """Append messages as one change, or nothing of them; those that the document holds already are not taken."""
+        room = await self._site.hub.open(self.document)
+        last, fresh = room.last_number(client) if client else 0, []
+        for number, run in messages:
+            if number is None or number > last:
+                fresh.append(run)
+                last = number or last
+        numbers = [number for number, _ in messages if number is not None]
+        before = self.taken
+        if self.aim.source:
+            ensure_alike(fresh)
+        await self._append(merged(fresh or [messages[-1][1]]), (client, max(numbers)) if numbers else ("", None))
+        if not fresh:
+            self.taken = before
 
     async def _append(self, run: Run, counted: Counted = ("", None)) -> None:
         """Append a run; nothing waits between the look at the document and its change."""

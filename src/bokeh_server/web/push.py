@@ -145,6 +145,8 @@ def read_whole(body: bytes, reads: Decoder | None, *, loose: bool) -> list[Run]:
 def from_value(value: object, *, loose: bool) -> list[Run]:
     """The rows of a JSON body: columns, one row, or a list of rows; these may differ where they are ``loose``."""
     listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise BadMessage("There are no rows.")
     if loose and not (isinstance(value, dict) and value and all(isinstance(cells, list) for cells in value.values())):
         return list(runs_of([loosened(row) for row in listed], range(1, len(listed) + 1)))
     rows = from_json(value)

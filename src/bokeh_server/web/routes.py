@@ -14,7 +14,20 @@ from urllib.parse import unquote
 
 from bokeh_server.core.authorise import Action
 from bokeh_server.errors import BadValue, MethodNotAllowed, NotFound
-from bokeh_server.web import account, api, embed, metrics, openapi, pages, push, retaining, share, socket, traffic
+from bokeh_server.web import (
+    account,
+    api,
+    embed,
+    metrics,
+    openapi,
+    pages,
+    producer,
+    push,
+    retaining,
+    share,
+    socket,
+    traffic,
+)
 from bokeh_server.web.http import Endpoint, Request, Response
 from bokeh_server.web.site import Site
 
@@ -115,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/documents/{name}/retention", A.EDIT, "here", "api", retaining.retention),
     Route("PUT", "/api/v1/documents/{name}/retention", A.RETAIN, "here", "api", retaining.retain),
     Route("POST", "/api/v1/documents/{name}/rows", A.PUSH, "here", "api", push.push_rows),
+    Route("WEBSOCKET", "/api/v1/documents/{name}/rows", A.PUSH, "here", "socket", producer.rows_socket),
     Route("POST", "/api/v1/documents/{name}/sources/{source}/rows", A.STREAM, "here", "api", push.post_rows),
     Route("GET", "/api/v1/documents/{name}/viewers", A.EDIT, "here", "api", share.viewers),
     Route("PUT", "/api/v1/documents/{name}/published", A.PUBLISH, "here", "api", share.publish),
