@@ -93,7 +93,7 @@ def test_ctrl_c_ends_it_cleanly(server: RunningServer) -> None:
     assert "Live at" in process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
     said, wrong = process.communicate(timeout=30)
-    assert (process.returncode, said, wrong) == (0, "1 rows.\n", "")
+    assert (process.returncode, said, wrong) == (0, "1 row.\n", "")
 
 
 def test_no_server_is_one_line(tmp_path: Path) -> None:

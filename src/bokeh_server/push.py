@@ -149,7 +149,8 @@ def push(server: Server, title: str, file: BinaryIO, form: str, x: str, rollover
         pass
     left = f"; lines left out: {pusher.left_out}" if pusher.left_out else ""
     server.done(
-        f"{pusher.rows} rows{left}.", {"rows": pusher.rows, "left_out": pusher.left_out, "link": pusher.link or None}
+        f"{pusher.rows} row{'' if pusher.rows == 1 else 's'}{left}.",
+        {"rows": pusher.rows, "left_out": pusher.left_out, "link": pusher.link or None},
     )
 
 

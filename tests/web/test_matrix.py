@@ -75,9 +75,10 @@ def test_what_is_sent_over_a_socket(world: World, row: Row) -> None:
 
 def status(world: World, method: str, path: str, actor: str, *, public: bool = False) -> int:
     """How the actor is answered."""
-    document = world.new_document() if method not in ("GET", "WEBSOCKET") else world.shown(published=public)
+    changes = method not in ("GET", "WEBSOCKET") or path.endswith("/rows")
+    document = world.new_document() if changes else world.shown(published=public)
     headers = world.headers(actor) if "account" in path else world.known(actor)
-    if public and method not in ("GET", "WEBSOCKET"):
+    if public and changes:
         world.call("anna", "PUT", f"/api/v1/documents/{document}/published")
     place = address(world, path, document) + (PUBLIC if public else "")
     if path == "/bokeh/ws/{document}":

@@ -64,7 +64,7 @@ async def answered(site: Site, request: Request, document: str | None) -> Respon
 
 def kept(error: BokehServerError, rows: int) -> Response:
     """The problem, with how many rows before it were taken."""
-    told = type(error)(f"{error} The {rows} rows before were taken.")
+    told = type(error)(f"{error} Rows taken before that: {rows}.")
     answer = pages.problem(told)
     body = orjson.dumps({**orjson.loads(answer.body), "rows": rows})
     return Response(answer.status, body, answer.content_type, answer.headers)
