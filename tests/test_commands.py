@@ -239,7 +239,8 @@ def test_the_tag_of_a_published_document(logged_in: Run, town: Town) -> None:
 def test_ones_own_account(run: Run, town: Town, tmp_path: Path) -> None:
     town.person("jane")
     assert as_json(run, "login", "jane", typed=PASSWORD) == {"username": "jane", "url": f"{town.server.url}/"}
-    assert re.fullmatch(r"username +jane\nadmin +no\nscopes +manage, read, stream, watch, write", run("account", "show"))
+    scopes = "manage, read, stream, watch, write"
+    assert re.fullmatch(rf"username +jane\nadmin +no\nscopes +{scopes}", run("account", "show"))
     assert as_json(run, "account", "show")["username"] == "jane"
     job, browser = town.program("jane").token("read"), town.browser("jane", User_Agent="Fire\x9bfox")
     other = town.browser("jane")

@@ -14,7 +14,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -56,7 +55,7 @@ from bokeh_server.drafts import written
 from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.ids import new_id
 from bokeh_server.limits import LIMITS, Limits
-from bokeh_server.live import Live, settle
+from bokeh_server.live import Listing, Live, settle
 from bokeh_server.meters import Figures, Meters
 from bokeh_server.seat import Connection, Seat
 from bokeh_server.store import Info, Store, kept_title
@@ -76,15 +75,6 @@ REMEMBERED = 120.0
 
 Counted = tuple[str, int | None]
 """A client and the number that it counts a patch by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A document as lists show it, with how many are there just now."""
-
-    info: Info
-    programs: int
-    viewers: int
 
 
 class OpenRoom:

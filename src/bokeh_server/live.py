@@ -1,4 +1,7 @@
-"""A room in memory, and what belongs to it outside the core: its connections, and the requests that wait for it."""
+"""A room in memory, and what belongs to it outside the core: its connections, and the requests that wait for it.
+
+``Listing`` is a document with what is known of its room, if it has one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,16 @@ from dataclasses import dataclass, field
 from bokeh_server.core.room import Room
 from bokeh_server.errors import BokehServerError
 from bokeh_server.seat import Connection
+from bokeh_server.store import Info
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A document as lists show it, with how many are there just now."""
+
+    info: Info
+    programs: int
+    viewers: int
 
 
 @dataclass(slots=True)

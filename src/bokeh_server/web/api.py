@@ -21,8 +21,9 @@ from bokeh_server.core.authorise import DEFAULT_USER, Access, Action, Actor, All
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document, Model, Writer
 from bokeh_server.errors import Conflict, NotFound, TypeClash, UnknownModel
-from bokeh_server.hub import Listing, OpenRoom
+from bokeh_server.hub import OpenRoom
 from bokeh_server.limits import KIB
+from bokeh_server.live import Listing
 from bokeh_server.store import Info
 from bokeh_server.web import headers
 from bokeh_server.web.http import Request, Response, parse_json
