@@ -69,6 +69,18 @@ class StoreContract(ABC):
         assert await store.load("d1") == Stored(None, {}, [])
 
     @with_a_store
+    async def test_it_tells_how_many_documents_it_has_and_how_large_they_are_together(self, store: Store) -> None:
+        assert await store.extent() == (0, 0)
+        await store.create(line())
+        await store.create(line("d2", "other"))
+        assert await store.extent() == (2, 0)
+        records = [*several("d1", 1, 3), a_record("d2", 1)]
+        await store.append(records, now=2.0)
+        assert await store.extent() == (2, sum(len(record.body) for record in records))
+        await store.delete("d1")
+        assert await store.extent() == (1, len(records[-1].body))
+
+    @with_a_store
     async def test_an_id_and_a_title_of_one_owner_are_taken_once(self, store: Store) -> None:
         await store.create(line())
         with pytest.raises(Conflict):
