@@ -172,9 +172,13 @@ class Hub:
         self._spawn(self._keep_time())
         self._spawn(self.meters.keep_time())
 
+    def refuse(self) -> None:
+        """Take no more: bodies without end are answered now."""
+        self.ready = False
+
     async def stop(self) -> None:
         """Close every socket so that its client comes back (1012), keep all that came, close the store."""
-        self.ready = False
+        self.refuse()
         in_rooms = (connection for live in self._rooms.values() for connection in live.connections.values())
         for connection in [*self._boards.actors, *in_rooms]:
             connection.close(RESTART, "restart")

@@ -148,10 +148,8 @@ def push(server: Server, title: str, file: BinaryIO, form: str, x: str, rollover
     except KeyboardInterrupt:
         pass
     left = f"; lines left out: {pusher.left_out}" if pusher.left_out else ""
-    server.done(
-        f"{pusher.rows} row{'' if pusher.rows == 1 else 's'}{left}.",
-        {"rows": pusher.rows, "left_out": pusher.left_out, "link": pusher.link or None},
-    )
+    said = f"{pusher.rows} row{'' if pusher.rows == 1 else 's'}{left}."
+    server.done(said, {"rows": pusher.rows, "left_out": pusher.left_out, "link": pusher.link or None})
 
 
 def pushed(pusher: Pusher, lines: Lines, form: str) -> None:

@@ -263,3 +263,24 @@ def test_who_goes_on_after_his_answer_is_cut_off(shared: Shared) -> None:
     part = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     with closing(connection), pytest.raises(OSError, match=r"Broken pipe|reset"):
         deque(map(connection.send, [part] * 2000))
+
+
+def test_a_body_without_end_is_answered_when_the_server_stops(tmp_path: Path) -> None:
+    stopped = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        yield b'{"a": 1}\n'
+        stopped.wait(20)
+
+    with RunningServer(tmp_path / "data") as server:
+        answers: list[Answer] = []
+        producer = threading.Thread(target=lambda: answers.append(push(server.port, "stopped/rows", endless())))
+        producer.start()
+        end = time.monotonic() + 20
+        while ask(server.port, "GET", f"{API}/stopped/models/rows/data").status != 200:
+            assert time.monotonic() < end, "the row is not there"
+            time.sleep(0.05)
+        threading.Timer(1.0, stopped.set).start()
+        assert server.stop() == 0
+        producer.join()
+    assert (answers[0].status, answers[0].json["rows"]) == (503, 1)

@@ -108,6 +108,7 @@ async def serve(server: Server, application: Application, sockets: list[socket.s
         invitation = await site.accounts.users.first_invitation() if site.config.multi_user else None
         link = None if invitation is None else f"{site.url}bokeh/register#{invitation}"
         server.on_started = lambda: ready(site.url, link)
+        server.on_stopping = hub.refuse
         await server.serve(sockets)
     finally:
         await hub.stop()
@@ -117,6 +118,7 @@ class Server(uvicorn.Server):
     """uvicorn's server; a signal ends it, and is not raised again when it has."""
 
     on_started: Callable[[], object] | None = None
+    on_stopping: Callable[[], object] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
@@ -128,6 +130,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that it ends, and end."""
         notify(STOPPING)
+        if self.on_stopping is not None:
+            self.on_stopping()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

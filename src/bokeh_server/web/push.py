@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import orjson
 
 from bokeh_server.core.authorise import Action, may
-from bokeh_server.errors import BadMessage, BokehServerError, Conflict, UnknownMediaType
+from bokeh_server.errors import BadMessage, BokehServerError, Conflict, Unavailable, UnknownMediaType
 from bokeh_server.limits import KIB, LIMITS
 from bokeh_server.store import Info
 from bokeh_server.web import headers, pages
@@ -28,6 +28,8 @@ from bokeh_server.web.site import Site, ensure
 
 EAGER = 32 * KIB
 """Bytes that came at once from somebody who sends as much as he can; after less there is a frame's pause."""
+LOOK = 0.5
+"""Seconds between two looks whether the server stops, while nothing comes."""
 LARGE = 64 * KIB
 """Bytes of a body from which it is read in a thread: nobody else is to wait for a file of a million lines."""
 JSON = ("application/json", "")
@@ -96,7 +98,7 @@ async def stream(site: Site, request: Request, intake: Intake) -> None:
     if counted(request)[1] is not None:
         raise BadMessage(f"A body that is counted says how long it is, and has at most {LIMITS.table} bytes.")
     reads = decoder(request.content_type, loose=not intake.aim.source)
-    while part := await request.stream():
+    while part := await next_part(site, request):
         began = time.monotonic()
         await feed(site, request, intake, reads, reads.feed(part))
         if len(part) < EAGER:
@@ -104,6 +106,19 @@ async def stream(site: Site, request: Request, intake: Intake) -> None:
     await feed(site, request, intake, reads, reads.end())
     if not intake.taken:
         raise BadMessage("There are no rows.")
+
+
+async def next_part(site: Site, request: Request) -> bytes:
+    """The next part of the body; ``Unavailable`` where the server stops before it comes."""
+    coming = asyncio.ensure_future(request.stream())
+    try:
+        while not coming.done():
+            if not site.hub.ready:
+                raise Unavailable("The server is stopping; send the rest again when it is back.")
+            await asyncio.wait({coming}, timeout=LOOK)
+        return coming.result()
+    finally:
+        coming.cancel()
 
 
 async def feed(site: Site, request: Request, intake: Intake, reads: Decoder, runs: list[Run]) -> None:
