@@ -292,3 +292,10 @@ def test_a_model_that_is_gone_for_good_is_defined_as_it_came() -> None:
     new = changed("w", "tags", [model("N", "n", data={"type": "bytes", "data": "H4sIAAAAAAACAwMAAAAAAAAAAAA="})])
     other = for_stock(case, new, changed("w", "tags", []), data_changed("s", cols=["x"], x=[1, 2]))
     assert other.document.encode() == case.document.encode()
+
+
+def test_whole_columns_that_are_none_by_then_are_sent_as_a_value() -> None:
+    case = Case()
+    none = {"type": "map", "entries": [["x", 8]]}
+    other = for_stock(case, data_changed("s", cols=["x"], x=[1, 2]), changed("s", "data", none))
+    assert other.document.encode() == case.document.encode()

@@ -435,7 +435,7 @@ def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tup
         model = document.models.get(source[0])
         if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
             whole.add(source)
-            event = {**event, "cols": None, "data": as_map(model.attributes[source[1]])}
+            event = _as_now(document, *source)
         events.append(event)
     writer = Writer(defined, taken=(name for name, _ in buffers))
     return writer.write({"events": events}), (*buffers, *writer.buffers)
@@ -460,16 +460,15 @@ def _by_ids(document: Document, value: Any, defined: dict[str, Model]) -> Any:
 
 def as_now(document: Document, attributes: Iterable[tuple[str, str]]) -> Patch:
     """A patch that sets attributes (by model and name) to what they are; they name no model."""
-    events: list[Event] = []
-    for key, name in attributes:
-        value = document.models[key].attributes[name]
-        event = {"model": {"id": key}, "attr": name}
-        if type(value) is Columns:  # of no "cols", so that those which are not in it are gone
-            events.append({"kind": "ColumnDataChanged", **event, "data": value, "cols": None})
-        else:
-            events.append({"kind": "ModelChanged", **event, "new": value})
     writer = Writer({})
-    return writer.write({"events": events}), tuple(writer.buffers)
+    return writer.write({"events": [_as_now(document, *attribute) for attribute in attributes]}), tuple(writer.buffers)
+
+
+def _as_now(document: Document, key: str, name: str) -> Event:
+    value, event = document.models[key].attributes[name], {"model": {"id": key}, "attr": name}
+    if type(value) is Columns:  # of no "cols", so that those which are not in it are gone
+        return {"kind": "ColumnDataChanged", **event, "data": as_map(value), "cols": None}
+    return {"kind": "ModelChanged", **event, "new": value}
 
 
 class _Rewriter:
