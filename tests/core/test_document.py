@@ -93,6 +93,13 @@ def test_an_object_may_have_an_array_for_its_type() -> None:
     assert Document.decode(*document.encode()).encode() == document.encode()
 
 
+def test_a_model_is_not_defined_within_itself() -> None:
+    inner = model("N", "a", tags=[])
+    with pytest.raises(BadMessage, match="within itself"):
+        Document.decode(doc(model("N", "a", tags=[model("N", "b", tags=[inner])])))
+    assert roots(model("N", "a", tags=[ref("a")]), model("N", "b", tags=[inner]))
+
+
 def test_the_name_of_a_buffer_is_no_model() -> None:
     value = [{"type": "bytes", "data": ref("b")}, ref("b")]
     assert json.loads(Writer({"b": Model("N")}).write(value)) == [value[0], model("N", "b")]
@@ -300,7 +307,8 @@ def test_a_value_may_be_nested_as_deep_as_the_limit_also_in_a_snapshot(levels: i
 )
 def test_what_is_nested_as_deep_as_the_limit_comes_in_and_nothing_deeper(start: str, end: str, levels: int) -> None:
     def decode(times: int) -> Document:
-        attributes = f'{{"a":{start * times}"x"{end * times}}}'
+        starts = "".join(start.replace('"id":"m"', f'"id":"m{at}"') for at in range(times))
+        attributes = f'{{"a":{starts}"x"{end * times}}}'
         text = f'{{"roots":[{{"type":"object","name":"M","id":"m","attributes":{attributes}}}]}}'
         return Document.decode(text.encode())
 

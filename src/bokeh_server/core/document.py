@@ -231,6 +231,7 @@ class Flattener:
         "definitions",
         "keep",
         "kept",
+        "open",
         "redefined",
         "revived",
         "undo",
@@ -244,6 +245,7 @@ class Flattener:
         self._found: set[str] = set()
         self.keep = keep
         self.undo: list[Undo] = []
+        self.open: set[str] = set()  # the models whose definitions are being read
         self.revived = False
         """Whether any model was brought back from the grave."""
         self.redefined: set[int] = set()
@@ -395,12 +397,16 @@ class Flattener:
                 self.definitions[key] = value
             else:
                 self.redefined.add(id(value))
+            if key in self.open:
+                raise BadMessage("A model can't be defined within itself.")
+            self.open.add(key)
             outer = self._found
             for attribute, item in attributes.items():
                 self._found = set()
                 flat = self._attribute(attribute, item, depth + 2)
                 self.undo.append(model.set(attribute, flat, self._found))
             self._found = outer
+            self.open.discard(key)
         self._found.add(key)
         return {"id": key}
 
