@@ -230,21 +230,6 @@ def test_a_document_holds_so_many_models_and_no_more() -> None:
         Document.decode(doc(model("A", "a"), model("B", "b"), model("C", "c")), limits=limits)
 
 
-def test_a_census_counts_what_the_document_shows() -> None:
-    shown = [
-        model("Figure", "f"),
-        model("Plot", "p"),
-        model("DataTable", "t"),
-        model("Slider", "s"),
-        model("Range1d", "r"),
-        model("Div", "d"),
-    ]
-    assert Document.decode(doc(*shown)).census() == "2 plots, 1 table, 1 widget"
-    assert Document.decode(doc(model("Div", "d"), model("PreText", "p"))).census() == "text"
-    assert Document.decode(doc(model("Custom", "c"))).census() == "other content"
-    assert Document.decode(doc()).census() == ""
-
-
 # Columns
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import gzip
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import orjson
 
 from bokeh_server.core import Buffers, Payload
+from bokeh_server.core.census import census
 from bokeh_server.core.column import SCALARS, Column, Columns, Undo, is_a
 from bokeh_server.core.history import told
 from bokeh_server.core.values import DTYPES, from_bytes, from_list, inflate, is_shape, load_json, pairs, unchanged
@@ -186,10 +186,8 @@ class Document:
         return [*out, b"}"]
 
     def census(self) -> str:
-        """What the document shows, in words: "2 plots, 1 table, 3 widgets"; "text" where that is all there is."""
-        counts = Counter(KINDS[model.name] for model in self.models.values() if model.name in KINDS)
-        words = [f"{n} {kind}{'s' if n > 1 else ''}" for kind in COUNTED if (n := counts[kind])]
-        return ", ".join(words) or ("text" if counts["text"] else "other content" if self.roots else "")
+        """What the document shows, in words (see ``core.census``)."""
+        return census((model.name for model in self.models.values()), empty=not self.roots)
 
 
 OBJECTS = {"type": "ndarray", "dtype": "object", "order": "little"}
@@ -198,20 +196,6 @@ CONFIG = {"type": "object", "name": "DocumentConfig", "id": "config"}
 """What a document pushed by bokeh <= 3.7 lacks, and the Python of 3.9 can't load one without."""
 PARTS = ("defs", "config", "roots", "callbacks")
 """In the order in which bokeh writes and BokehJS reads them: what comes later names models of what came before."""
-TYPES = {
-    "plot": "Figure Plot figure GMap GMapPlot",
-    "table": "DataTable DataCube",
-    "widget": (
-        "AutocompleteInput Button ButtonGroup CheckboxButtonGroup CheckboxGroup ColorPicker DatePicker DateRangePicker "
-        "DateRangeSlider DateSlider DatetimePicker DatetimeRangePicker DatetimeRangeSlider Dropdown FileInput "
-        "MultiChoice MultiSelect MultipleDatePicker NumericInput PaletteSelect PasswordInput RadioButtonGroup "
-        "RadioGroup RangeSlider Select Slider Spinner Switch TextAreaInput TextInput TimePicker Toggle Checkbox "
-        "CategoricalSlider HelpButton"
-    ),
-    "text": "Div Paragraph PreText",
-}
-KINDS = {name: kind for kind, names in TYPES.items() for name in names.split()}
-COUNTED = ("plot", "table", "widget")
 
 
 class Flattener:
