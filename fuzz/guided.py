@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.util
 import random
+import resource
 import sys
 import tempfile
 import warnings
@@ -21,7 +22,9 @@ from pathlib import Path
 
 TARGETS = ("wire", "patches")
 LONGEST = 4096  # bytes of an input
-FLAGS = (f"-max_len={LONGEST}", "-mutate_depth=1", "-rss_limit_mb=512", "-timeout=20", "-reduce_inputs=0")
+MOST = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 + 512
+"""Megabytes: what libFuzzer looks at counts what the process that has started this one took."""
+FLAGS = (f"-max_len={LONGEST}", "-mutate_depth=1", f"-rss_limit_mb={MOST}", "-timeout=20", "-reduce_inputs=0")
 RUNS = 100_000
 EVERY = 10_000  # inputs to a line of how far it is
 INSTRUMENTED = "bokeh_server.core"

@@ -17,7 +17,7 @@ from tests.running import RunningServer
 
 STALLED = 1_000 if LONG else 30
 HEALTHY = 10
-SECONDS = 60.0 if LONG else 4.0
+SECONDS = 60.0 if LONG else 8.0
 RATE = 200
 """Patches a second, of 10 kB each."""
 ROWS = 500

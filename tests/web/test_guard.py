@@ -418,7 +418,7 @@ def test_a_server_without_accounts_has_no_pages_of_accounts(shared: Shared) -> N
 
 
 MISSPELT = [
-    ("POST", "/plain/sources/readings/rows?rolover=1", "'rolover' here, only public and rollover."),
+    ("POST", "/plain/sources/readings/rows?rolover=1", "'rolover' here, only client, number, public and rollover."),
     ("PUT", "/plain/models/speed/value?seq=3", "'seq' here, only public."),
     ("GET", "/plain?public=false&inline", "'inline' here, only public."),
     ("DELETE", "/plain?force=true", "'force' here, only public."),

@@ -92,6 +92,10 @@ BODIES: dict[str, Any] = {
 }
 
 
+OWN = {("PUT", f"{DOCUMENTS}/{{name}}"), *((method, f"{DOCUMENTS}/{{name}}/rows") for method in ("POST", "WEBSOCKET"))}
+"""What makes a document of one's own of this title, where one sees no other."""
+
+
 def asked_of(person: Person, name: str) -> list[tuple[int, dict[str, str], bytes]]:
     """Every answer about a document of this name or id, in which the name stands as NAME."""
     asked = [
@@ -100,7 +104,7 @@ def asked_of(person: Person, name: str) -> list[tuple[int, dict[str, str], bytes
         if ("{document}" in route.path or "{name}" in route.path) and route.origin in ("link", "here", "embed")
         for method in (["GET", "HEAD"] if route.method == "GET" else [route.method])
         for body in [BODIES.get(route.path.rpartition("{name}")[2]) if method in ("PATCH", "PUT", "POST") else None]
-        if (method, route.path) != ("PUT", f"{DOCUMENTS}/{{name}}")  # puts one of his own under this title
+        if (method, route.path) not in OWN
     ]
     asked += [(method, path + PUBLIC, body) for method, path, body in asked]
     answers = [bare(person(method, path, body)) for method, path, body in asked]

@@ -31,7 +31,7 @@ GRACE = 3
 """Seconds for requests under way when the server stops."""
 
 
-COLLECT = 20_000, 20, 20
+COLLECT = 5_000, 20, 20
 """New objects after which cycles among them are looked for, and so on (``gc.set_threshold``). Each patch in a ring is
 half a dozen; with the default, 700, a fifteenth of a busy server's time went into looking at them again."""
 

@@ -54,7 +54,8 @@ class RequestProtocol(HttpToolsProtocol):
         self._expect()
         if self.cycle.response_complete:  # it was refused, and goes on: nobody reads that
             self._late += len(body)
-            if self._late > LIMITS.table:
+            ends = any(name == b"content-length" for name, _ in self.headers)  # then the answer is read behind it
+            if self._late > (LIMITS.body if ends else LIMITS.table):
                 self.transport.close()
 
     def on_message_complete(self) -> None:

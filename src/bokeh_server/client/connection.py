@@ -46,6 +46,8 @@ REMEMBERED = 10_000
 """Changes of ours that are looked up when a patch comes; past it the settled ones are forgotten."""
 AGAIN, SELDOM = 0.2, 5.0
 """Seconds between two copies of the document that doubts cause: the first pause, doubled up to the longest."""
+QUIET = 60.0
+"""Seconds between two lines that say the same, while a program comes and goes at the same bound."""
 LASTING = 10.0
 """Seconds after which a connection is a good one, though nothing of ours was acknowledged on it."""
 GOODBYE = 1.0
@@ -98,8 +100,10 @@ class Connection:
         self._complaints: set[int | None] = set()
         """What was logged since all was well: HTTP statuses, and None for a loss of touch, whatever else it is."""
         self._opened = (0.0, 0)
-        self._dropping = self._blocking = False
-        """Whether was logged that rows give way, or that the program waits."""
+        self._dropping = False
+        """Whether was logged that rows give way."""
+        self._waited = -QUIET
+        """When it was logged that the program waits (monotonic seconds)."""
         self._dropped = 0
         """Rows that had given way when all was well."""
         self._unfit = 0
@@ -240,8 +244,8 @@ class Connection:
         """Let the program wait, as it has chosen."""
         if not self.outbox.blocks:
             return
-        if not self._blocking:
-            self._blocking = True
+        if time.monotonic() - self._waited > QUIET:
+            self._waited = time.monotonic()
             log.warning("%s: there is no room for what waits for the server; the program waits, too", self.name)
         self.transport.hurry()
         self.outbox.wait_for_room()
@@ -395,7 +399,7 @@ class Connection:
         rows, self._dropped = self.outbox.dropped - self._dropped, self.outbox.dropped
         if rows:
             log.warning("%s: %d rows gave way and were not sent", self.name, rows)
-        self._dropping = self._blocking = False
+        self._dropping = False
 
     def _resolve_doubt(self) -> None:
         """Pull the document where its state is in doubt and all of ours that was under way then has arrived."""

@@ -237,7 +237,8 @@ def check_query(route: Route, request: Request) -> None:
     known = {"public", *(name for name, _, _ in QUERIES.get(route.handler.__name__, ()))}
     unknown = request.query.keys() - known if route.kind == "api" and route.origin in ("here", "program") else ()
     if unknown:
-        there = " and ".join(sorted(known))
+        *most, last = sorted(known)
+        there = f"{', '.join(most)} and {last}" if most else last
         raise BadMessage(f"There is no query parameter {min(unknown)[:100]!r} here, only {there}.")
 
 
