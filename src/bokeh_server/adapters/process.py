@@ -31,10 +31,6 @@ GRACE = 3
 """Seconds for requests under way when the server stops."""
 
 
-COLLECT = 5_000, 20, 20
-"""New objects after which cycles among them are looked for, and so on (``gc.set_threshold``). Each patch in a ring is
-half a dozen; with the default, 700, a fifteenth of a busy server's time went into looking at them again."""
-
 Ready = Callable[[str, str | None], object]
 
 
@@ -80,8 +76,7 @@ def serve_on(sockets: list[socket.socket], config: Config, port: int, ready: Rea
         check_certificate(config.ssl_certfile, config.ssl_keyfile)
     settings.load()
     gc.collect()
-    gc.freeze()  # what is here now stays
-    gc.set_threshold(*COLLECT)
+    gc.freeze()  # what is here now stays: nobody need look for cycles in it again
     factory = settings.get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(Server(settings), application, sockets, ready))
