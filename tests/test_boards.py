@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,9 @@ class Hall:
 
     async def told(self) -> set[str]:
         """Whose boards have been told of a change, each once, since the last time."""
+        end = time.monotonic() + 2  # a change may take its time on a busy machine
+        while time.monotonic() < end and not any(line.messages for line in self.lines.values()):
+            await asyncio.sleep(0.02)
         await asyncio.sleep(MOMENT + 0.1)
         found = {name for name, line in self.lines.items() if line.messages}
         assert all(line.messages in ([], [("board", {})]) for line in self.lines.values())

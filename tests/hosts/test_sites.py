@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,23 @@ def test_many_viewers_hold_no_thread_of_the_site(site: Site) -> None:
             send(one, "PULL-DOC-REQ")
             receive(one, "PULL-DOC-REPLY")
         assert site.ask("GET", f"/api/v1/documents/{document}/info").json["programs"] == 30
+
+
+def test_rows_are_there_while_the_body_that_brings_them_goes_on(site: Site) -> None:
+    there = "/api/v1/documents/body"
+    with closing(http.client.HTTPConnection("localhost", site.port, timeout=20)) as producer:
+        producer.putrequest("POST", f"{AT}{there}/rows")
+        producer.putheader("Content-Type", "application/x-ndjson")
+        producer.putheader("Transfer-Encoding", "chunked")
+        producer.endheaders()
+        for number in (1, 2):
+            producer.send(b'9\r\n{"a": %d}\n\r\n' % number)
+            deadline = time.monotonic() + 20
+            while f'"shape":[{number}]' not in site.ask("GET", f"{there}/models/rows/data").body.decode():
+                assert time.monotonic() < deadline, "the row is not there"
+                time.sleep(0.05)
+        producer.send(b"0\r\n\r\n")
+        assert json.loads(producer.getresponse().read())["rows"] == 2
 
 
 def test_it_ends_within_5_seconds_tells_everybody_and_has_all_when_it_starts_again(site: Site) -> None:

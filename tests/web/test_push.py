@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bokeh.models.annotations import Legend
 from bokeh.plotting import figure as Figure
 
 from bokeh_server.limits import LIMITS
-from tests.running import RunningServer
+from tests.running import HOSTED_BY, RunningServer
 from tests.web.asking import Answer, ask, content
 from tests.web.conftest import Shared
 from tests.web.people import World, bearer
@@ -32,11 +32,12 @@ API = "/api/v1/documents"
 
 
 def push(port: int, path: str, parts: Iterable[bytes], kind: str = NDJSON, **more: str) -> Answer:
-    """A request whose body comes in parts, without a length."""
+    """A request whose body comes in parts, without a length. Its answer may be there before the body has ended."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     headers = {"Host": f"localhost:{port}", "Content-Type": kind, "Transfer-Encoding": "chunked", **more}
     try:
-        connection.request("POST", f"{API}/{path}", iter(parts), headers, encode_chunked=True)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", f"{API}/{path}", iter(parts), headers, encode_chunked=True)
         answer = connection.getresponse()
         return Answer(answer.status, dict(answer.getheaders()), answer.read())
     finally:
@@ -261,20 +262,30 @@ def test_who_goes_on_after_his_answer_is_cut_off(shared: Shared) -> None:
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
     part = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    with closing(connection), pytest.raises(OSError, match=r"Broken pipe|reset"):
-        deque(map(connection.send, [part] * 2000))
+    with closing(connection):
+        if HOSTED_BY == "werkzeug":  # which throws away up to 10 GB that come behind an answer
+            deque(map(connection.send, [part] * 2000))
+            assert connection.getresponse().status == 413
+            return
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            deque(map(connection.send, [part] * 2000))
 
 
 def test_a_body_without_end_is_answered_when_the_server_stops(tmp_path: Path) -> None:
     stopped = threading.Event()
+    answers: list[tuple[int, int]] = []
 
     def endless() -> Iterator[bytes]:
         yield b'{"a": 1}\n'
         stopped.wait(20)
 
+    def produce() -> None:
+        with suppress(http.client.RemoteDisconnected, ConnectionResetError):
+            answer = push(server.port, "stopped/rows", endless())
+            answers.append((answer.status, answer.json["rows"]))
+
     with RunningServer(tmp_path / "data") as server:
-        answers: list[Answer] = []
-        producer = threading.Thread(target=lambda: answers.append(push(server.port, "stopped/rows", endless())))
+        producer = threading.Thread(target=produce)
         producer.start()
         end = time.monotonic() + 20
         while ask(server.port, "GET", f"{API}/stopped/models/rows/data").status != 200:
@@ -283,4 +294,7 @@ def test_a_body_without_end_is_answered_when_the_server_stops(tmp_path: Path) ->
         threading.Timer(1.0, stopped.set).start()
         assert server.stop() == 0
         producer.join()
-    assert (answers[0].status, answers[0].json["rows"]) == (503, 1)
+    # gunicorn lets the request come to its end first, and `flask run` ends with its threads as they are
+    assert answers == {"gunicorn": [(200, 1)], "werkzeug": []}.get(HOSTED_BY or "", [(503, 1)])
+    with RunningServer(tmp_path / "data") as server:
+        assert columns(server.port, "stopped")["a"] == [1]

@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 """Where WSGI servers name the socket of a request."""
 PART = 4096
-"""Bytes of a body that are read at once: some WSGI servers wait until they have as many."""
+"""Bytes of a body that are read at once."""
 HANDSHAKE = ("host", "upgrade", "connection")
 NO_SOCKET = (
     "This WSGI server can't carry websockets: run the application by `flask run`, or by gunicorn with `--threads`, "
@@ -212,9 +212,18 @@ def body(most: int) -> bytes:
 
 
 def next_part() -> bytes:
-    """The next part of the body of the host's request. How large it must be to be handed out is the WSGI server's."""
+    """The next part of the body of the host's request, of a chunked one as soon as it has come.
+
+    A WSGI server's ``read`` waits until it has all the bytes that it was asked for. Gunicorn has what came of each
+    chunk; the development server knows how much of a chunk is left when its first byte is there.
+    """
+    stream = flask.request.stream
+    pieces: Iterator[bytes] | None = getattr(getattr(stream, "reader", None), "parser", None)
     try:
-        return flask.request.stream.read(PART)
+        if pieces is not None:
+            return next(pieces, b"")
+        first = stream.read(1)
+        return first + stream.read(min(getattr(stream, "_len", PART), PART)) if first else b""
     except (HTTPException, OSError):
         raise BadMessage("The request was broken off.") from None
 
