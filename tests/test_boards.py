@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -35,8 +34,9 @@ class Hall:
 
     async def told(self) -> set[str]:
         """Whose boards have been told of a change, each once, since the last time."""
-        end = time.monotonic() + 2  # a change may take its time on a busy machine
-        while time.monotonic() < end and not any(line.messages for line in self.lines.values()):
+        for _ in range(100):  # a change may take its time on a busy machine
+            if any(line.messages for line in self.lines.values()):
+                break
             await asyncio.sleep(0.02)
         await asyncio.sleep(MOMENT + 0.1)
         found = {name for name, line in self.lines.items() if line.messages}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import socket
 import threading
 import time
 from collections import deque
@@ -269,6 +270,20 @@ def test_who_goes_on_after_his_answer_is_cut_off(shared: Shared) -> None:
             return
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             deque(map(connection.send, [part] * 2000))
+
+
+@pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"1\r\nxyz\r\n"])
+def test_a_broken_chunk_ends_the_connection(shared: Shared, broken: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", shared.port), 20) as producer:
+        lines = (f"POST {API}/broken/rows HTTP/1.1", f"Host: localhost:{shared.port}", f"Content-Type: {NDJSON}")
+        producer.sendall("\r\n".join([*lines, "Transfer-Encoding: chunked", "", "", ""]).encode()[:-2])
+        producer.sendall(b'9\r\n{"a": 1}\n\r\n' + broken + b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answers = b""
+        with suppress(ConnectionResetError):
+            while part := producer.recv(65536):
+                answers += part
+    assert answers.count(b"HTTP/1.1") <= 1
+    assert answers[:12] in (b"", b"HTTP/1.1 400")
 
 
 def test_a_body_without_end_is_answered_when_the_server_stops(tmp_path: Path) -> None:

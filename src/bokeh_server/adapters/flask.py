@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ import flask
 import structlog
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
-from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from bokeh_server.adapters.asgi import SOCKET, make_site
@@ -200,12 +200,19 @@ def request_of(asked: flask.Request, path: str, method: str, site: Site) -> Requ
     )
 
 
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Read a body within this: a WSGI server raises what it likes where one is broken off, or is none."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - all of it is the sender's fault
+        raise BadMessage("The request was broken off.") from None
+
+
 def body(most: int) -> bytes:
     """The body of the host's request, up to a bound; past it ``TooLarge``."""
-    try:
+    with unbroken():
         found = flask.request.stream.read(most + 1)
-    except (HTTPException, OSError):
-        raise BadMessage("The request was broken off.") from None
     if len(found) > most:
         raise too_large(most)
     return found
@@ -215,17 +222,19 @@ def next_part() -> bytes:
     """The next part of the body of the host's request, of a chunked one as soon as it has come.
 
     A WSGI server's ``read`` waits until it has all the bytes that it was asked for. Gunicorn has what came of each
-    chunk; the development server knows how much of a chunk is left when its first byte is there.
+    chunk, and is told of a broken one: where the next request begins is then unknown. The development server knows how
+    much of a chunk is left when its first byte is there.
     """
-    stream = flask.request.stream
+    stream: Any = flask.request.stream
     pieces: Iterator[bytes] | None = getattr(getattr(stream, "reader", None), "parser", None)
-    try:
+    with unbroken():
         if pieces is not None:
-            return next(pieces, b"")
-        first = stream.read(1)
+            stream.failed = True
+            part = next(pieces, b"")
+            stream.failed = False
+            return part
+        first: bytes = stream.read(1)
         return first + stream.read(min(getattr(stream, "_len", PART), PART)) if first else b""
-    except (HTTPException, OSError):
-        raise BadMessage("The request was broken off.") from None
 
 
 def connection_of(environ: WSGIEnvironment) -> socket.socket | None:
