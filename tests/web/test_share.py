@@ -451,7 +451,8 @@ def test_a_ticket_of_the_public_view_lets_nobody_write_not_even_the_owner(town: 
         with frame(document, ticket, town.port) as page:
             receive(page, "ACK")
             send(page, "PATCH-DOC", value(4))
-            send(page, "SERVER-INFO-REQ")
+            if code is None:  # whoever is refused is cut off behind his answer
+                send(page, "SERVER-INFO-REQ")
             _, _, body = (json.loads(page.recv(5)) for _ in range(3))
             assert body.get("code") == code
 
