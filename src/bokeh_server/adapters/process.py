@@ -30,7 +30,6 @@ NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 GRACE = 3
 """Seconds for requests under way when the server stops."""
 
-
 Ready = Callable[[str, str | None], object]
 
 
