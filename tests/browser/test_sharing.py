@@ -383,7 +383,12 @@ def test_one_token_for_all_is_no_hindrance_to_publish_and_to_make_links(
     body = json.dumps(plain.to_json(deferred=False)).encode()
     stored = ask(server.port, "PUT", "/api/v1/documents/plain", [bearer(server.token)], body)
     page = open_page(f"{server.url}/bokeh/login#{server.token}")
+    held: list[Route] = []
+    page.route("**/share.js", lambda route: held.append(route))
     page.get_by_role("link", name="plain").first.click()
+    live(page)
+    expect(page.get_by_role("button", name="Share")).to_be_disabled()  # a click before its script is there is lost
+    held[0].continue_()
     dialog = share(page)
     expect(dialog.get_by_text("People", exact=True)).to_have_count(0)
     dialog.get_by_role("switch").check()

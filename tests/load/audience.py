@@ -22,13 +22,15 @@ async def gathered(
     name: str,
     *,
     rollover: int | None = None,
+    skips: bool = False,
     heard: Heard | None = None,
     receive_buffer: int | None = None,
 ) -> list[Viewer]:
     """So many viewers, each of which has its copy of the document."""
     host = f"localhost:{server.port}"
     viewers = [
-        Viewer(server.port, document, f"{name}-{at}", host=host, rollover=rollover, heard=heard) for at in range(count)
+        Viewer(server.port, document, f"{name}-{at}", host=host, rollover=rollover, skips=skips, heard=heard)
+        for at in range(count)
     ]
     for at in range(0, count, AT_ONCE):
         some = viewers[at : at + AT_ONCE]
@@ -38,8 +40,12 @@ async def gathered(
 
 
 async def reached(viewers: list[Viewer], row: int) -> float:
-    """Wait until every viewer has all rows before ``row``; the seconds that took."""
-    return await until(lambda: all(viewer.rows[1] == row for viewer in viewers), lambda: behind(viewers, row))
+    """Wait until every viewer has all rows before ``row``; the seconds that took. What is wrong with one is told."""
+    try:
+        return await until(lambda: all(viewer.rows[1] == row for viewer in viewers), lambda: behind(viewers, row))
+    finally:
+        for viewer in viewers:
+            viewer.check()
 
 
 def behind(viewers: list[Viewer], row: int) -> str:

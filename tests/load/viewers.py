@@ -33,11 +33,20 @@ class Viewer:
     """Sees the source ``source`` of a document, over any number of connections.
 
     ``rows`` is the range of rows that its copy has: (first, next). Where the source keeps ``rollover`` rows, a message
-    that stands for several patches may have let go of some.
+    that stands for several patches may have let go of some. A program that ``skips`` never sends those that its own
+    later rows cut off before it could; then ``rows`` is what its copy has since the last gap.
     """
 
     def __init__(
-        self, port: int, document: str, name: str, *, host: str, rollover: int | None = None, heard: Heard | None = None
+        self,
+        port: int,
+        document: str,
+        name: str,
+        *,
+        host: str,
+        rollover: int | None = None,
+        skips: bool = False,
+        heard: Heard | None = None,
     ) -> None:
         self.name = name.ljust(22, "_")
         self.seq: int | None = None
@@ -50,6 +59,9 @@ class Viewer:
         self._document = document
         self._host = host
         self._rollover = rollover
+        self._skips = skips
+        self.gaps = 0
+        """How often rows were left out that the program never sent."""
         self._heard = heard
         self.socket: Following | None = None
         self.reading = True
@@ -179,13 +191,27 @@ class Viewer:
             self._heard(before, self.rows[1], time.perf_counter())
 
     def _stream(self, rows: Rows) -> None:
+        if self._skips:
+            rows = self._after_gaps(rows)
         assert_consecutive(rows)
         first, following = self.rows
         start, end = int(rows[0]), int(rows[-1]) + 1
         cut = len(rows) == self._rollover and start > following
-        assert cut or start == following, f"rows from {start} on come after {following} rows"
+        assert cut or start == following, f"rows {start} to {end} come after {following} rows"
         kept = end - self._rollover if self._rollover is not None else 0
         self.rows = (max(first, kept, start if cut else 0), end)
+
+    def _after_gaps(self, rows: Rows) -> Rows:
+        """The rows since the last gap; what was there before it, or between two, does not count any more."""
+        steps = np.diff(np.concatenate(([self.rows[1] - 1], rows)))
+        assert bool(np.all(steps > 0)), "a row comes twice"
+        gaps = np.flatnonzero(steps > 1)
+        if not len(gaps):
+            return rows
+        self.gaps += len(gaps)
+        start = int(rows[gaps[-1]])
+        self.rows = (start, start)
+        return rows[gaps[-1] :]
 
 
 class Following(Socket):

@@ -120,7 +120,6 @@ async function make_link({ name, role, life, most, embed }) {
   show_once(once, tag ?? text);
 }
 
-document.getElementById("open-share").addEventListener("click", () => void open());
 document.getElementById("share-close").addEventListener("click", () => dialog.close());
 published.addEventListener("change", () => void publish());
 for (const line of open_link.querySelectorAll("div")) {
@@ -129,3 +128,6 @@ for (const line of open_link.querySelectorAll("div")) {
 }
 if (grants) carry_out(document.getElementById("new-grant"), grant); // a server without accounts has nobody to name
 carry_out(document.getElementById("new-link"), make_link);
+const button = document.getElementById("open-share");
+button.addEventListener("click", () => void open());
+button.disabled = false; // no click is lost: until here there is none

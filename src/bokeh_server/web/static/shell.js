@@ -339,7 +339,9 @@ document.addEventListener("visibilitychange", refresh_seen);
 setInterval(refresh_seen, REFRESH);
 again.addEventListener("click", () => port?.postMessage({ kind: "wake" }));
 for (const [name, act] of Object.entries({ rename, delete: remove, "copy-link": copy_link })) {
-  document.getElementById(name)?.addEventListener("click", () => void act()); // it is not there where one may not
+  const button = document.getElementById(name);
+  button?.addEventListener("click", () => void act()); // it is not there where one may not
+  if (button) button.disabled = false;
 }
 setTimeout(() => {
   if (!started) toast("error", "The document did not start. Reload the page to try again.");
