@@ -11,6 +11,7 @@ Only the SQLite library differs (apsw brings its own): PRAGMAs, schema, transact
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ import apsw
 
 from bokeh_server.store import Durability
 from bokeh_server.store.sqlite import Mode, Sqlite
+from bokeh_server.store.tail import File
 
 SECTOR = 512
 
@@ -90,14 +92,14 @@ class Disk(apsw.VFS):
         self.history.append(event)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
-        return File(self, name, flags)
+        return Paged(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         self.happens(Remove(Path(filename).name))
         super().xDelete(filename, syncdir)
 
 
-class File(apsw.VFSFile):
+class Paged(apsw.VFSFile):
     def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         super().__init__("", name, flags)
         self._disk = disk
@@ -115,12 +117,45 @@ class File(apsw.VFSFile):
         self._disk.happens(Flush(self._name))
 
 
+class Bare(File):
+    """A file of ours, on a ``Disk``."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        super().__init__(path)
+        self._disk, self._name = disk, path.name
+
+    def _happens(self, event: Event) -> None:
+        try:
+            self._disk.happens(event)
+        except apsw.Error as error:
+            full = isinstance(error, apsw.FullError)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._happens(Write(self._name, offset, data))
+        super().write(data, offset)
+
+    def flush(self) -> None:
+        self._happens(Flush(self._name))
+
+    def empty(self) -> None:
+        self._happens(Truncate(self._name, 0))
+        super().empty()
+
+    def remove(self) -> None:
+        self._happens(Remove(self._name))
+        super().remove()
+
+
 class OnDisk(Sqlite):
     """The product's SQLite, on a ``Disk``."""
 
     def __init__(self, file: Path, durability: Durability, disk: Disk) -> None:
         super().__init__(file, durability)
         self._disk = disk
+
+    def bare(self, what: str) -> File:
+        return Bare(self._beside(what), self._disk)
 
     def connect(self, mode: Mode) -> Any:
         writes = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE

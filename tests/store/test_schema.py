@@ -25,8 +25,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 def upgrade():
     op.add_column("documents", sa.Column("colour", sa.Text, nullable=False, server_default="blue"))
@@ -73,8 +73,8 @@ def a_newer_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "100 % newer"
     shutil.copytree(schema.MIGRATIONS, folder)
     monkeypatch.setattr(schema, "MIGRATIONS", folder)
-    monkeypatch.setattr(schema, "HEAD", "0005")
-    file = folder / "versions" / "0005_colour.py"
+    monkeypatch.setattr(schema, "HEAD", "0006")
+    file = folder / "versions" / "0006_colour.py"
     file.write_text(NEXT.format(then="pass"))
     return file
 
@@ -99,7 +99,7 @@ def test_an_older_database_is_migrated_and_loses_nothing(tmp_path: Path, request
     before = filled(tmp_path / "data")
     request.getfixturevalue("a_newer_version")
     opened(tmp_path / "data")
-    assert revisions(tmp_path / "data" / FILE) == [("0005",)]
+    assert revisions(tmp_path / "data" / FILE) == [("0006",)]
     assert any("colour" in table for table in tables(tmp_path / "data" / FILE))
     connection = sqlite3.connect(tmp_path / "data" / FILE)
     assert connection.execute("select colour, seq from documents").fetchall() == [("blue", before[0][0].seq)]
@@ -114,7 +114,7 @@ def test_a_migration_that_fails_leaves_the_older_database(tmp_path: Path, reques
     with pytest.raises(RuntimeError, match="power"):
         opened(tmp_path / "data")
     assert tables(tmp_path / "data" / FILE) == old
-    assert revisions(tmp_path / "data" / FILE) == [("0004",)]
+    assert revisions(tmp_path / "data" / FILE) == [("0005",)]
     request.getfixturevalue("monkeypatch").undo()
     assert opened(tmp_path / "data") == before
 

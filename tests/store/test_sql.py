@@ -34,11 +34,14 @@ class TestSqlStoreByUrl(StoreContract):
 
 @asynccontextmanager
 async def filled(folder: Path) -> AsyncIterator[SqlStore]:
-    """An open store with three documents, one of them with a snapshot."""
+    """An open store with three documents, one of them with a snapshot. Of each, the first two records are a row each,
+    the others are one."""
     async with SqlStore(folder) as store:
         for document in ("d1", "d2", "d3"):
             await store.create(line(document, document))
-            await store.append(several(document, 1, 4), now=2.0)
+            for first, last in ((1, 1), (2, 2), (3, 4)):
+                await store.append(several(document, first, last), now=2.0)
+                await store.describe(document, "a plot")
         await store.snapshot(a_record("d2", 2, kind="replace"), {"zoe": 2})
         yield store
 
@@ -86,9 +89,11 @@ def test_a_place_is_a_folder_or_a_url() -> None:
     "damage",
     [
         "update records set body = x'00' where document = 'd1' and seq = 2",
+        "update records set crc = crc + 1 where document = 'd1' and seq = 2",
+        "update records set body = x'00' where document = 'd1' and seq = 4",
         "update records set crc = crc + 1 where document = 'd1' and seq = 4",
         "delete from records where document = 'd1' and seq = 1",
-        "delete from records where document = 'd1' and seq = 3",
+        "delete from records where document = 'd1' and seq = 2",
         "delete from records where document = 'd1' and seq = 4",
         "update documents set seq = 3 where id = 'd1'",
     ],
@@ -187,7 +192,7 @@ def test_an_error_of_the_disk_keeps_nothing_of_what_was_under_way_and_does_not_l
 
 def test_what_is_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
     canary, chance = b"canary-7d1f", random.Random(1)
-    files = [tmp_path / f"{FILE}{suffix}" for suffix in ("", "-wal")]
+    files = [tmp_path / f"{FILE}{suffix}" for suffix in ("", "-wal", "-tail")]
 
     async def play() -> None:
         async with filled(tmp_path) as store:

@@ -73,7 +73,7 @@ def test_a_data_folder_holds_one_file_and_its_lock(tmp_path: Path) -> None:
         async with SqlStore(tmp_path) as store:
             await store.create(line())
             names = {file.name.removeprefix(FILE) for file in tmp_path.iterdir()}
-            assert names == {"", "-wal", "-shm", "-lock"}
+            assert names == {"", "-wal", "-shm", "-lock", "-tail"}
         assert {file.name.removeprefix(FILE) for file in tmp_path.iterdir()} == {"", "-lock"}
 
     asyncio.run(play())
@@ -98,7 +98,7 @@ def test_a_lock_file_that_is_something_else_is_refused_and_kept(tmp_path: Path) 
 
 
 def killed(folder: Path) -> Path:
-    """A data folder as kill -9 leaves it: most of it in the database file, the newest in its WAL."""
+    """A data folder as kill -9 leaves it: most of it in the database file, the newest in its WAL and the tail."""
 
     async def play() -> None:
         async with SqlStore(folder / "live") as store:
@@ -106,9 +106,11 @@ def killed(folder: Path) -> Path:
                 await store.create(line(document, document))
                 await store.append(several(document, 1, 500), now=2.0)
         async with SqlStore(folder / "live") as store:
-            await store.append(several("d2", 501, 502), now=3.0)
+            await store.append(several("d2", 501, 501), now=3.0)
+            await store.describe("d1", "a plot")
+            await store.append(several("d2", 502, 502), now=3.0)
             (folder / "killed").mkdir()
-            for suffix in ("", "-wal"):
+            for suffix in ("", "-wal", "-tail"):
                 shutil.copy(folder / "live" / f"{FILE}{suffix}", folder / "killed")
 
     asyncio.run(play())
@@ -201,8 +203,8 @@ def test_the_wal_of_a_large_document_does_not_stay(tmp_path: Path) -> None:
             await store.create(line())
             large = several("d1", 1, 1)[0]
             await store.append([type(large).make("d1", 1, 1, "replace", bytes(40 * MIB))], now=2.0)
-            for seq in range(2, 5):
-                await store.append(several("d1", seq, seq), now=2.0)
+            for kind in ("one plot", "2 plots", "3 plots"):
+                await store.describe("d1", kind)
             assert (tmp_path / f"{FILE}-wal").stat().st_size <= 17 * MIB
 
     asyncio.run(play())

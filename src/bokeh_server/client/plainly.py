@@ -16,7 +16,7 @@ def say_plainly() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         if isinstance(error, OneLine):
-            print(error, file=sys.stderr)
+            print(f"{error}\n", end="", file=sys.stderr)  # in one write: another thread may log a line just now
         else:
             before(kind, error, traceback)
 

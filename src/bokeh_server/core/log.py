@@ -21,7 +21,7 @@ from bokeh_server.errors import StoreDamaged
 Kind = Literal["patch", "replace", "thin"]
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One step of a document.
 
     ``client`` and ``number`` name the sender's own count of its patches (empty and 0 for clients that do not count),

@@ -34,7 +34,7 @@ from sqlalchemy import (
 
 from bokeh_server.errors import StoreVersion
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 metadata = MetaData(naming_convention={"ix": "%(column_0_label)s"})

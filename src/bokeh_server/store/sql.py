@@ -1,12 +1,13 @@
 """The store in an SQL database: SQLite by default.
 
 Every change is one transaction in the one thread that writes, so that changes have one order and the event loop never
-waits for a disk. ``append`` is the hot path: it goes by the driver's own ``executemany``, two statements a batch,
-however many documents and records are in it. Reads have their own threads and connections; a large ``load`` holds up
-no append, and sees the snapshot and the records of one moment.
+waits for a disk. ``append`` is the hot path: a batch is kept in the ``Tail``, and the tables take many of them in one
+transaction, by the driver's own ``executemany``, two statements however many documents and records there are. Before
+anything else is changed, the tables have all. Reads have their own threads and connections, and look into both; a large
+``load`` holds up no append, and sees the snapshot and the records of one moment.
 
 The fence: an append moves the document's row from the seq before it to its last, and where that row is elsewhere,
-nothing of the batch is kept. It needs no leader and would hold between processes too.
+nothing of the batch is kept.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.retention import Retention
 from bokeh_server.errors import BadSetting, Conflict, NotFound, ServerFault, StoreDamaged, StoreFailed
 from bokeh_server.store import NOT_NEXT, Durability, Info, pieces
+from bokeh_server.store.packs import PACK, packed, unpacked
 from bokeh_server.store.schema import documents, prepare, records, retentions, snapshots
 from bokeh_server.store.sqlite import Sqlite
+from bokeh_server.store.tail import DAMAGED, LARGE, Batch
 from bokeh_server.store.threads import Threads
 
 T = TypeVar("T")
@@ -123,12 +126,15 @@ class SqlStore:
         self._writing = Threads("store-write")
         self._reading = Threads("store-read", READERS)
         self._snapshots = asyncio.Lock()
+        self._tail = self._database.tail()
+        self._heads: dict[str, tuple[int, int]] = {}
+        """Seq and epoch of documents to which something was appended since anything else was changed."""
 
     async def __aenter__(self) -> Self:
         self._writing.reopen()
         self._reading.reopen()
         try:
-            await self._write(self._open)
+            await self._writing.run(self._attempt, self._open)
         except BaseException:  # whatever it is, threads and lock must not stay behind
             await self.__aexit__()
             raise
@@ -170,11 +176,11 @@ class SqlStore:
     async def delete(self, document: str) -> None:
         await self._write(self._delete, document)
         await self._let_go(document)
-        await self._write(self._database.forget, self._writer)
+        await self._write(self._forget)
 
     async def append(self, records: Sequence[Record], *, now: float) -> None:
         if records:
-            await self._write(self._append, records, now)
+            await self._writing.run(self._attempt, self._append, Batch(now, records))
 
     async def snapshot(self, record: Record, clients: dict[str, int]) -> None:
         async with self._snapshots:  # one at a time, whose pieces have the numbers behind all others
@@ -183,7 +189,7 @@ class SqlStore:
                 return
             try:
                 for number, piece in enumerate(pieces.cut(record.body), kept):
-                    await self._write(self._keep, record.document, number, piece)
+                    await self._writing.run(self._attempt, self._keep, record.document, number, piece)
                 await self._write(self._snapshot, record, clients, kept)
             finally:
                 await self._let_go(record.document)
@@ -212,13 +218,23 @@ class SqlStore:
         self._database.lock()
         self._database.check()
         with self._writer.begin() as connection:
+            self._tail.open(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
             prepare(connection)
             for document in pieces.left_behind(connection):
                 while pieces.let_go(connection, document):
                     pass
+        try:
+            self._settle()
+        except StoreFailed as error:
+            raise StoreDamaged(DAMAGED) from error
+        except self._database.error:
+            pass  # the disk may be full: what is in the tail stays there, and can be read
 
     def _close(self) -> None:
         self._reading.stop()
+        with suppress(ServerFault):  # then what is in the tail stays there
+            self._attempt(self._settle)
+        self._tail.close()
         self._reader.dispose()
         self._writer.dispose()
         self._database.unlock()
@@ -247,13 +263,56 @@ class SqlStore:
             connection.execute(delete(retentions).where(retentions.c.document == document))
             connection.execute(delete(snapshots).where(snapshots.c.document == document))
 
-    def _append(self, batch: Sequence[Record], now: float) -> None:
-        steps = steps_of(batch, now)
-        with closing(self._writer.raw_connection()) as connection:  # closing it rolls back what was not committed
-            if self._advance_documents.run(connection, steps) != len(steps):
+    def _settled(self, job: Callable[..., T], *args: Any) -> T:
+        """Do a job when the tables have all that was appended."""
+        self._settle()
+        self._heads.clear()
+        return job(*args)
+
+    def _settle(self) -> None:
+        if self._tail.pending or self._tail.failed:
+            self._commit(self._tail.pending)
+
+    def _append(self, batch: Batch) -> None:
+        if not self._tail.has_room(batch):
+            self._settle()
+        steps = steps_of([batch])
+        for step in steps:
+            seq, epoch = self._heads.get(step.document) or self._head(step.document)
+            if step.before != seq or step.since < epoch:
                 raise StoreFailed(NOT_NEXT)
-            self._append_records.run(connection, batch)
+        if batch.size > LARGE:
+            self._commit([*self._tail.pending, batch])
+        else:
+            self._tail.put(batch)
+        self._heads |= {step.document: (step.last, step.epoch) for step in steps}
+
+    def _head(self, document: str) -> tuple[int, int]:
+        """Seq and epoch that the tables have of a document."""
+        chosen = select(documents.c.seq, documents.c.epoch).where(documents.c.id == document)
+        with self._writer.begin() as connection:
+            found = connection.execute(chosen).one_or_none()
+        if found is None:
+            raise StoreFailed(NOT_NEXT)
+        self._heads[document] = head = found.seq, found.epoch
+        return head
+
+    def _commit(self, batches: Sequence[Batch]) -> None:
+        """Have the tables take these, which is all that there is; the tail begins anew."""
+        steps, generation = steps_of(batches), self._tail.next_generation()
+        with closing(self._writer.raw_connection()) as connection:  # closing it rolls back what was not committed
+            if steps and self._advance_documents.run(connection, steps) != len(steps):
+                raise StoreFailed(NOT_NEXT)
+            if steps:
+                self._append_records.run(connection, packed(record for batch in batches for record in batch.records))
+            connection.cursor().execute(f"PRAGMA user_version = {generation}")
             connection.commit()
+        self._tail.restart(generation)
+
+    def _forget(self) -> None:
+        """What was deleted is in no file any more."""
+        self._tail.forget()
+        self._database.forget(self._writer)
 
     def _room_for(self, record: Record) -> int | None:
         """The number of the first piece of a snapshot; None where it is older than the one that is there."""
@@ -275,12 +334,15 @@ class SqlStore:
 
     def _snapshot(self, record: Record, clients: dict[str, int], first: int) -> None:
         """Make a snapshot, whose pieces are there, the newest: from here on it counts."""
-        later, count = records.c.seq > record.seq, len(pieces.cut(record.body))
+        count = len(pieces.cut(record.body))
         body = pieces.Place(first, count).body() if count else record.body
         with self._writer.begin() as connection:
             connection.execute(delete(snapshots).where(snapshots.c.document == record.document))
-            sizes = select(func.sum(func.length(records.c.body))).where(records.c.document == record.document, later)
-            size = len(record.body) + (connection.scalar(sizes) or 0)
+            mine = (records.c.document == record.document, records.c.seq > record.seq)
+            plain = select(func.sum(func.length(records.c.body))).where(*mine, records.c.kind != PACK)
+            packs = [Record(*row) for row in connection.execute(select(records).where(*mine, records.c.kind == PACK))]
+            size = len(record.body) + (connection.scalar(plain) or 0)
+            size += sum(len(each.body) for each in unpacked(packs, record.seq))
             found(connection.execute(update(documents).where(documents.c.id == record.document).values(size=size)))
             values = {**structs.asdict(record), "body": body, "clients": clients}
             connection.execute(insert(snapshots).values(values))
@@ -288,14 +350,28 @@ class SqlStore:
     # In the threads that read
 
     def _infos(self, *where: ColumnElement[bool]) -> list[Info]:
-        chosen = select(documents).where(*where).order_by(documents.c.changed.desc(), documents.c.id)
+        newer = self._newer()
         with self._reader.begin() as connection:
-            return [Info(*row) for row in connection.execute(chosen)]
+            infos = [Info(*row) for row in connection.execute(select(documents).where(*where))]
+        infos = [advanced(info, newer.get(info.id, ())) for info in infos]
+        return sorted(infos, key=lambda info: (-info.changed, info.id))
 
     def _extent(self) -> tuple[int, int]:
+        newer = self._newer()
         with self._reader.begin() as connection:
             count, size = connection.execute(select(func.count(), func.sum(documents.c.size))).one()
-        return count, size or 0
+            seqs = connection.execute(select(documents.c.id, documents.c.seq).where(documents.c.id.in_(newer))).all()
+        late = (len(record.body) for name, seq in seqs for _, record in newer[name] if record.seq > seq)
+        return count, (size or 0) + sum(late)
+
+    def _newer(self) -> dict[str, list[tuple[float, Record]]]:
+        """The records in the tail, of each document, with their times. Ask before the tables: what they take meanwhile
+        is in both then, and in neither otherwise."""
+        newer: dict[str, list[tuple[float, Record]]] = {}
+        for batch in self._tail.pending:
+            for record in batch.records:
+                newer.setdefault(record.document, []).append((batch.now, record))
+        return newer
 
     def _retention(self, document: str) -> Retention:
         chosen = select(retentions.c.bytes, retentions.c.raw).where(retentions.c.document == document)
@@ -303,6 +379,7 @@ class SqlStore:
             return Retention(*(connection.execute(chosen).one_or_none() or ()))
 
     def _load(self, document: str) -> Stored | None:
+        newer = self._newer().get(document, [])
         with self._reader.begin() as connection:
             seq = connection.scalar(select(documents.c.seq).where(documents.c.id == document))
             if seq is None:
@@ -313,15 +390,17 @@ class SqlStore:
                 snapshot = structs.replace(snapshot, body=pieces.whole(connection, document, place))
             log = select(records).where(records.c.document == document).order_by(records.c.seq)
             log = log.where(records.c.seq > snapshot.seq) if snapshot is not None else log
-            kept = [Record(*row) for row in connection.execute(log)]
+            rows = [Record(*row) for row in connection.execute(log)]
+        late = [record for _, record in newer if record.seq > seq]
+        kept = [*unpacked(rows, snapshot.seq if snapshot else 0), *late]
         stored = Stored(snapshot, start.clients if start else {}, kept)
-        ensure_whole(document, stored, seq)
+        ensure_whole(document, stored, late[-1].seq if late else seq)
         return stored
 
     # What both share
 
     async def _write(self, job: Callable[..., T], *args: Any) -> T:
-        return await self._writing.run(self._attempt, job, *args)
+        return await self._writing.run(self._attempt, self._settled, job, *args)
 
     async def _read(self, job: Callable[..., T], *args: Any) -> T:
         return await self._reading.run(self._attempt, job, *args)
@@ -332,7 +411,7 @@ class SqlStore:
             return job(*args)
         except DBAPIError as error:
             raise self._database.fault(error.orig or error) from error
-        except (self._database.error, UnicodeError, OverflowError) as error:
+        except (self._database.error, OSError, UnicodeError, OverflowError) as error:
             raise self._database.fault(error) from error
 
 
@@ -349,20 +428,31 @@ def file_of(place: Path | str) -> Path:
     return Path(url.database)
 
 
-def steps_of(batch: Sequence[Record], now: float) -> list[Step]:
-    """What a batch does to each of its documents; ``StoreFailed`` where its records of one leave a gap."""
+def steps_of(batches: Sequence[Batch]) -> list[Step]:
+    """What batches do to each of their documents; ``StoreFailed`` where the records of one leave a gap."""
     steps: dict[str, Step] = {}
-    for record in batch:
-        step = steps.get(record.document)
-        if step is None:
-            before, epoch = record.seq - 1, record.epoch
-            steps[record.document] = Step(record.document, before, record.seq, epoch, epoch, len(record.body), now)
-        elif record.seq == step.last + 1 and record.epoch >= step.epoch:
-            step.last, step.epoch = record.seq, record.epoch
-            step.size += len(record.body)
-        else:
-            raise StoreFailed(NOT_NEXT)
+    for now, batch in batches:
+        for record in batch:
+            step = steps.get(record.document)
+            if step is None:
+                before, epoch = record.seq - 1, record.epoch
+                steps[record.document] = Step(record.document, before, record.seq, epoch, epoch, len(record.body), now)
+            elif record.seq == step.last + 1 and record.epoch >= step.epoch:
+                step.last, step.epoch, step.now = record.seq, record.epoch, now
+                step.size += len(record.body)
+            else:
+                raise StoreFailed(NOT_NEXT)
     return list(steps.values())
+
+
+def advanced(info: Info, newer: Sequence[tuple[float, Record]]) -> Info:
+    """A document as the tables have it, with those of the newer records that they do not have."""
+    late = [(now, record) for now, record in newer if record.seq > info.seq]
+    if not late:
+        return info
+    now, last = late[-1]
+    size = info.size + sum(len(record.body) for _, record in late)
+    return replace(info, changed=now, seq=last.seq, epoch=last.epoch, size=size)
 
 
 def ensure_whole(document: str, stored: Stored, last: int) -> None:

@@ -9,6 +9,7 @@ dies, on every platform, and children that a fork leaves behind do not inherit i
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -20,17 +21,18 @@ from bokeh_server.errors import BadSetting, ServerFault, StoreDamaged, StoreFail
 from bokeh_server.limits import MIB
 from bokeh_server.store import Durability
 from bokeh_server.store.schema import revision
+from bokeh_server.store.tail import File, Tail
 
 Mode = Literal["write", "read", "look"]
 
 PRAGMAS: Final = (
-    "auto_vacuum = INCREMENTAL",  # of a new file; it then shrinks when much of it is free (see ``shrink``)
     "journal_mode = WAL",
     "fullfsync = ON",  # macOS: its fsync leaves data in the cache of the drive
     "checkpoint_fullfsync = ON",
     "secure_delete = ON",  # deleted is deleted: its bytes are overwritten
     f"journal_size_limit = {16 * MIB}",  # what stays of the WAL after a large transaction
 )
+OF_A_NEW_FILE: Final = "PRAGMA auto_vacuum = INCREMENTAL"  # it then shrinks when much of it is free (see ``shrink``)
 SYNCHRONOUS: Final[dict[Durability, str]] = {"disk": "FULL", "process": "NORMAL"}
 CHECKED: Final = 64 * MIB
 """A file up to this size is checked as a whole when it is opened (0.02 s); of a larger one, each page as it is read."""
@@ -42,6 +44,7 @@ PATIENCE: Final = 1.0
 """Seconds to wait for somebody who looks into the file with another tool."""
 
 FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT}
 DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -69,6 +72,8 @@ class Sqlite:
         def opened() -> Any:
             connection = self.connect(mode)
             if mode == "write":
+                if not self.file.stat().st_size:  # of any other it would write a page, for which there may be no room
+                    connection.cursor().execute(OF_A_NEW_FILE)
                 for pragma in PRAGMAS:
                     connection.cursor().execute(f"PRAGMA {pragma}")
                 connection.cursor().execute(f"PRAGMA synchronous = {SYNCHRONOUS[self.durability]}")
@@ -78,6 +83,14 @@ class Sqlite:
         engine = create_engine(url, creator=opened, pool_size=connections, max_overflow=0)
         event.listen(engine, "begin", _begin)
         return engine
+
+    def tail(self) -> Tail:
+        """What keeps the newest records, in a file of its own."""
+        return Tail(lambda: self.bare("tail"), flushes=self.durability == "disk")
+
+    def bare(self, what: str) -> File:
+        """A file of ours beside it, made if need be."""
+        return File(self._beside(what))
 
     def lock(self) -> None:
         """Keep other servers out until ``unlock`` or the end of the process; ``StoreLocked`` where one is inside."""
@@ -152,7 +165,7 @@ class Sqlite:
     def fault(self, error: Exception) -> ServerFault:
         """Our error for one of the driver's."""
         code = getattr(error, "sqlite_errorcode", 0)
-        if code in FULL:
+        if code in FULL or getattr(error, "errno", None) in NO_SPACE:
             return StoreFull()
         if code & 0xFF in DAMAGED:
             return self._damaged(error)
