@@ -306,6 +306,7 @@ class SqlStore:
             if steps:
                 self._append_records.run(connection, packed(record for batch in batches for record in batch.records))
             connection.cursor().execute(f"PRAGMA user_version = {generation}")
+            self._tail.failed = True  # a commit that fails may be there after a crash, and with it the new generation
             connection.commit()
         self._tail.restart(generation)
 
