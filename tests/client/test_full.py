@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,9 +37,10 @@ def program(server: RunningServer, **bounds: Any) -> Iterator[tuple[Session, Col
         yield session, source, slider
 
 
-def stream(source: ColumnDataSource, calls: int) -> list[float]:
-    """Rows of so many calls, 0, 1, 2, …; gives them all."""
+def stream(source: ColumnDataSource, calls: int, has_room: Callable[[], bool] = lambda: True) -> list[float]:
+    """Rows of so many calls, 0, 1, 2, …, each when there is room; gives them all."""
     for call in range(calls):
+        until(has_room)
         source.stream({"x": list(range(call * CALL, (call + 1) * CALL))})
         time.sleep(0.001)
     return list(range(calls * CALL))
@@ -47,11 +48,12 @@ def stream(source: ColumnDataSource, calls: int) -> list[float]:
 
 def test_what_waits_on_disk_arrives_in_order_once_and_leaves_no_file(server: RunningServer) -> None:
     with program(server, spool=64 * LEAST_ON_DISK) as (session, source, slider):
-        slider.value = 3
-        rows = stream(source, 200)
-        slider.value = 4
         assert session._connection is not None
         outbox = session._connection.outbox
+        slider.value = 3
+        # no faster than the disk, or else rows give way
+        rows = stream(source, 200, lambda: outbox.backlog._waiting.memory <= LEAST)
+        slider.value = 4
         until(lambda: outbox.memory < 16 * LEAST)
         assert outbox.on_disk > 0
         assert session.waiting > 0
