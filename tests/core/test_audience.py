@@ -274,8 +274,8 @@ def test_a_copy_waits_for_the_store_and_acknowledgements_for_the_copy() -> None:
     assert book.appended() == [
         "1,3 <- PATCH-DOC seq=8",
         "frame in 17 ms",
+        "2 <- OK number=1",
         "2 <- PATCH-DOC since=3 seq=8",
-        "2 <- OK seq=8 number=1",
         "4 <- PATCH-DOC since=3 seq=8",
         "1,3 <- PATCH-DOC seq=9",
         "2 <- OK seq=9 number=2",

@@ -59,7 +59,7 @@ def test_it_does_not_go_into_a_socket_that_is_full_by_then_and_acknowledgements_
     assert book.drains(2) == []
     book.pauses(2)
     assert [line for line in book.appended() if line.startswith("2")] == []
-    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=3", "2 <- OK seq=3 number=1"]
+    assert book.drains(2) == ["2 <- OK number=1", "2 <- PATCH-DOC since=2 seq=3"]
 
 
 def test_who_leaves_or_pushes_another_document_meanwhile_does_not_get_it() -> None:

@@ -112,7 +112,7 @@ class Viewer(Client):
                 assert self.seen.get(source["id"], 0) <= count(source), "it was shown rows that the log has lost"
                 self.seen[source["id"]] = count(source)
         elif msgtype == "PATCH-DOC":
-            assert self.seq is not None
+            assert self.seq is not None, "it was shown a patch before it had a copy"
             since = header.get("since", header["seq"])
             assert since == self.seq + 1, "a patch is missing or comes twice"
             self.seq = header["seq"]

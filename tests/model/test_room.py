@@ -134,6 +134,11 @@ def test_a_page_is_corrected_where_bokehjs_gets_its_own_stream_wrong() -> None:
     play([("rest", 0, 0), *edits, ("listen", 2, 17), ("edit", 2, 3), ("edit", 0, 56)])
 
 
+def test_a_page_takes_what_others_did_after_its_own_patch_from_a_copy_that_holds_both() -> None:
+    steps: list[Step] = [("join", 0, 0), ("rest", 0, 0), *15 * [("edit", 0, 0)], ("edit", 2, 0), ("edit", 3, 23)]
+    play(steps, page=framed)
+
+
 def test_a_patch_that_a_pushed_document_replaces_is_not_applied_to_it_afterwards() -> None:
     play([("rest", 0, 0), ("edit", 2, 42), ("talk", 2, 3), ("commit", 0, 4), ("listen", 1, 1), ("edit", 1, 35)])
 

@@ -188,7 +188,7 @@ class Notebook:
         before = self.file.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
         until(lambda: self.file.stat().st_mtime_ns, lambda now: now != before)
-        return self.file.read_text()
+        return until(self.file.read_text, lambda text: text.rstrip().endswith("}"))  # it is emptied, then written
 
 
 @pytest.fixture(scope="module")

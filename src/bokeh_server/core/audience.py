@@ -224,24 +224,26 @@ class Audience:
             yield Send(tuple(due), message)
 
     def _resync(self, keys: list[int], reason: str) -> Iterable[Effect]:
-        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off.
-
-        Acknowledgements that were held come first, but without their seq: the client does not get what was before them.
-        """
+        """Have clients pull again: ours are asked to, stock ones come back by themselves when they are cut off."""
         content = orjson.dumps({"reason": reason})
         there = [key for key in keys if key in self.clients]
         self.tally.resyncs += len(there)
         for key in there:
-            numbers = [number for _, number, _ in self.clients[key].held if number is not None]
-            for number in numbers[-1:]:
-                yield Send((key,), self._message("OK", b"{}", number=number))
-            self.clients[key].held.clear()
+            yield from self._held(key)
         ours = tuple(key for key in there if self.clients[key].ours)
         if ours:
             yield Send(ours, self._message("RESYNC", content))
         for key in there:
             if not self.clients[key].ours:
                 yield Close(key, RESTART, reason)
+
+    def _held(self, key: int) -> Iterable[Effect]:
+        """The acknowledgements that were held, without their seq: the client does not get what was before them. What
+        else was held is let go of."""
+        held = self.clients[key].held
+        for number in [number for _, number, _ in held if number is not None][-1:]:
+            yield Send((key,), self._message("OK", b"{}", number=number))
+        held.clear()
 
     def _tick(self, now: float) -> list[Effect]:
         self._woken = False

@@ -427,9 +427,9 @@ class Room(Audience):
                 cursor.seq = seen
             elif key in self.clients and cursor.subscribed:
                 self.tally.copies += 1
-                yield Send((key,), message)
-                yield from (Send((key,), ok) for _, _, ok in client.held)
-                client.held.clear()
+                others = [answer for _, number, answer in client.held if number is None]
+                yield from self._held(key)  # before it: what others did after the client's own patches is in it
+                yield from (Send((key,), answer) for answer in (message, *others))
 
         return self._when_durable(send)
 
