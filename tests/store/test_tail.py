@@ -6,8 +6,8 @@ import asyncio
 import resource
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -49,6 +49,16 @@ def filled(file: Path, *, flushes: bool = True, generation: int = 7) -> int:
         for batch in BATCHES:
             newest.put(batch)
     return file.read_bytes().rindex(FLUSHED if flushes else WRITTEN)
+
+
+@asynccontextmanager
+async def flushes_failing(folder: Path, disk: Disk) -> AsyncIterator[SqlStore]:
+    """A store with one record, on a disk that flushes no more."""
+    async with SqlStore(folder, database=disk.database) as store:
+        await store.create(line())
+        await store.append(several("d1", 1, 1), now=2.0)
+        disk.fail_from(Flush, 0, sqlite3.SQLITE_IOERR_FSYNC)
+        yield store
 
 
 def test_what_was_put_is_there_again_and_only_where_the_database_has_none_of_it(tmp_path: Path) -> None:
@@ -144,10 +154,7 @@ def test_a_batch_whose_flush_failed_is_not_there_after_a_kill(tmp_path: Path) ->
     disk = Disk("flush fails")
 
     async def play() -> None:
-        async with SqlStore(tmp_path / "live", database=disk.database) as store:
-            await store.create(line())
-            await store.append(several("d1", 1, 1), now=2.0)
-            disk.fail_from(Flush, 0, sqlite3.SQLITE_IOERR_FSYNC)
+        async with flushes_failing(tmp_path / "live", disk) as store:
             with pytest.raises(StoreFailed):
                 await store.append(several("d1", 2, 2), now=3.0)
             copied(tmp_path / "live", tmp_path / "killed")
@@ -244,10 +251,7 @@ def test_what_is_kept_after_a_commit_that_failed_is_there_whether_or_not_that_co
     disk = Disk("commit fails")
 
     async def play() -> None:
-        async with SqlStore(tmp_path / "live", database=disk.database) as store:
-            await store.create(line())
-            await store.append(several("d1", 1, 1), now=2.0)
-            disk.fail_from(Flush, 0, sqlite3.SQLITE_IOERR_FSYNC)
+        async with flushes_failing(tmp_path / "live", disk) as store:
             with pytest.raises(StoreFailed):
                 await store.describe("d1", "a plot")
             disk.works()
