@@ -6,8 +6,11 @@ Handshake, frames, back-pressure and farewells are those of the adapters, as wit
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import flask
 
+from bokeh_server.adapters import websocket
 from bokeh_server.adapters.asgi import Application, Mounted, make_site
 from bokeh_server.adapters.flask import Blueprint
 from bokeh_server.config import Config
@@ -73,6 +76,9 @@ async def echo(site: Site, request: Request) -> Echo:
     """A socket that sends back what comes."""
     return Echo()
 
+
+websocket.LIMITS = replace(LIMITS, ping=3600.0)  # type: ignore[attr-defined]
+"""No ping of ours comes within a case: they fail where anything does that they do not expect."""
 
 TABLE = Table([Route("WEBSOCKET", "/echo", Action.PUBLIC, "anywhere", "socket", echo)])
 

@@ -225,6 +225,22 @@ def test_beside_a_database_of_an_earlier_time_it_does_not_count(killed: Path) ->
     asyncio.run(play())
 
 
+def test_what_came_after_a_change_that_a_power_cut_took_is_not_there_either(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with SqlStore(tmp_path / "live", "process") as store:
+            await store.create(line())
+            await store.append(several("d1", 1, 2), now=2.0)
+            await store.rename("d1", "old")
+            copied(tmp_path / "live", tmp_path / "cut")
+            await store.rename("d1", "new")
+            await store.append(several("d1", 3, 4), now=3.0)
+            shutil.copy(tmp_path / "live" / f"{FILE}-tail", tmp_path / "cut")
+        async with SqlStore(tmp_path / "cut") as store:
+            assert [(info.title, info.seq) for info in await store.documents()] == [("old", 2)]
+
+    asyncio.run(play())
+
+
 def test_on_a_full_disk_a_store_opens_shows_all_and_keeps_nothing_until_there_is_room(killed: Path) -> None:
     disk = Disk("full")
 

@@ -267,10 +267,12 @@ class SqlStore:
         """Do a job when the tables have all that was appended."""
         self._settle()
         self._heads.clear()
+        if not self._tail.flushes:  # a power cut that loses this must lose what comes into the tail after it
+            self._tail.stopped = True
         return job(*args)
 
     def _settle(self) -> None:
-        if self._tail.pending or self._tail.failed:
+        if self._tail.pending or self._tail.stopped:
             self._commit(self._tail.pending)
 
     def _append(self, batch: Batch) -> None:
@@ -306,7 +308,7 @@ class SqlStore:
             if steps:
                 self._append_records.run(connection, packed(record for batch in batches for record in batch.records))
             connection.cursor().execute(f"PRAGMA user_version = {generation}")
-            self._tail.failed = True  # a commit that fails may be there after a crash, and with it the new generation
+            self._tail.stopped = True  # a commit that fails may be there after a crash, and with it the new generation
             connection.commit()
         self._tail.restart(generation)
 

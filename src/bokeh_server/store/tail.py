@@ -121,10 +121,10 @@ class Tail:
 
     def __init__(self, opened: Callable[[], File], *, flushes: bool) -> None:
         self._opened = opened
-        self._flushes = flushes
+        self.flushes = flushes
         self._file: File | None = None
         self.pending: tuple[Batch, ...] = ()
-        self.failed = False
+        self.stopped = False
         """Whether it takes nothing before it is restarted."""
         self._generation = self._end = self._size = self._count = 0
 
@@ -137,13 +137,13 @@ class Tail:
         except BaseException:
             file.close()
             raise
-        self._file, self._generation, self.failed = file, generation, True
+        self._file, self._generation, self.stopped = file, generation, True
         self.pending = tuple(Batch(*_decode(payload)) for payload in found)
 
     def has_room(self, batch: Batch) -> bool:
         """Whether it takes a batch now."""
         size, count = self._size + batch.size, self._count + len(batch.records)
-        return not self.failed and size <= MOST and count <= COUNT
+        return not self.stopped and size <= MOST and count <= COUNT
 
     def put(self, batch: Batch) -> None:
         """Keep a batch; what ``File`` raises where that can't be done: then none of it is kept."""
@@ -152,14 +152,14 @@ class Tail:
         assert self._file is not None
         payload = _encode(batch)
         head = HEAD.pack(
-            FLUSHED if self._flushes else WRITTEN, self._generation, len(payload), crc32(payload, self._generation)
+            FLUSHED if self.flushes else WRITTEN, self._generation, len(payload), crc32(payload, self._generation)
         )
         try:
             self._file.write(head + payload, self._end)
-            if self._flushes:
+            if self.flushes:
                 self._file.flush()
         except BaseException:
-            self.failed = True
+            self.stopped = True
             with suppress(OSError):
                 self._file.write(bytes(len(head)), self._end)
             raise
@@ -174,7 +174,7 @@ class Tail:
 
     def restart(self, generation: int) -> None:
         """The database has all of it, and has noted this generation."""
-        self.pending, self.failed = (), False
+        self.pending, self.stopped = (), False
         self._generation, self._end, self._size, self._count = generation, 0, 0, 0
 
     def forget(self) -> None:
@@ -185,7 +185,7 @@ class Tail:
     def close(self) -> None:
         """Use it no more. Where the database has all of it, the file goes."""
         if self._file is not None:
-            (self._file.close if self.pending or self.failed else self._file.remove)()
+            (self._file.close if self.pending or self.stopped else self._file.remove)()
         self._file, self.pending = None, ()
 
 
