@@ -174,7 +174,10 @@ async def post(port: int, path: str, host: str) -> Any:
     line, _, rest = answer.partition(b"\r\n")
     if b" 200 " not in line:
         raise Refused(line.decode("latin-1"))
-    return json.loads(rest.partition(b"\r\n\r\n")[2])
+    try:
+        return json.loads(rest.partition(b"\r\n\r\n")[2])
+    except ValueError as error:
+        raise Refused("the answer was cut short") from error
 
 
 def head(first: int, size: int) -> bytes:

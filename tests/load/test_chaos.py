@@ -87,7 +87,14 @@ async def survived(chaos: Chaos, program: subprocess.Popen[str], browser_path: s
         told = (await asyncio.to_thread(program.stdout.readline)).split()
         assert told, "the program ended with an error"
         row = int(told[0])
-        await until(lambda: all(viewer.rows == (0, row) for viewer in viewers), lambda: behind(viewers, row))
+
+        def have_all() -> bool:
+            for run in runs:
+                if run.done():
+                    run.result()  # it fails where the viewer has given up
+            return all(viewer.rows == (0, row) for viewer in viewers)
+
+        await until(have_all, lambda: behind(viewers, row))
         stop.set()
         await asyncio.gather(*runs)
         for screen in screens:
