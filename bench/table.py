@@ -26,6 +26,8 @@ FIGURES = {
     "us_per_deliv": "server CPU, µs per delivery",
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
+    "p999_ms": "p99.9, ms",
+    "kib": "memory, KiB per viewer",
     "updates_s": "updates/s",
     "ms": "ms",
     "s": "ready after, s",
@@ -33,8 +35,8 @@ FIGURES = {
 }
 """The figures that are shown, in this order; the load client reports more."""
 
-LATE = {"p50_ms", "p99_ms"}
-"""What the load client says of a run at its own pace; of one at the server's, these say nothing."""
+LATE = {"p50_ms", "p99_ms", "p999_ms", "kib"}
+"""What is told of a run at the load client's own pace; of one at the server's, these say nothing."""
 LOADED = ("fanout", "hosted", "floor")
 MORE_IS_BETTER = {"deliv_s", "updates_s"}
 

@@ -71,6 +71,8 @@ def all_targets() -> Iterator[Target]:
     yield Target("floor", "100 viewers, 300 bytes, 16 on their way", "us_per_deliv", within=4)
     yield Target("floor", "100 viewers, 300 bytes, 60/s", "p50_ms", above=5)
     yield Target("floor", "100 viewers, 300 bytes, 60/s", "p99_ms", above=25)
+    yield Target("floor", "5,000 viewers, 300 bytes, 2/s", "p999_ms", below=250)
+    yield Target("floor", "5,000 viewers, 300 bytes, 2/s", "kib", below=15)
     for points in (1, 100):
         yield Target("hosted", f"{named(50, points)} in Flask under gunicorn", "deliv_s", times=0.7)
     yield Target("open", "open 8 MB", "ms", times=20)

@@ -19,8 +19,7 @@ from bench import __main__ as bench
 from bench import opening, starting
 from bench.core import KINDS, Core
 from bench.fanout import Fanout, build
-from bench.floor import WORKS as BESIDE_FLOOR
-from bench.floor import BesideFloor
+from bench.floor import BesideFloor, works
 from bench.opening import Opening
 from bench.picture import picture
 from bench.program import BesideVisdom, Program
@@ -31,13 +30,13 @@ from bench.variants import Visdom, installed
 
 FLOORS = (("1 point into lists", "apply_us", 5), ("50 viewers, 100 points", "deliv_s", 8), ("open 8 MB", "ms", 5))
 """How many times better than bokeh's server the best of ours is at least."""
-
+CROWD = 200
 
 WORKS = {
     "core": set(KINDS),
     "fanout": {"50 viewers, 100 points", "50 viewers, 100 points; as written"},
     "program": {"2 viewers, 1 point, from a program"},
-    "floor": {work + kind.suffix for work, _, kinds in BESIDE_FLOOR for kind in kinds},
+    "floor": {work + kind.suffix for work, _, _, kinds in works(CROWD) for kind in kinds},
     "visdom": {f"1 viewer, 1 point, from a program; by {how}" for how in ("POST of rows", "our client")},
     "open": {"push 8 MB", "open 8 MB", "open 8 MB, unchanged", "open 8 MB, cold"},
     "start": {"first start", "start"},
@@ -57,7 +56,11 @@ def test_a_short_run_of_every_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(opening, "PULLS", 2)
     chosen: dict[str, bench.Cell] = {"core": Core(0.03), "open": Opening(), "start": Starting()}
     if build():
-        chosen |= {"fanout": Fanout(0.3, (50,), (100,)), "program": Program(0.3, (2,)), "floor": BesideFloor(0.3)}
+        chosen |= {
+            "fanout": Fanout(0.3, (50,), (100,)),
+            "program": Program(0.3, (2,)),
+            "floor": BesideFloor(0.3, CROWD),
+        }
         chosen["visdom"] = BesideVisdom(0.3, (1,))
     monkeypatch.setattr(bench, "cells", lambda wanted: chosen)
     monkeypatch.setattr(Visdom, "python", tmp_path / "no visdom")
