@@ -9,8 +9,8 @@ that is here in one transaction, again and again: then the file is written from 
 A batch counts where it is whole and of the generation that the database notes (``PRAGMA user_version``). The
 transaction that takes the batches into the database notes another, so that none is taken twice, wherever the power
 goes. Where nothing is flushed, a new generation begins after any other change of the database, too: what came after a
-change is not there without it. What is not whole at the end was never acknowledged: the next batch is only written when the one before it is on
-the disk.
+change is not there without it. What is not whole at the end was never acknowledged: the next batch is only written when
+the one before it is on the disk.
 """
 
 from __future__ import annotations
