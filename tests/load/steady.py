@@ -1,7 +1,8 @@
 """An ordinary program that streams 0, 1, 2, … while its connection is cut under it: ``steady.py TITLE URL``.
 
 It ends when its standard input does: it then flushes, and prints how many rows it has streamed, and the median and the
-99th percentile of the time that ``stream()`` took, in microseconds.
+99th percentile of the time that ``stream()`` took, in microseconds; and the same of a document that nobody shows, to
+which it streams in turn: what bokeh itself takes, in the same program, at the same pace.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+from bokeh.document import Document
 from bokeh.models.sources import ColumnDataSource
 
 from bokeh_server.plotting import cursession, figure, output_server, show
@@ -20,6 +22,9 @@ source = ColumnDataSource({"n": []}, name="rows")
 plot = figure(width=300, height=200)
 plot.line("n", "n", source=source)
 show(plot)
+alone = ColumnDataSource({"n": []})
+document = Document()
+document.add_root(alone)
 print("streaming", flush=True)
 
 ended = threading.Event()
@@ -32,14 +37,22 @@ def listen() -> None:
 
 
 threading.Thread(target=listen, daemon=True).start()
-row, taken = 0, []
-while not ended.is_set():
+row, taken, by_bokeh = 0, [], []
+
+
+def timed(stream: ColumnDataSource, times: list[float]) -> None:
+    """Stream the next row, and wait for a while."""
     before = time.perf_counter()
-    source.stream({"n": [row]})
-    taken.append(time.perf_counter() - before)
-    row += 1
+    stream.stream({"n": [row]})
+    times.append(time.perf_counter() - before)
     time.sleep(0.002)
+
+
+while not ended.is_set():
+    timed(source, taken)
+    timed(alone, by_bokeh)
+    row += 1
 session = cursession()
 assert session is not None
 assert session.flush(60), "the server does not have everything"
-print(row, *(1e6 * statistics.quantiles(taken, n=100)[at] for at in (49, -1)), flush=True)
+print(row, *(1e6 * statistics.quantiles(each, n=100)[at] for each in (taken, by_bokeh) for at in (49, -1)), flush=True)

@@ -132,7 +132,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path: Path, shell_path:
             print(errors.read_text())
             raise
         there = server.request("GET", "/api/v1/documents/chaos/models/rows/data")
-    rows, median, p99 = int(told[0]), float(told[1]), float(told[2])
+    rows, (median, p99, its_median, its_p99) = int(told[0]), map(float, told[1:])
     assert there["entries"] == [["n", list(range(rows))]]
     assert program.returncode == 0
     cuts = {kind: chaos.looking.cuts[kind] + chaos.program.cuts[kind] for kind in chaos.program.cuts}
@@ -141,6 +141,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path: Path, shell_path:
     report(
         f"{rows:,} rows through {cuts}; {VIEWERS} viewers: {sum(viewer.connections for viewer in viewers)} connections,"
         f" {sum(viewer.copies for viewer in viewers)} copies; stream() {median:.0f} µs, p99 {p99:.0f}"
+        f" (bokeh alone {its_median:.0f}, {its_p99:.0f})"
     )
     if LONG:
-        assert p99 < STREAM
+        assert p99 - its_p99 < STREAM
