@@ -14,7 +14,7 @@ from bokeh.document.events import ColumnsStreamedEvent
 from bokeh.models import ColumnDataSource
 
 from bokeh_server.client.encode import Reader, Writer
-from bokeh_server.client.rows import Rows, rows_of
+from bokeh_server.client.rows import Rows, rows_of, rows_of_lists
 from bokeh_server.client.sync import change
 
 DOCUMENT = Document()
@@ -102,6 +102,44 @@ def test_numbers_of_numpy_in_a_list_are_numbers() -> None:
 )
 def test_what_may_be_more_than_numbers_and_text_goes_as_it_is(data: Any, rollover: int | None) -> None:
     assert rows(data, rollover) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "rollover"),
+    [
+        ({"x": [1, 0.5], "y": ["a", None]}, None),
+        ({"x": [True, None], "y": ["", "ü"]}, 7),
+        ({"x": [2**53 - 1]}, 1),
+    ],
+)
+def test_lists_of_what_is_the_same_in_json_need_no_writer(data: Any, rollover: int | None) -> None:
+    short, long = rows_of_lists(SOURCE.id, data, rollover), good(data, rollover)
+    assert short is not None
+    assert (short.encode(), short.kind, short.length, short.size) == (long.encode(), long.kind, long.length, long.size)
+
+
+@pytest.mark.parametrize(
+    ("data", "rollover"),
+    [
+        ({"x": [math.nan]}, None),
+        ({"x": [math.inf]}, None),
+        ({"x": [2**53]}, None),
+        ({"x": [np.float64(0.5)]}, None),
+        ({"x": ["\ud800"]}, None),
+        ({"x": [[1]]}, None),
+        ({"x": (1,)}, None),
+        ({"x": np.array([1.0])}, None),
+        ({1: [1]}, None),
+        ({"x": []}, None),
+        ({}, None),
+        ({"x": [1], "y": [1, 2]}, None),
+        ({"x": [1]}, 0),
+        ({"x": [1]}, True),
+        ({"x": [1]}, 1.0),
+    ],
+)
+def test_all_else_goes_through_a_writer(data: Any, rollover: Any) -> None:
+    assert rows_of_lists(SOURCE.id, data, rollover) is None
 
 
 @pytest.mark.parametrize(

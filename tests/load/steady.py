@@ -37,7 +37,9 @@ def listen() -> None:
 
 
 threading.Thread(target=listen, daemon=True).start()
-row, taken, by_bokeh = 0, [], []
+row = 0
+taken: list[float] = []
+by_bokeh: list[float] = []
 
 
 def timed(stream: ColumnDataSource, times: list[float]) -> None:

@@ -27,11 +27,12 @@ from tests.load.viewers import Viewer
 from tests.running import RunningServer, environment
 
 VIEWERS = 4
-PAGES = 2 if LONG else 0
+PAGES = (0, 2) if LONG else (0,)
+"""How many there are in each run."""
 PROGRAMS_SHARE = 0.3
 """Of the cuts."""
 STREAM = 200.0
-"""Microseconds in which ``stream()`` returns, nine hundred and ninety times of 1,000."""
+"""Microseconds that a server adds to the 99th percentile of ``stream()``: bokeh's own part is the machine's."""
 
 
 class Chaos:
@@ -60,7 +61,9 @@ def url_of(proxy: Proxy) -> str:
     return f"http://localhost:{proxy.port}"
 
 
-async def survived(chaos: Chaos, program: subprocess.Popen[str], browser_path: str) -> tuple[list[str], list[Viewer]]:
+async def survived(
+    chaos: Chaos, program: subprocess.Popen[str], browser_path: str, pages: int
+) -> tuple[list[str], list[Viewer]]:
     """Cut, and then see that all have what the program has streamed; what the program says of it."""
     assert program.stdin is not None
     assert program.stdout is not None
@@ -79,9 +82,9 @@ async def survived(chaos: Chaos, program: subprocess.Popen[str], browser_path: s
             viewer.silence, viewer.patience = 1.0, 3.0  # the test has no time for half a minute of each
         runs = [asyncio.create_task(viewer.run(stop)) for viewer in viewers]
         screens = []
-        if PAGES:
+        if pages:
             browser = await stack.enter_async_context(chromium(browser_path))
-            screens = [await Screen.open(browser, f"{url_of(proxy)}/bokeh/doc/{link}") for _ in range(PAGES)]
+            screens = [await Screen.open(browser, f"{url_of(proxy)}/bokeh/doc/{link}") for _ in range(pages)]
         await chaos.cut(CHAOS_CUTS)
         program.stdin.close()
         told = (await asyncio.to_thread(program.stdout.readline)).split()
@@ -107,7 +110,10 @@ COLUMN = "[...doc.all_models].find((m) => m.type === 'ColumnDataSource')?.get_co
 
 
 @pytest.mark.timeout(120 + 2 * CHAOS_CUTS)
-def test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path: Path, shell_path: str, report: Report) -> None:
+@pytest.mark.parametrize("pages", PAGES)
+def test_nothing_is_lost_or_doubled_on_a_bad_network(
+    pages: int, tmp_path: Path, shell_path: str, report: Report
+) -> None:
     seed = int(CHAOS_SEED or time.time_ns() % 2**32)
     print(f"CHAOS_SEED={seed}")
     chaos = Chaos(tmp_path, seed)
@@ -126,7 +132,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path: Path, shell_path:
         ) as program,
     ):
         try:
-            told, viewers = play(survived(chaos, program, shell_path))
+            told, viewers = play(survived(chaos, program, shell_path, pages))
         except BaseException:
             program.kill()
             print(errors.read_text())
@@ -143,5 +149,5 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path: Path, shell_path:
         f" {sum(viewer.copies for viewer in viewers)} copies; stream() {median:.0f} µs, p99 {p99:.0f}"
         f" (bokeh alone {its_median:.0f}, {its_p99:.0f})"
     )
-    if LONG:
+    if LONG and not pages:  # browsers take the processors from the program
         assert p99 - its_p99 < STREAM

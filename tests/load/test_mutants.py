@@ -49,7 +49,6 @@ def test_a_server_that_applies_a_patch_again_after_a_cut_is_noticed(
     monkeypatch.setattr(test_chaos, "RunningServer", lambda *more, port: Mutant(more[0], "twice", *more[1:], port=port))
     monkeypatch.setattr(test_chaos, "PROGRAMS_SHARE", 1.0)
     monkeypatch.setattr(test_chaos, "CHAOS_CUTS", 12)
-    monkeypatch.setattr(test_chaos, "PAGES", 0)
     monkeypatch.setattr(audience.until, "__defaults__", (5.0,))
     with pytest.raises(AssertionError):
-        test_chaos.test_nothing_is_lost_or_doubled_on_a_bad_network(tmp_path, "", report)
+        test_chaos.test_nothing_is_lost_or_doubled_on_a_bad_network(0, tmp_path, "", report)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from bokeh.core.serialization import Buffer
 
-from bokeh_server.client.encode import dumps
+from bokeh_server.client.encode import dumps, is_plain
 from bokeh_server.core import Patch, Payload
 
 SCALARS = frozenset({int, float, np.float64, str, bool, type(None), dict})
@@ -129,6 +129,26 @@ class Rows:
         data = {"type": "map", "entries": entries}
         event = {"kind": "ColumnsStreamed", "model": {"id": self.source}, "attr": "data", "data": data}
         return dumps({"events": [{**event, "rollover": self.rollover}]}), tuple(buffers)
+
+
+def rows_of_lists(source: str, data: Any, rollover: Any) -> Rows | None:
+    """The rows of ``stream(data, rollover)`` where they are lists of what is the same in JSON; None where they have to
+    go through a ``Writer``, which costs the program a third of what bokeh does."""
+    if type(data) is not dict or not (rollover is None or (type(rollover) is int and rollover > 0)):
+        return None
+    columns: dict[str, Values | Numbers] = {}
+    lengths = set()
+    for name, given in data.items():
+        if type(given) is not list or type(name) is not str or not is_plain(given):
+            return None
+        kinds = set(map(type, given))
+        if str in kinds and not are_plain(given, kinds):
+            return None
+        lengths.add(len(given))
+        columns[name] = Values(given, kinds)
+    if len(lengths) != 1 or not (length := lengths.pop()):
+        return None
+    return Rows(source, rollover, columns, length)
 
 
 def rows_of(event: Any) -> Rows | None:

@@ -43,7 +43,7 @@ from bokeh.models import ColumnDataSource
 
 from bokeh_server.client.changes import ROOTS, TITLE, WHOLE, Entry, EnvelopeType, Key, Reach
 from bokeh_server.client.encode import Reader, Writer, data_models, dumps, set_attribute
-from bokeh_server.client.rows import Rows, rows_of
+from bokeh_server.client.rows import Rows, rows_of, rows_of_lists
 from bokeh_server.client.steps import MARK, Step, afterwards
 from bokeh_server.core import Buffers
 from bokeh_server.core.wire import Message
@@ -182,6 +182,8 @@ class Replica:
         return isinstance(event, DocumentPatchedEvent) and setter is not self
 
     def _changed(self, event: DocumentPatchedEvent) -> None:
+        if isinstance(event, ColumnsStreamedEvent) and self._streamed(event):
+            return
         written = self._write(event)
         if written is None:
             return
@@ -189,6 +191,17 @@ class Replica:
         number = self._send([rep], writer, {key} if key else set(), reach_of(event, rep, writer))
         if is_odd(event):
             self.on_doubt(number)
+
+    def _streamed(self, event: ColumnsStreamedEvent) -> bool:
+        """Send rows that are lists of plain values, which is most of what programs do; whether these were."""
+        key = (event.model.id, event.attr)
+        rows = rows_of_lists(key[0], event.data, event.rollover) if key[1] == "data" and key[0] in self.known else None
+        if rows is None:
+            return False
+        self.own[key] = number = self._put("PATCH-DOC", keys=frozenset((key,)), rows=rows, reach="part")
+        if is_odd(event):
+            self.on_doubt(number)
+        return True
 
     def _send(self, events: list[Any], writer: Writer, keys: set[Key], reach: Reach = "any") -> int:
         if self._lacks(writer):
