@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ from bokeh_server.core.authorise import Scope
 from bokeh_server.errors import BadValue, ClientError, Conflict, Forbidden, NotFound, TooManyAttempts, Unauthorized
 from bokeh_server.store import Ledger
 from bokeh_server.store.schema import documents, invitations, logins, tokens, users
+from bokeh_server.store.sql import SqlStore
 from tests.accounts.ledgers import CHEAP, GOOD, Clock, add_user, cheap, count, dump, on_both, on_memory
+from tests.store.contract import line, several
 
 HERE = "10.0.0.1"
 
@@ -540,6 +543,20 @@ async def test_every_user_is_listed_with_what_he_stores(ledger: Ledger, clock: C
     await ledger.change(lambda connection: connection.execute(insert(documents), rows))
     listed = [(user.name, many, size) for user, many, size in await known.all()]
     assert listed == [("anna", 2, 7), ("root", 0, 0)]
+
+
+def test_what_was_appended_just_now_counts_in_what_a_user_stores(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with SqlStore(tmp_path) as store:
+            known = some(store, Clock())
+            await known.create("me", GOOD)
+            await store.create(line())
+            await store.append(several("d1", 1, 2), now=2.0)
+            [(_, many, size)] = await known.all()
+            assert (many, size) == (1, (await store.documents())[0].size)
+            assert size > 0
+
+    asyncio.run(play())
 
 
 @on_both

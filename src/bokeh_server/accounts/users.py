@@ -245,7 +245,10 @@ class Users:
             .subquery()
         )
         chosen = select(users, stored.c.many, stored.c.size).outerjoin(stored, stored.c.owner == users.c.name)
-        rows = await self._ledger.look(lambda connection: connection.execute(chosen.order_by(users.c.name)).all())
+        ordered = chosen.order_by(users.c.name)
+        rows = await self._ledger.change(
+            lambda connection: connection.execute(ordered).all()
+        )  # with the newest records
         return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
 
     async def invite(

@@ -127,7 +127,7 @@ class Ledger(Protocol):
     """
 
     async def change(self, job: Callable[[Connection], T]) -> T:
-        """The result of a job that may change rows; jobs run one after the other."""
+        """The result of a job that may change rows, which have all that was appended; jobs run one after the other."""
 
     async def look(self, job: Callable[[Connection], T]) -> T:
-        """The result of a job that only reads."""
+        """The result of a job that only reads. What the last appends say of documents it may not see yet."""
