@@ -464,6 +464,11 @@ def test_a_source_that_is_gone_has_no_whole_data() -> None:
     assert whole(Case(), *given)[0] == given
 
 
+def test_of_a_source_that_is_gone_and_holds_no_columns_none_are_told() -> None:
+    given = [data_changed("s", cols=["y"], y=[8, 9]), changed("s", "data", None), changed("c", "children", [])]
+    assert whole(Case(), *given)[0] == given[1:]
+
+
 def test_arrays_of_the_whole_data_take_names_that_the_patch_has_not() -> None:
     case = Case()
     case.apply(

@@ -433,9 +433,13 @@ def with_whole_data(document: Document, content: bytes, buffers: Buffers) -> tup
         if source in whole:
             continue
         model = document.models.get(source[0])
-        if model is not None and event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
-            whole.add(source)
-            event = _as_now(document, *source)
+        if event["kind"] == "ColumnDataChanged" and event.get("cols") is not None:
+            gone = document.grave.get(source[0], (0.0, None))[1]
+            if model is None and gone is not None and type(gone.attributes.get(source[1])) is not Columns:
+                continue  # its definition, as it is now, takes no columns
+            if model is not None:
+                whole.add(source)
+                event = _as_now(document, *source)
         events.append(event)
     writer = Writer(defined, taken=(name for name, _ in buffers))
     return writer.write({"events": events}), (*buffers, *writer.buffers)
