@@ -32,7 +32,7 @@ PAGES = (0, 2) if LONG else (0,)
 PROGRAMS_SHARE = 0.3
 """Of the cuts."""
 STREAM = 200.0
-"""Microseconds that a server adds to the 99th percentile of ``stream()``: bokeh's own part is the machine's."""
+"""Microseconds in which ``stream()`` returns, nine hundred and ninety times of 1,000."""
 
 
 class Chaos:
@@ -149,5 +149,5 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(
         f" {sum(viewer.copies for viewer in viewers)} copies; stream() {median:.0f} µs, p99 {p99:.0f}"
         f" (bokeh alone {its_median:.0f}, {its_p99:.0f})"
     )
-    if LONG and not pages:  # browsers take the processors from the program
-        assert p99 - its_p99 < STREAM
+    if LONG:
+        assert p99 < STREAM

@@ -246,9 +246,8 @@ class Users:
         )
         chosen = select(users, stored.c.many, stored.c.size).outerjoin(stored, stored.c.owner == users.c.name)
         ordered = chosen.order_by(users.c.name)
-        rows = await self._ledger.change(
-            lambda connection: connection.execute(ordered).all()
-        )  # with the newest records
+        # ``look`` would leave out the newest records
+        rows = await self._ledger.change(lambda connection: connection.execute(ordered).all())
         return [(user_of(row), row.many or 0, row.size or 0) for row in rows]
 
     async def invite(
