@@ -32,6 +32,8 @@ from tests.web.town import closed, receive, send
 AT = "/plots"
 HYPERCORN = ["hypercorn", "--graceful-timeout", "1", "--bind", "127.0.0.1:{port}"]
 """It waits so many seconds for sockets to end by themselves; 3 without this."""
+GRANIAN = ["granian", "--interface", "asgi", "--workers-kill-timeout", "3", "--port", "{port}"]
+"""Without the time-out it waits for ever for a worker that hangs at Ctrl-C, as the how-to says."""
 COMMANDS = {
     "flask run": ["flask", "--app", "tests.hosts.flask_site", "run", "--port", "{port}"],
     "gunicorn": ["gunicorn", "--threads", "4", "--bind", "127.0.0.1:{port}", "tests.hosts.flask_site:app"],
@@ -41,7 +43,7 @@ COMMANDS = {
     "uvicorn": ["uvicorn", "--port", "{port}", "tests.hosts.starlette_site:app"],
     "uvicorn with our protocol": ["python", "-m", "tests.hosts.fast", "{port}", "tests.hosts.starlette_site:app"],
     "hypercorn": [*HYPERCORN, "tests.hosts.quart_site:app"],
-    "granian": ["granian", "--interface", "asgi", "--port", "{port}", "tests.hosts.starlette_site:app"],
+    "granian": [*GRANIAN, "tests.hosts.starlette_site:app"],
 }
 FRAMEWORKS = {
     "FastAPI": ["uvicorn", "--port", "{port}", "tests.hosts.fastapi_site:app"],
@@ -99,7 +101,12 @@ class Site:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
-        self.process.wait(15)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
 
     def ask(self, method: str, path: str, **more: Any) -> Answer:
         """A request, below where the server is."""
