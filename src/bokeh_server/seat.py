@@ -17,6 +17,10 @@ class Connection(Protocol):
     """One open websocket, as the adapter gives it. No method blocks or raises; after ``close`` all do nothing."""
 
     @property
+    def gone(self) -> bool:
+        """Whether it is closed, by us or by the peer."""
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait here for the peer to take them."""
 

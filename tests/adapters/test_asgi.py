@@ -186,8 +186,8 @@ class Line:
     def connected(self, connection: Connection) -> None:
         self.connection = connection
 
-    def received(self, fragment: str | bytes) -> None:
-        self.happened.append(fragment)
+    def received(self, *fragments: str | bytes) -> None:
+        self.happened += fragments
 
     def paused(self) -> None:
         self.happened.append("paused")

@@ -66,17 +66,20 @@ class Endpoint:
         self.connection = connection
         self.ready.set()
 
-    def received(self, fragment: str | bytes) -> None:
-        """A message."""
-        self.heard.append(fragment)
-        match fragment:
-            case "answer":
-                self.connection.send(Outgoing((b"an answer",)))
-            case "close":
-                self.connection.close(4000, "asked for")
-            case "hold":
-                self.connection.pause_reading()
-                asyncio.get_running_loop().call_soon(self.connection.resume_reading)
+    def received(self, *fragments: str | bytes) -> None:
+        """Messages."""
+        for fragment in fragments:
+            if self.connection.gone:
+                break
+            self.heard.append(fragment)
+            match fragment:
+                case "answer":
+                    self.connection.send(Outgoing((b"an answer",)))
+                case "close":
+                    self.connection.close(4000, "asked for")
+                case "hold":
+                    self.connection.pause_reading()
+                    asyncio.get_running_loop().call_soon(self.connection.resume_reading)
 
     def paused(self) -> None:
         """Nothing here is large."""

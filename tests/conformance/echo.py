@@ -58,9 +58,10 @@ class Echo:
         """From now on."""
         self._connection = connection
 
-    def received(self, fragment: str | bytes) -> None:
-        """Send it back."""
-        self._connection.send(Echoed(fragment))
+    def received(self, *fragments: str | bytes) -> None:
+        """Send them back."""
+        for fragment in fragments:
+            self._connection.send(Echoed(fragment))
 
     def paused(self) -> None:
         """The adapter reads no more until what was sent has left."""

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from bokeh_server.core import Patch
-from bokeh_server.core.fanout import Cursor, Entry, Ring, receivers
-
-NOTHING: Patch = (b"", ())
+from bokeh_server.core.fanout import Cursor, Ring, receivers
 
 
 @dataclass(frozen=True)
@@ -21,15 +18,24 @@ class Letter:
     size: int = 10
 
 
-def ring(limit: int, *senders: str) -> Ring[Letter]:
+@dataclass(frozen=True)
+class Kept:
+    """A patch."""
+
+    seq: int
+    name: str
+    message: Letter
+
+
+def ring(limit: int, *senders: str) -> Ring[Kept]:
     """A ring with patches 1, 2, 3, … of these senders, called a, b, c, …"""
-    made: Ring[Letter] = Ring(limit)
+    made: Ring[Kept] = Ring(limit)
     for at, sender in enumerate(senders):
-        made.push(at + 1, sender, Letter("abcdefgh"[at]), NOTHING)
+        made.push(Kept(at + 1, sender, Letter("abcdefgh"[at])))
     return made
 
 
-def texts(missed: list[Entry[Letter]] | None) -> str | None:
+def texts(missed: list[Kept] | None) -> str | None:
     return None if missed is None else "".join(entry.message.text for entry in missed)
 
 
@@ -60,37 +66,37 @@ def test_a_ring_holds_as_many_bytes_as_its_limit_and_no_more() -> None:
 
 def test_a_patch_that_is_larger_than_the_ring_leaves_it_empty() -> None:
     full = ring(25, "x", "x")
-    full.push(3, "x", Letter("C", size=26), NOTHING)
+    full.push(Kept(3, "x", Letter("C", size=26)))
     assert full.after(2, 3, "me") is None
     assert full.after(3, 3, "me") == []
-    full.push(4, "x", Letter("d"), NOTHING)
+    full.push(Kept(4, "x", Letter("d")))
     assert texts(full.after(3, 4, "me")) == "d"
 
 
 def test_who_has_all_lacks_nothing_even_where_the_ring_is_empty() -> None:
-    empty: Ring[Letter] = Ring(100)
+    empty: Ring[Kept] = Ring(100)
     assert empty.after(7, 7, "me") == []
     assert empty.after(6, 7, "me") is None
 
 
 def test_who_has_seen_more_than_there_is_must_have_a_fresh_copy() -> None:
     assert ring(100, "x", "x").after(3, 2, "me") is None
-    assert Ring[Letter](100).after(3, 2, "me") is None
+    assert Ring[Kept](100).after(3, 2, "me") is None
 
 
 def test_a_cleared_ring_can_catch_nobody_up_and_fills_again() -> None:
     cleared = ring(20, "x", "x")
     cleared.clear()
     assert cleared.after(1, 2, "me") is None
-    cleared.push(3, "x", Letter("c"), NOTHING)
-    cleared.push(4, "x", Letter("d"), NOTHING)
+    cleared.push(Kept(3, "x", Letter("c")))
+    cleared.push(Kept(4, "x", Letter("d")))
     assert texts(cleared.after(2, 4, "me")) == "cd"
 
 
 @pytest.mark.parametrize(("seen", "sent"), [(0, True), (1, True), (2, False), (4, False)])
 def test_a_ring_knows_who_has_sent_since(seen: int, sent: bool) -> None:
     assert ring(100, "x", "me", "x", "x").has(seen, "me") is sent
-    assert not Ring[Letter](100).has(seen, "me")
+    assert not Ring[Kept](100).has(seen, "me")
 
 
 # Receivers

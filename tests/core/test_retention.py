@@ -40,8 +40,8 @@ def test_a_document_goes_by_the_server_where_its_owner_says_nothing_else() -> No
     assert Retention(bytes=5).within(server) == Retention(5, 60.0)
     assert Retention(0, 0).within(server) == ALL
     assert Retention(raw=7.0).within(ALL) == Retention(raw=7.0)
-    assert not Keeper()
-    assert Keeper(server)
+    assert Keeper().idle
+    assert not Keeper(server).idle
 
 
 @pytest.mark.parametrize(

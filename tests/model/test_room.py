@@ -161,10 +161,10 @@ class AcknowledgesEarly(Room):
 
     def receive(self, event: Event) -> list[Effect]:
         effects = super().receive(event)
-        for _, act in self._later:
-            if isinstance(act, Release) and act.sender is not None and act.ok is not None:
-                effects += self._ok(act.sender, act.ok, act.seq)()
-                act.ok = None
+        for due in self._later:
+            if isinstance(due, Release) and due.sender is not None and due.ok is not None:
+                effects += self._ok(due.sender, due.ok, due.seq)()
+                due.ok = None
         return effects
 
 

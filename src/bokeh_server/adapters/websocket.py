@@ -17,7 +17,7 @@ import weakref
 from asyncio.transports import BaseTransport, Transport
 from collections import deque
 from enum import IntFlag, auto
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -43,9 +43,12 @@ FAREWELL = 2.0
 """Seconds for the peer to hear that the server ends."""
 SMALL = 64 * 1024
 """Bytes of a message up to which it is taken out of what came as a whole."""
-WHOLE: Final[dict[int, Literal["text", "bytes"]]] = {0x81: "text", 0x82: "bytes"}
+TEXT, BINARY = WHOLE = (0x81, 0x82)
 """The first byte of a message in one frame."""
+NOT_TEXT = "text is not UTF-8"
 MASKED = 0x80
+SHORTEST = 6
+"""Bytes of the head of a short frame with a mask."""
 PONG = b"\x8a"
 """The first byte of a pong's frame."""
 
@@ -184,36 +187,45 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         """Take whole messages in one small frame out; the core gets everything else."""
         if self.rest:
             data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
+        at, end, most = 0, len(data), self.most
+        taken: list[str | bytes] = []
         while at < end:
             if self.passing:
                 until = min(end, at + self.passing)
                 self.passing -= until - at
                 self.pass_on(data[at:until])
-                at = until
+                at, most = until, self.most
                 continue
-            start, stop = frame_at(data, at)
             first = data[at]
-            if start and not (first in WHOLE and data[at + 1] >= MASKED and self.takes(stop - start)):
+            if end - at > SHORTEST and MASKED <= (head := data[at + 1]) < MASKED + 126:
+                start = at + SHORTEST
+                stop = start + head - MASKED
+            else:
+                start, stop = frame_at(data, at)
+            if start and not (first in WHOLE and data[at + 1] >= MASKED and stop - start <= most):
                 self.passing = stop - at
+                taken = self.hand_over(taken)
             elif not start or stop > end:
                 self.rest = data[at:]
-                return
+                break
             else:
                 at = stop
-                if self.pings:
-                    self.answer_pings()
-                self.hand_over(WHOLE[first], apply_mask(data[start:stop], data[start - 4 : start]))
+                payload = apply_mask(data[start:stop], data[start - 4 : start])
+                try:
+                    taken.append(payload if first == BINARY else str(payload, "utf-8"))
+                except UnicodeDecodeError:
+                    taken = self.hand_over(taken)
+                    self.connection.close(1007, NOT_TEXT)
+                    most = self.most
+        self.hand_over(taken)
 
-    def takes(self, size: int) -> bool:
-        """Whether a message of this size can be handled now, without the core: nothing is before it."""
+    @property
+    def most(self) -> int:
+        """Bytes of a message that can be handled now without the core, as nothing is before it; -1 where none can."""
         conn = self.conn
-        return (
-            size <= SMALL
-            and not (self.frames or self.waiting or self.held or self.close_sent)
-            and conn.state is State.OPEN
-            and size <= (conn.max_message_size or 0)
-        )
+        if self.frames or self.waiting or self.held or self.close_sent or conn.state is not State.OPEN:
+            return -1
+        return min(SMALL, conn.max_message_size or 0)
 
     def handle_events(self) -> None:
         """First what the bytes complete counts, as far as nothing holds it up, then what is wrong with the rest."""
@@ -276,21 +288,19 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
-        self.hand_over(self.curr_msg_data_type, data)
-
-    def hand_over(self, kind: Literal["text", "bytes"], data: Any) -> None:
-        """Let the endpoint have a message."""
-        if self.endpoint is None or self.close_sent:
-            return
-        if kind == "bytes":
-            self.endpoint.received(bytes(data))
-            return
         try:
-            text = str(data, "utf-8")
+            self.hand_over([bytes(data) if self.curr_msg_data_type == "bytes" else str(data, "utf-8")])
         except UnicodeDecodeError:
-            self.connection.close(1007, "text is not UTF-8")
-            return
-        self.endpoint.received(text)
+            self.connection.close(1007, NOT_TEXT)
+
+    def hand_over(self, messages: list[str | bytes]) -> list[str | bytes]:
+        """Let the endpoint have messages, after pongs for what came before them. Returns an empty list."""
+        if messages:
+            if self.pings:
+                self.answer_pings()
+            if self.endpoint is not None and not self.close_sent:
+                self.endpoint.received(*messages)
+        return []
 
     def handle_close(self, event: Frame) -> None:
         """The peer closes: answer, and do not wait for ever until it has read that."""
@@ -423,13 +433,18 @@ class FramesConnection:
         self._transport = protocol.transport
 
     @property
+    def gone(self) -> bool:
+        """Whether our close frame has left, or nothing more can."""
+        return self._protocol.close_sent or self._transport.is_closing()
+
+    @property
     def unsent(self) -> int:
         """What the transport holds."""
         return self._transport.get_write_buffer_size()
 
     def send(self, message: Outgoing) -> None:
         """Write a message's frames; none follows the close frame."""
-        if self._protocol.close_sent or self._transport.is_closing():
+        if self.gone:
             return
         if message.size < LARGE:
             self._transport.write(message.frames)
@@ -438,9 +453,9 @@ class FramesConnection:
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
-        protocol = self._protocol
-        if protocol.close_sent or self._transport.is_closing():
+        if self.gone:
             return
+        protocol = self._protocol
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         try:
             protocol.conn.send_close(code, shortened(reason))

@@ -16,41 +16,55 @@ import orjson
 from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.client import Client
 from bokeh_server.core.events import Close, Effect, NextFrame, Noticed, Reading, Send, Wake
-from bokeh_server.core.fanout import Entry, Ring, receivers
+from bokeh_server.core.fanout import Ring, receivers
 from bokeh_server.core.merge import merged
 from bokeh_server.core.tally import Tally
 from bokeh_server.core.wire import Header, Outgoing, outgoing
 from bokeh_server.limits import Limits
 
 RESTART, TRY_AGAIN = 1012, 1013
-Missed = list[Entry[Outgoing]]
+PATCH = b'{"msgid":"%d","msgtype":"PATCH-DOC","seq":%d}'
+"""The header of nearly all messages, as ``outgoing`` would make it."""
 
 
 class Release(msgspec.Struct, gc=False):
-    """A patch that the others are given when the store has it, and its sender's acknowledgement."""
+    """A patch that the others are given when the store has it, and its sender's acknowledgement; what the ring keeps."""
 
     seq: int
     message: Outgoing
     patch: Patch
-    known: tuple[int | None, str]
-    """Who has it already: key and name of its sender; None and "" where nobody has it as it is now."""
-    sender: int | None
-    ok: Header | None
-    """That of the sender's message, where it is acknowledged."""
-    size: int
+    key: int | None = None
+    """Who has it already: its sender's socket; None where nobody has it as it is now."""
+    name: str = ""
+    """The same, over reconnects."""
+    sender: int | None = None
+    ok: Header | None = None
+    """That of the sender's message, where it is acknowledged, and has not been."""
+    size: int = 0
     """Bytes of its sender that wait for the store."""
-    stock: Outgoing | None
+    stock: Outgoing | None = None
     """What a bokeh.client gets of it, where that is something else."""
 
     def joins(self, other: Release) -> bool:
         """Whether ``other``, the next in line, goes to the same clients, so that both may leave together."""
         return (
             other.sender == self.sender
-            and other.known == self.known
+            and other.key == self.key
+            and other.name == self.name
             and other.stock is None
             and self.stock is None
-            and (self.known[0] is not None or self.ok is None)
+            and (self.key is not None or self.ok is None)
         )
+
+
+class Later(msgspec.Struct, gc=False):
+    """What else is done when the store has the patch ``seq``."""
+
+    seq: int
+    act: Callable[[], Iterable[Effect]]
+
+
+Missed = list[Release]
 
 
 class Audience:
@@ -61,7 +75,7 @@ class Audience:
         self.tally = Tally()
         self._limits = limits
         self._released = 0
-        self._ring: Ring[Outgoing] = Ring(limits.ring)
+        self._ring: Ring[Release] = Ring(limits.ring)
         self._frame_ends = 0.0
         self._frame_waits = False
         """Whether somebody is told when the frame ends."""
@@ -92,16 +106,17 @@ class Audience:
             size += one.size
             if one.ok is not None:
                 effects += self._ok(key, one.ok, one.seq)()
+                one.ok = None
         return effects + self._let_go(key, client, size) if size else effects
 
     def _deliver(self, run: Sequence[Release]) -> list[Effect]:
         """Give patches to all who keep up, but their sender: each of them, or to pages what they come to."""
         first, last = run[0], run[-1]
         for one in run:
-            self._ring.push(one.seq, one.known[1], one.message, one.patch)
+            self._ring.push(one)
         within = self._now < self._frame_ends
         cursors = ((key, client.cursor) for key, client in self.clients.items())
-        due, framed = receivers(cursors, first.seq, last.seq, *first.known, within=within)
+        due, framed = receivers(cursors, first.seq, last.seq, first.key, first.name, within=within)
         effects: list[Effect] = []
         if first.stock is not None:
             plain = tuple(key for key in due if self.clients[key].stock_program)
@@ -181,7 +196,7 @@ class Audience:
         """
         return None
 
-    def _merged(self, entries: Missed | Sequence[Release], *, to: int = 1, late: bool = True) -> Sequence[Outgoing]:
+    def _merged(self, entries: Sequence[Release], *, to: int = 1, late: bool = True) -> Sequence[Outgoing]:
         """The messages of these patches ``to`` so many clients, or fewer that come to the same; ``since`` is the first
         that one stands for. ``late`` says whether they are more than those of a frame."""
         if len(entries) < 2:
@@ -198,7 +213,7 @@ class Audience:
             self.tally.framed += to * fewer
         return messages
 
-    def _merge(self, entries: Missed | Sequence[Release]) -> tuple[int, int, list[Outgoing], int]:
+    def _merge(self, entries: Sequence[Release]) -> tuple[int, int, list[Outgoing], int]:
         """The first and last of these patches, the messages, and how many of those stand for several."""
         messages: list[Outgoing] = []
         at = fewer = 0
@@ -352,6 +367,8 @@ class Audience:
         since: int | None = None,
     ) -> Outgoing:
         self._messages += 1
+        if not buffers and seq is not None and msgtype == "PATCH-DOC" and since is None:
+            return Outgoing((PATCH % (self._messages, seq), b"{}", content))
         return outgoing(
             msgtype,
             content,

@@ -14,14 +14,26 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from bokeh_server.core import Patch
-
 
 class Sized(Protocol):
     """An encoded message: the ring only asks how large it is."""
 
     @property
     def size(self) -> int: ...
+
+
+class Entry(Protocol):
+    """One patch in the ring."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def name(self) -> str:
+        """The id of the client that sent it, over reconnects."""
+
+    @property
+    def message(self) -> Sized: ...
 
 
 @dataclass(slots=True)
@@ -43,34 +55,24 @@ class Cursor:
         return self.subscribed and not self.paused and not self.copying
 
 
-Message = TypeVar("Message", bound=Sized)
+Kept = TypeVar("Kept", bound=Entry)
 Key = TypeVar("Key")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[Message]):
-    """One patch in the ring, and the name of the client that sent it."""
-
-    seq: int
-    sender: str
-    message: Message
-    patch: Patch
-
-
-class Ring(Generic[Message]):
+class Ring(Generic[Kept]):
     """The newest patches, without a gap, bounded in bytes."""
 
     __slots__ = ("_bytes", "_entries", "_limit")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: deque[Entry[Message]] = deque()
+        self._entries: deque[Kept] = deque()
         self._bytes = 0
 
-    def push(self, seq: int, sender: str, message: Message, patch: Patch) -> None:
-        """Add the patch ``seq``; the oldest leave while the ring is over its bytes."""
-        self._entries.append(Entry(seq, sender, message, patch))
-        self._bytes += message.size
+    def push(self, entry: Kept) -> None:
+        """Add the next patch; the oldest leave while the ring is over its bytes."""
+        self._entries.append(entry)
+        self._bytes += entry.message.size
         while self._bytes > self._limit:
             self._bytes -= self._entries.popleft().message.size
 
@@ -79,7 +81,7 @@ class Ring(Generic[Message]):
         self._entries.clear()
         self._bytes = 0
 
-    def after(self, seq: int, head: int, name: str) -> list[Entry[Message]] | None:
+    def after(self, seq: int, head: int, name: str) -> list[Kept] | None:
         """What a client called ``name``, which has seen ``seq``, lacks up to ``head``; its own patches it has.
 
         None where the ring does not reach back that far.
@@ -88,13 +90,13 @@ class Ring(Generic[Message]):
             return []
         if not self._entries or not self._entries[0].seq - 1 <= seq <= head:
             return None
-        return [entry for entry in self._since(seq) if not name or entry.sender != name]
+        return [entry for entry in self._since(seq) if not name or entry.name != name]
 
     def has(self, seq: int, name: str) -> bool:
         """Whether a client called ``name`` has sent a patch after ``seq``."""
-        return any(entry.sender == name for entry in self._since(seq))
+        return any(entry.name == name for entry in self._since(seq))
 
-    def _since(self, seq: int) -> Iterator[Entry[Message]]:
+    def _since(self, seq: int) -> Iterator[Kept]:
         """The entries after ``seq``: there is one for each."""
         first = max(0, seq + 1 - self._entries[0].seq) if self._entries else 0
         return islice(self._entries, first, None)

@@ -79,6 +79,8 @@ class Stored:
 
 def pack(content: bytes, buffers: Buffers) -> bytes:
     """The body of a record: content, then id and payload of each buffer, each with its length in front."""
+    if not buffers:
+        return len(content).to_bytes(8, "little") + content
     pieces: list[Payload] = [len(content).to_bytes(8, "little"), content]
     for name, payload in buffers:
         for part in (name.encode(), payload):

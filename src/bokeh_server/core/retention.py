@@ -75,20 +75,18 @@ ALL = Retention()
 class Keeper:
     """Watches the streamed sources of one document by the rules of ``retention``."""
 
-    __slots__ = ("_looked", "_new", "_rests", "_streamed", "caps", "retention")
+    __slots__ = ("_looked", "_new", "_rests", "_streamed", "caps", "idle", "retention")
 
     def __init__(self, retention: Retention = ALL) -> None:
         self.retention = retention
+        self.idle = retention == ALL
+        """Whether nothing ever has to go."""
         self.caps: dict[str, int] = {}
         """The sources that have reached their share, and how many rows each keeps."""
         self._streamed: set[str] = set()
         self._new = 0
         self._looked = 0.0
         self._rests = 0.0
-
-    def __bool__(self) -> bool:
-        """Whether anything has to go at any time."""
-        return self.retention != ALL
 
     def capped(self, content: bytes, cut: set[str]) -> bytes:
         """A patch with the rollovers of sources that have reached their share; as it came where it has none.

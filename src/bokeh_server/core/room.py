@@ -22,7 +22,7 @@ import orjson
 
 from bokeh_server.core import Buffers, thinning
 from bokeh_server.core.apply import apply, as_now, with_whole_data
-from bokeh_server.core.audience import RESTART, Audience, Release
+from bokeh_server.core.audience import RESTART, Audience, Later, Release
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
 from bokeh_server.core.document import Document
@@ -89,7 +89,7 @@ class Room(Audience):
         self.numbers: dict[str, int] = {}
         """The number of the last patch of each counting client that the document holds."""
         self._versions = versions
-        self._later: deque[tuple[int, Release | Callable[[], Iterable[Effect]]]] = deque()
+        self._later: deque[Release | Later] = deque()
         self._copy: tuple[int, bytes, Buffers] | None = None
         self._changed: dict[tuple[str, str], int] = {}
         """The attributes (by model and name) that have changed since ``_changed_more``, each with the last seq."""
@@ -135,7 +135,8 @@ class Room(Audience):
             newest.append(record)
         for record in reversed(newest):
             patch = record.open()
-            self._ring.push(record.seq, record.client, self._message("PATCH-DOC", *patch, seq=record.seq), patch)
+            message = self._message("PATCH-DOC", *patch, seq=record.seq)
+            self._ring.push(Release(record.seq, message, patch, name=record.client))
 
     def _replay(self, record: Record) -> None:
         content, buffers = record.open()
@@ -158,9 +159,9 @@ class Room(Audience):
 
     def receive(self, event: Event) -> list[Effect]:
         """What to do about ``event``. Raises nothing that a client can cause: what it sent wrong, it is told."""
+        if type(event) is Received:  # most are
+            return self._received(event.client, event.message, event.now)
         match event:
-            case Received(client, message, now):
-                return self._received(client, message, now)
             case Appended(seq, now):
                 return self._appended(seq, now)
             case Submitted():
@@ -289,7 +290,7 @@ class Room(Audience):
         effects = self._replace(message.content, message.buffers, client.actor, key, number if client.ours else None)
         client.cursor.seq, client.cursor.subscribed = self.seq, True
         client.cut.clear()
-        self._later.append((self.seq, self._ok(key, message.header, self.seq)))
+        self._later.append(Later(self.seq, self._ok(key, message.header, self.seq)))
         return [*effects, *self._throttle(key, client, message.size), *self._presence()]
 
     def _replace(
@@ -312,7 +313,7 @@ class Room(Audience):
             self.tally.documents += 1
             yield from (snapshot, *self._resync(stale, "replaced"), Noticed())
 
-        self._later.append((self.seq, tell))
+        self._later.append(Later(self.seq, tell))
         return [Append(record)]
 
     def _name(self, key: int | None) -> str:
@@ -346,22 +347,23 @@ class Room(Audience):
         ``key`` is the sender's socket, ``ok`` the header of his message where he is to be told, ``size`` its bytes.
         ``sender`` and ``number`` are the name and the count of a client without a socket.
         """
+        client = self.clients.get(key) if key is not None else None
         if self.keeper.caps:
-            content = self.keeper.capped(content, self.clients[key].cut if key in self.clients else set())
+            content = self.keeper.capped(content, client.cut if client is not None else set())
         applied = apply(self.document, content, buffers, origin=origin, now=now)
-        client = self.clients[key] if key is not None else None
         effects: list[Effect] = []
         if applied.content is not None:
-            sender = client.name if client is not None else sender
+            sender = client.cursor.name if client is not None else sender
             patch = (applied.content, applied.buffers)
             record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else number)
             self._note(applied.changed)
             message = self._message("PATCH-DOC", *patch, seq=self.seq)
             stock = self._for_stock_programs(*patch)
-            known = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
-            self._later.append((self.seq, Release(self.seq, message, patch, known, key, ok, size, stock)))
-            effects += [Append(record), *self._snapshot()]
-            if self.keeper:
+            has, name = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
+            self._later.append(Release(self.seq, message, patch, has, name, key, ok, size, stock))
+            effects.append(Append(record))
+            self._snapshot()
+            if not self.keeper.idle:
                 due = self.keeper.came(self.document, applied.content, len(record.body), now, applied.changed)
                 effects += [effect for source in due for effect in self._thin(source, now)]
         if applied.messages is not None:
@@ -390,12 +392,14 @@ class Room(Audience):
         self._note(((source, "data"),))
         seq = self.seq
         if not any(client.cursor.subscribed for client in self.clients.values()):
-            self._later.append((seq, self._ring_cleared))
-            return [Append(record), *self._snapshot()]
+            self._later.append(Later(seq, self._ring_cleared))
+            self._snapshot()
+            return [Append(record)]
         patch = as_now(self.document, [(source, "data")])
         message, stock = self._message("PATCH-DOC", *patch, seq=seq), self._for_stock_programs(*patch)
-        self._later.append((seq, Release(seq, message, patch, (None, ""), None, None, 0, stock)))
-        return [Append(record), *self._snapshot()]
+        self._later.append(Release(seq, message, patch, stock=stock))
+        self._snapshot()
+        return [Append(record)]
 
     def _ring_cleared(self) -> Iterable[Effect]:
         self._ring.clear()
@@ -408,7 +412,8 @@ class Room(Audience):
             self._changed.clear()
             self._changed_more = self.seq
         else:
-            self._changed.update(dict.fromkeys(changed, self.seq))
+            for attribute in changed:
+                self._changed[attribute] = self.seq
 
     def _copy_for(self, key: int) -> list[Effect] | None:
         client = self.clients[key]
@@ -463,23 +468,19 @@ class Room(Audience):
         self.durable = max(self.durable, seq)
         self._now = max(self._now, now)
         effects: list[Effect] = []
-        while self._later and self._later[0][0] <= self.durable:
-            self._released, act = self._later.popleft()
-            if isinstance(act, Release):
-                effects += self._release(self._run(act))
-            else:
-                effects += act()
+        while self._later and self._later[0].seq <= self.durable:
+            due = self._later.popleft()
+            self._released = due.seq
+            effects += self._release(self._run(due)) if isinstance(due, Release) else due.act()
         return effects
 
     def _run(self, first: Release) -> list[Release]:
         """This patch and those right behind it that may leave together with it."""
-        run = [first]
-        while self._later and self._later[0][0] <= self.durable:
-            _, act = self._later[0]
-            if not (isinstance(act, Release) and first.joins(act)):
-                break
-            run.append(act)
-            self._released, _ = self._later.popleft()
+        run, later, durable = [first], self._later, self.durable
+        while later and later[0].seq <= durable and isinstance(due := later[0], Release) and first.joins(due):
+            run.append(due)
+            later.popleft()
+        self._released = run[-1].seq
         return run
 
     def _rights(self, access: Access) -> Iterable[Effect]:
@@ -536,29 +537,28 @@ class Room(Audience):
         if len(self.numbers) > self._limits.clients:
             del self.numbers[next(iter(self.numbers))]
 
-    def _snapshot(self) -> list[Effect]:
+    def _snapshot(self) -> None:
         """Line up a snapshot where enough has been logged since the last."""
         records, size = self._since_snapshot
         if records < self._limits.snapshot_records and size < self._limits.snapshot_bytes:
-            return []
+            return
         self._since_snapshot = [0, 0]
         draft = Draft(self.name, self.epoch, self.seq, self.document)
         effect = TakeSnapshot(draft, dict(self.numbers))
-        self._later.append((self.seq, lambda: [effect]))
-        return []
+        self._later.append(Later(self.seq, lambda: [effect]))
 
     def _when_durable(self, act: Callable[[], Iterable[Effect]]) -> list[Effect]:
         """Act once the store has all that the document holds now: at once, or in the queue."""
         if not self._later and self.durable == self.seq:
             return list(act())
-        self._later.append((self.seq, act))
+        self._later.append(Later(self.seq, act))
         return []
 
     def _throttle(self, key: int, client: Client, size: int) -> list[Effect]:
         """Count what a client asked for until the store has all that is here, and stop reading while it is too much."""
         if self.durable == self.seq:
             return []
-        self._later.append((self.seq, lambda: self._let_go(key, client, size)))
+        self._later.append(Later(self.seq, lambda: self._let_go(key, client, size)))
         return self._hold(key, client, size)
 
     def _refuse(self, key: int, message: Message, error: ClientError) -> list[Effect]:

@@ -9,7 +9,7 @@ made once for all receivers. The content is kept as the bytes that came: whoever
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum, auto
 from typing import Annotated, Final
 
@@ -92,6 +92,34 @@ class Assembler:
         self._content: bytes
         self._id: str
         self._buffers: list[tuple[str, bytes]]
+
+    def messages(self, fragments: Sequence[str | bytes]) -> Iterator[Message]:
+        """The messages that the next fragments complete; as ``receive``, which this does for each of them.
+
+        Three fragments that are a whole message, as nearly all are, are read at once.
+        """
+        at, last = 0, len(fragments) - 2
+        while at < len(fragments):
+            message = self._whole(*fragments[at : at + 3]) if self._expected is HEADER and at < last else None
+            at += 3
+            if message is None:
+                at -= 2
+                message = self.receive(fragments[at - 1])
+            if message is not None:
+                yield message
+
+    def _whole(self, header: str | bytes, metadata: str | bytes, content: str | bytes) -> Message | None:
+        """The message of three fragments, where they are a good one."""
+        if not (type(header) is type(metadata) is type(content) is str):
+            return None
+        size = len(header) + len(metadata)
+        if len(header) > self._longest or len(metadata) > self._longest or 4 * len(content) + size > self._most:
+            return None
+        try:
+            found = _decode_header(header)
+            return Message(found, content.encode()) if not found.num_buffers else None
+        except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError):
+            return None
 
     def receive(self, fragment: str | bytes) -> Message | None:
         """Take the next fragment; return the message that it completes, or None.
@@ -204,7 +232,7 @@ class Outgoing:
     def frames(self) -> bytes:
         """All fragments as unmasked, final websocket frames (RFC 6455, section 5.2), one after the other."""
         if self._frames is None:
-            self._frames = b"".join([message.frames for message in self._joined] or self.pieces)
+            self._frames = b"".join(self.pieces)
         return self._frames
 
     @property

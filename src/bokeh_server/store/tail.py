@@ -64,6 +64,26 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[float, list[Record]]).decode
 
 
+def put(file: int, data: bytes, offset: int) -> int:
+    """``os.pwrite``, where there is none: on Windows."""
+    os.lseek(file, offset, os.SEEK_SET)
+    return os.write(file, data)
+
+
+def flush(file: int) -> None:
+    """``os.fsync``, which on macOS leaves data in the cache of the drive."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(file)
+
+
+PUT: Final[Callable[[int, bytes, int], int]] = getattr(os, "pwrite", put)
+FLUSH: Final[Callable[[int], None]] = getattr(os, "fdatasync", flush)
+
+
 class File:
     """A file of bytes that is there from now on, also after a power cut."""
 
@@ -85,19 +105,13 @@ class File:
 
     def write(self, data: bytes, offset: int) -> None:
         """Put bytes into it."""
-        self._file.seek(offset)
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
+        while data:
+            written = PUT(self._file.fileno(), data, offset)
+            data, offset = data[written:], offset + written
 
     def flush(self) -> None:
         """All of it is on the disk."""
-        if sys.platform == "darwin":
-            import fcntl
-
-            fcntl.fcntl(self._file, fcntl.F_FULLFSYNC)  # fsync leaves data in the cache of the drive
-        else:
-            getattr(os, "fdatasync", os.fsync)(self._file.fileno())
+        FLUSH(self._file.fileno())
 
     def empty(self) -> None:
         """Let go of all of it."""
@@ -117,7 +131,7 @@ class Tail:
     """The batches that the database does not have, in the file that ``opened`` gives; with ``flushes``, each is on the
     disk when it is put.
 
-    One thread changes it; ``pending`` may be read by any: it is another tuple whenever it changes.
+    One thread at a time changes it; ``pending`` may be read by any: it is another tuple whenever it changes.
     """
 
     def __init__(self, opened: Callable[[], File], *, flushes: bool) -> None:

@@ -31,6 +31,13 @@ class Threads:
         self._count = count
         self._threads: list[Thread] = []
         self._stopped = False
+        self._busy = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether they have nothing to do, and so do not touch what is theirs. To be asked in the event loop, which
+        gives them their jobs."""
+        return not self._busy
 
     def run(self, job: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """The result of ``job(*args)``, or what it raised; ``StoreFailed`` after ``stop``."""
@@ -49,8 +56,9 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the one who waits for the job
                 tell, told = future.set_exception, error  # type: ignore[assignment]
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, tell, told)
+                loop.call_soon_threadsafe(self._settle, future, tell, told)
 
+        self._busy += 1
         self._queue.put(work)
         return future
 
@@ -71,7 +79,7 @@ class Threads:
         while (job := self._queue.get()) is not None:
             job()
 
-
-def _settle(future: asyncio.Future[T], tell: Callable[[T], None], told: T) -> None:
-    if not future.cancelled():
-        tell(told)
+    def _settle(self, future: asyncio.Future[T], tell: Callable[[T], None], told: T) -> None:
+        self._busy -= 1
+        if not future.cancelled():
+            tell(told)

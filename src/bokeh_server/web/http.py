@@ -139,8 +139,8 @@ class Endpoint(Protocol):
     def connected(self, connection: Connection) -> None:
         """The handshake is done."""
 
-    def received(self, fragment: str | bytes) -> None:
-        """A whole websocket message came."""
+    def received(self, *fragments: str | bytes) -> None:
+        """Whole websocket messages came, in this order."""
 
     def paused(self) -> None:
         """The connection's buffer is full."""

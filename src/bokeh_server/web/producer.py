@@ -37,6 +37,11 @@ class Watched:
     connection: Connection
     unsent: int = 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether it is closed."""
+        return self.connection.gone
+
     def send(self, message: Outgoing) -> None:
         """Lists of documents are not its business."""
 
@@ -78,10 +83,10 @@ class ProducerEndpoint:
         self._tell({"document": id, "link": f"{self.site.url_for(self.request)}bokeh/doc/{id}"})
         self._task = asyncio.get_running_loop().create_task(self._run(connection))
 
-    def received(self, fragment: str | bytes) -> None:
-        """A message waits for its turn; the socket is not read where many do."""
-        self._waiting.append(fragment)
-        self._size += len(fragment)
+    def received(self, *fragments: str | bytes) -> None:
+        """Messages wait for their turn; the socket is not read where many do."""
+        self._waiting += fragments
+        self._size += sum(map(len, fragments))
         self._there.set()
         if self._connection is not None and self._is_full:
             self._connection.pause_reading()

@@ -51,20 +51,21 @@ class DocumentEndpoint:
         self._connection = connection
         self._seat = self._room.join(connection, self._actor, self._kind)
 
-    def received(self, fragment: str | bytes) -> None:
-        """A fragment of a message."""
-        if self._seat is None or self._connection is None:
+    def received(self, *fragments: str | bytes) -> None:
+        """Fragments of messages."""
+        connection, seat = self._connection, self._seat
+        if seat is None or connection is None:
             return
         try:
-            message = self._assembler.receive(fragment)
+            for message in self._assembler.messages(fragments):
+                if connection.gone:
+                    return
+                seat.receive(message)
         except BadMessage as error:
             content = orjson.dumps({"text": str(error), "code": error.code, "traceback": None})
-            self._connection.send(outgoing("ERROR", content, msgid="0"))
-            self._connection.close(error.close, error.code)
+            connection.send(outgoing("ERROR", content, msgid="0"))
+            connection.close(error.close, error.code)
             self.disconnected()
-        else:
-            if message is not None:
-                self._seat.receive(message)
 
     def paused(self) -> None:
         """Pass it on to the room."""
@@ -98,7 +99,7 @@ class BoardEndpoint:
         self.connection = connection
         self.hub.watch(connection, self.actor)
 
-    def received(self, fragment: str | bytes) -> None:
+    def received(self, *fragments: str | bytes) -> None:
         """The page has nothing to say."""
 
     def paused(self) -> None:
