@@ -51,6 +51,8 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     """Whether browsers would have got the patch wrong as it came: so has the browser that made it."""
     changed: tuple[tuple[str, str], ...] | None = None
     """The attributes (by model and name) that it has changed, where it has done nothing else and they name no model."""
+    plain: bool = False
+    """Whether it is of the plain form (``core.plain``), which is the same to everybody."""
 
 
 class _Patch:
@@ -83,7 +85,7 @@ def apply(
     """
     plain = apply_plain(document, content, buffers, origin == "program")
     if plain is not None:
-        return Applied(content, buffers, None, changed=(plain,))
+        return Applied(content, buffers, None, changed=(plain,), plain=True)
     value = load_json(content)
     events = value.get("events") if type(value) is dict else None
     if type(events) is not list:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from bokeh_server.core import Buffers, Payload
-from bokeh_server.core.column import SCALARS, Array, Columns
+from bokeh_server.core.column import SCALARS, Array, Column, Columns
 from bokeh_server.core.document import Document
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -81,14 +81,14 @@ class Rows(Plain, tag_field="kind", tag="ColumnsStreamed"):
         if buffers:
             payloads = dict(buffers)
             entries = [(name, given.values(payloads) if type(given) is Numbers else given) for name, given in entries]
+        into: dict[Column, Any] = {}
         for name, values in entries:
             column = columns.get(name)
-            if column is None or not column.takes(values, rollover):
+            if column is None or column in into or not column.takes(values, rollover):
                 return False
-        if len(dict(entries)) < len(entries):
-            return False
-        for name, values in entries:
-            columns[name].extend(values, rollover)
+            into[column] = values
+        for column, values in into.items():
+            column.extend(values, rollover)
         return True
 
 

@@ -358,7 +358,7 @@ class Room(Audience):
             record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else number)
             self._note(applied.changed)
             message = self._message("PATCH-DOC", *patch, seq=self.seq)
-            stock = self._for_stock_programs(*patch)
+            stock = self._for_stock_programs(*patch) if not applied.plain else None
             has, name = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
             self._later.append(Release(self.seq, message, patch, has, name, key, ok, size, stock))
             effects.append(Append(record))

@@ -51,7 +51,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes of content and buffers."""
-        return len(self.content) + sum(len(payload) for _, payload in self.buffers)
+        return len(self.content) + sum([len(payload) for _, payload in self.buffers] if self.buffers else ())
 
 
 _encode = msgspec.json.Encoder().encode
@@ -205,10 +205,13 @@ class Outgoing:
         self._buffers = [(_encode(BufferHeader(name)), payload) for name, payload in buffers] if buffers else ()
         self._joined: Sequence[Outgoing] = ()
         self._frames: bytes | None = None
-        self.size = sum(map(len, texts))
+        size = 0
+        for text in texts:
+            size += len(text)
+        for head, payload in self._buffers:
+            size += len(head) + len(payload)
+        self.size = size
         """Bytes of the fragments."""
-        if buffers:
-            self.size += sum([len(head) + len(payload) for head, payload in self._buffers])
 
     @classmethod
     def joined(cls, messages: Sequence[Outgoing]) -> Outgoing:
@@ -243,7 +246,8 @@ class Outgoing:
         pieces: list[Payload] = []
         for text in self._texts:
             size = len(text)
-            pieces += (SHORT[size] if size < 126 else _head(0x81, size), text)
+            pieces.append(SHORT[size] if size < 126 else _head(0x81, size))
+            pieces.append(text)
         for head, payload in self._buffers:
             pieces += (_head(0x81, len(head)), head, _head(0x82, len(payload)), payload)
         return pieces
@@ -270,7 +274,7 @@ def _head(first: int, size: int) -> bytes:
     if size < 126:
         return struct.pack("!BB", first, size)
     if size < 65536:
-        return struct.pack("!BBH", first, 126, size)
+        return bytes((first, 126, size >> 8, size & 0xFF))
     return struct.pack("!BBQ", first, 127, size)
 
 

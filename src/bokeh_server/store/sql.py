@@ -449,8 +449,9 @@ def file_of(place: Path | str) -> Path:
 def steps_of(batches: Sequence[Batch]) -> list[Step]:
     """What batches do to each of their documents; ``StoreFailed`` where the records of one leave a gap."""
     steps: dict[str, Step] = {}
-    for now, batch in batches:
-        for record in batch:
+    for batch in batches:
+        now = batch.now
+        for record in batch.records:
             step = steps.get(record.document)
             if step is None:
                 before, epoch = record.seq - 1, record.epoch

@@ -20,9 +20,10 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -48,16 +49,17 @@ WRITTEN: Final = b"tail"
 HEAD: Final = Struct("<4sIII")
 
 
-class Batch(NamedTuple):
+@dataclass(slots=True)
+class Batch:
     """Records that were appended at a time (seconds since 1970)."""
 
     now: float
     records: Sequence[Record]
+    size: int = field(init=False)
+    """Bytes of the bodies."""
 
-    @property
-    def size(self) -> int:
-        """Bytes of the bodies."""
-        return sum([len(record.body) for record in self.records])
+    def __post_init__(self) -> None:
+        self.size = sum([len(record.body) for record in self.records])
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -165,7 +167,7 @@ class Tail:
         if any(record.number > LARGEST for record in batch.records):
             raise OverflowError("a number is larger than a database keeps")
         assert self._file is not None
-        payload = _encode(batch)
+        payload = _encode((batch.now, batch.records))
         head = HEAD.pack(
             FLUSHED if self.flushes else WRITTEN, self._generation, len(payload), crc32(payload, self._generation)
         )
