@@ -48,10 +48,6 @@ class Line:
         self.reading = True
         self.unsent = 0
 
-    @property
-    def gone(self) -> bool:
-        return self.closed is not None
-
     def send(self, message: Outgoing) -> None:
         header, _, content = [orjson.loads(part) for part in (*message.parts, "{}", "{}")[:3]]
         self.messages.append((header.get("msgtype", "board"), content))

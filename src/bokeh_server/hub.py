@@ -362,7 +362,8 @@ class Hub:
         """Let a room know what happened, and do what it wants done."""
         if live.dead:
             return
-        if not self._batch:
+        first = not self._batch
+        if first:
             self.meters.arrived = time.monotonic()
         try:
             effects = live.room.receive(event)
@@ -372,7 +373,15 @@ class Hub:
             self._end(live, ServerFault(), ServerFault.code)
             return
         for effect in gathered(effects) if len(effects) > 1 else effects:
-            self._perform(live, effect)
+            if type(effect) is Append:
+                self._batch.append((live, effect))
+            else:
+                self._perform(live, effect)
+        if first and self._batch:
+            self.meters.begins()
+            if self._idle.is_set():
+                self._idle.clear()
+                asyncio.get_running_loop().call_soon(lambda: self._spawn(self._commit()))
 
     def _perform(self, live: Live, effect: Effect) -> None:
         match effect:
@@ -382,13 +391,6 @@ class Hub:
                     connections[client].send(message)
                 live.room.tally.messages += len(clients)
                 live.room.tally.sent += len(clients) * message.size
-            case Append():
-                if not self._batch:
-                    self.meters.begins()
-                self._batch.append((live, effect))
-                if self._idle.is_set():
-                    self._idle.clear()
-                    asyncio.get_running_loop().call_soon(lambda: self._spawn(self._commit()))
             case Close(client, code, reason):
                 live.connections[client].close(code, reason)
             case Answer(token, outcome):

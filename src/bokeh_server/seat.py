@@ -17,10 +17,6 @@ class Connection(Protocol):
     """One open websocket, as the adapter gives it. No method blocks or raises; after ``close`` all do nothing."""
 
     @property
-    def gone(self) -> bool:
-        """Whether it is closed, by us or by the peer."""
-
-    @property
     def unsent(self) -> int:
         """Bytes that wait here for the peer to take them."""
 
@@ -47,9 +43,9 @@ class Seat:
         self._live = live
         self._key = key
 
-    def receive(self, message: Message) -> None:
-        """A message came from the connection."""
-        self._tell(Received(self._key, message, time.time()))
+    def receive(self, *messages: Message) -> None:
+        """Messages came from the connection."""
+        self._tell(Received(self._key, messages, time.time()))
 
     def paused(self) -> None:
         """The connection's buffer is full."""

@@ -58,6 +58,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.heard: list[str | bytes] = []
+        self.closed = False
         self.ready = asyncio.Event()
         self.connection: Connection
 
@@ -69,13 +70,14 @@ class Endpoint:
     def received(self, *fragments: str | bytes) -> None:
         """Messages."""
         for fragment in fragments:
-            if self.connection.gone:
+            if self.closed:
                 break
             self.heard.append(fragment)
             match fragment:
                 case "answer":
                     self.connection.send(Outgoing((b"an answer",)))
                 case "close":
+                    self.closed = True
                     self.connection.close(4000, "asked for")
                 case "hold":
                     self.connection.pause_reading()

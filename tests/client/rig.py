@@ -160,7 +160,7 @@ class Rig:
 
     def receive(self, key: int, message: Message) -> None:
         """A message came to the room."""
-        self._do(self.room.receive(Received(key, message, 0.0)))
+        self._do(self.room.receive(Received(key, [message], 0.0)))
 
     def restart(self) -> None:
         """The server is killed and started again: all sockets are cut, the room comes from its log."""

@@ -242,7 +242,7 @@ class Playbook:
         self, key: int, msgtype: str, content: bytes = b"{}", buffers: Buffers = (), *, number: int | None = None
     ) -> list[str]:
         message = Message(Header("m", msgtype, num_buffers=len(buffers), number=number), content, buffers)
-        return self.receive(Received(key, message, self.now))
+        return self.receive(Received(key, [message], self.now))
 
     def patches(self, key: int, *events: Json, number: int | None = None, buffers: Buffers = ()) -> list[str]:
         return self.sends(key, "PATCH-DOC", patch(*events), buffers, number=number)

@@ -90,7 +90,7 @@ def converse(room: Room, assembler: Assembler, fragment: str | bytes) -> None:
     except BadMessage:
         return
     if message is not None:
-        room.receive(Received(1, message, 0.0))
+        room.receive(Received(1, [message], 0.0))
         room.receive(Appended(room.seq))
 
 
@@ -382,11 +382,11 @@ def test_a_refused_patch_is_told_to_its_sender_alone() -> None:
     room = Room.restore(Access("d", "owner"), Stored(None, {}, []))
     for key in (1, 2):
         room.receive(Joined(key, "viewer", Actor("user", "owner")))
-    room.receive(Received(1, Message(Header("0", "PUSH-DOC"), b'{"doc":' + content + b"}", buffers), 0.0))
+    room.receive(Received(1, [Message(Header("0", "PUSH-DOC"), b'{"doc":' + content + b"}", buffers)], 0.0))
     room.receive(Appended(1))
     for key in (1, 2):
-        room.receive(Received(key, Message(Header("1", "PULL-DOC-REQ"), b"{}"), 0.0))
-    effects = room.receive(Received(1, Message(Header("2", "PATCH-DOC"), changed(b"NaN")), 0.0))
+        room.receive(Received(key, [Message(Header("1", "PULL-DOC-REQ"), b"{}")], 0.0))
+    effects = room.receive(Received(1, [Message(Header("2", "PATCH-DOC"), changed(b"NaN"))], 0.0))
     assert all(reaches(effect) <= {1} for effect in effects)
     assert room.receive(Left(1)) is not None
 

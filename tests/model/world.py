@@ -53,6 +53,8 @@ from tests.model.replica import Replica, message_of
 OWNER = Actor("user", "owner")
 SMALL = replace(LIMITS, ring=1500, unacknowledged=1200, snapshot_records=6, snapshot_bytes=100_000)
 """Small enough that a ring overflows, a sender is held back and a snapshot is taken in a short run."""
+READ = 5
+"""Messages that may come in one read."""
 
 
 class Broken(AssertionError):
@@ -280,14 +282,15 @@ class World:
                 del self.sockets[socket.key]
 
     def up(self, client: Replica, count: int) -> None:
-        """The server receives the next messages of a client."""
+        """The server receives the next messages of a client, some together."""
         socket = self.socket_of(client)
         if socket is None:
             return
         socket.up.extend(client.outgoing())
         while count > 0 and socket.up and socket.reading and socket.there:
-            count -= 1
-            self.tell(Received(socket.key, socket.up.popleft(), self.now))
+            together = [socket.up.popleft() for _ in range(min(count, READ, len(socket.up)))]
+            count -= len(together)
+            self.tell(Received(socket.key, together, self.now))
 
     def down(self, client: Replica, count: int) -> None:
         """A client receives the next messages of the server, unless its socket is full."""

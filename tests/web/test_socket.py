@@ -67,7 +67,6 @@ def test_a_boards_page_that_does_not_read_is_sent_away_and_comes_back_by_itself(
     class Line:
         closed: tuple[int, str] | None = None
         unsent = 0
-        gone = False
 
         def send(self, message: Outgoing) -> None: ...
         def close(self, code: int, reason: str) -> None:

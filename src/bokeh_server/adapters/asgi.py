@@ -241,7 +241,7 @@ class Writer:
         self._writable.set()
         self._reading = asyncio.Event()
         self._reading.set()
-        self.gone = False
+        self._closed = False
         self._writer: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -253,7 +253,7 @@ class Writer:
         try:
             await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.gone = True
+            self._closed = True
             if self._deadline is not None:
                 self._deadline.cancel()
             for task in (reader, self._writer):
@@ -270,7 +270,7 @@ class Writer:
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 return
-            if not self.gone:
+            if not self._closed:
                 fragment = event.get("text")
                 self._endpoint.received(fragment if fragment is not None else event["bytes"])
 
@@ -296,7 +296,7 @@ class Writer:
 
     def send(self, message: Outgoing) -> None:
         """Line the message up."""
-        if self.gone:
+        if self._closed:
             return
         for part in message.parts:
             self._waiting.append({"type": "websocket.send", "text" if isinstance(part, str) else "bytes": part})
@@ -308,8 +308,8 @@ class Writer:
 
     def close(self, code: int, reason: str) -> None:
         """Close after what waits; a peer that does not take that in time is cut off."""
-        if not self.gone:
-            self.gone = True
+        if not self._closed:
+            self._closed = True
             self._waiting.append({"type": "websocket.close", "code": code, "reason": shortened(reason)})
             self._there.set()
             if self._writer is not None:

@@ -433,18 +433,13 @@ class FramesConnection:
         self._transport = protocol.transport
 
     @property
-    def gone(self) -> bool:
-        """Whether our close frame has left, or nothing more can."""
-        return self._protocol.close_sent or self._transport.is_closing()
-
-    @property
     def unsent(self) -> int:
         """What the transport holds."""
         return self._transport.get_write_buffer_size()
 
     def send(self, message: Outgoing) -> None:
         """Write a message's frames; none follows the close frame."""
-        if self.gone:
+        if self._protocol.close_sent or self._transport.is_closing():
             return
         if message.size < LARGE:
             self._transport.write(message.frames)
@@ -453,9 +448,9 @@ class FramesConnection:
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""
-        if self.gone:
-            return
         protocol = self._protocol
+        if protocol.close_sent or self._transport.is_closing():
+            return
         protocol.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         try:
             protocol.conn.send_close(code, shortened(reason))

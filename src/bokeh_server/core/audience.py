@@ -28,7 +28,7 @@ PATCH = b'{"msgid":"%d","msgtype":"PATCH-DOC","seq":%d}'
 
 
 class Release(msgspec.Struct, gc=False):
-    """A patch that the others are given when the store has it, and its sender's acknowledgement. The ring keeps these."""
+    """A patch that the others are given when the store has it, and its sender's acknowledgement."""
 
     seq: int
     message: Outgoing

@@ -5,7 +5,7 @@ All are frozen: a list of events and the effects that they gave is a transcript 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -32,10 +32,10 @@ class Joined(msgspec.Struct, frozen=True, gc=False):
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """A message came from a client; ``now`` in seconds."""
+    """Messages came from a client, in this order; ``now`` in seconds."""
 
     client: int
-    message: Message
+    messages: Sequence[Message]
     now: float
 
 

@@ -13,7 +13,7 @@ order. When an append fails the room is thrown away and built anew from the log,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 from zlib import crc32
 
@@ -160,7 +160,7 @@ class Room(Audience):
     def receive(self, event: Event) -> list[Effect]:
         """What to do about ``event``. Raises nothing that a client can cause: what it sent wrong, it is told."""
         if type(event) is Received:  # most are
-            return self._received(event.client, event.message, event.now)
+            return self._received(event.client, event.messages, event.now)
         match event:
             case Appended(seq, now):
                 return self._appended(seq, now)
@@ -193,30 +193,36 @@ class Room(Audience):
             case _:
                 return self._tick(event.now)
 
-    def _received(self, key: int, message: Message, now: float) -> list[Effect]:
+    def _received(self, key: int, messages: Sequence[Message], now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for message in messages:
+            try:
+                effects += self._heard(key, message, now)
+            except ClientError as error:
+                effects += self._refuse(key, message, error)
+        return effects
+
+    def _heard(self, key: int, message: Message, now: float) -> list[Effect]:
         header = message.header
-        try:
-            match header.msgtype:
-                case "PATCH-DOC":
-                    return self._patch(key, message, now)
-                case "RESUME":
-                    return self._resume(key, message)
-                case "PULL-DOC-REQ":
-                    return self._pull(key, header.msgid)
-                case "PUSH-DOC":
-                    return self._push(key, message)
-                case "ECHO" if self.clients[key].ours:
-                    return self._when_durable(self._echo(key, header.msgid))
-                case "SERVER-INFO-REQ":
-                    bokeh, server = self._versions
-                    info = orjson.dumps({"version_info": {"bokeh": bokeh, "server": server}})
-                    return self._when_durable(self._reply(key, "SERVER-INFO-REPLY", info, header.msgid))
-                case "OK" | "ERROR" | "ACK":
-                    return []
-                case _:
-                    raise BadMessage(f"There is no message of type {header.msgtype[:40]!r}.")
-        except ClientError as error:
-            return self._refuse(key, message, error)
+        match header.msgtype:
+            case "PATCH-DOC":
+                return self._patch(key, message, now)
+            case "RESUME":
+                return self._resume(key, message)
+            case "PULL-DOC-REQ":
+                return self._pull(key, header.msgid)
+            case "PUSH-DOC":
+                return self._push(key, message)
+            case "ECHO" if self.clients[key].ours:
+                return self._when_durable(self._echo(key, header.msgid))
+            case "SERVER-INFO-REQ":
+                bokeh, server = self._versions
+                info = orjson.dumps({"version_info": {"bokeh": bokeh, "server": server}})
+                return self._when_durable(self._reply(key, "SERVER-INFO-REPLY", info, header.msgid))
+            case "OK" | "ERROR" | "ACK":
+                return []
+            case _:
+                raise BadMessage(f"There is no message of type {header.msgtype[:40]!r}.")
 
     def _resume(self, key: int, message: Message) -> list[Effect]:
         try:

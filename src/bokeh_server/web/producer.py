@@ -37,11 +37,6 @@ class Watched:
     connection: Connection
     unsent: int = 0
 
-    @property
-    def gone(self) -> bool:
-        """Whether it is closed."""
-        return self.connection.gone
-
     def send(self, message: Outgoing) -> None:
         """Lists of documents are not its business."""
 

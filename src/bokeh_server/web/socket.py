@@ -14,7 +14,7 @@ import orjson
 
 from bokeh_server.core.authorise import Actor
 from bokeh_server.core.events import Kind
-from bokeh_server.core.wire import Assembler, outgoing
+from bokeh_server.core.wire import Assembler, Message, outgoing
 from bokeh_server.errors import BadMessage, NotFound, Unauthorized
 from bokeh_server.hub import Hub, OpenRoom
 from bokeh_server.limits import LIMITS, Limits
@@ -56,12 +56,12 @@ class DocumentEndpoint:
         connection, seat = self._connection, self._seat
         if seat is None or connection is None:
             return
+        messages: list[Message] = []
         try:
-            for message in self._assembler.messages(fragments):
-                if connection.gone:
-                    return
-                seat.receive(message)
+            messages.extend(self._assembler.messages(fragments))
+            seat.receive(*messages)
         except BadMessage as error:
+            seat.receive(*messages)
             content = orjson.dumps({"text": str(error), "code": error.code, "traceback": None})
             connection.send(outgoing("ERROR", content, msgid="0"))
             connection.close(error.close, error.code)
