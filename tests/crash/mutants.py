@@ -11,23 +11,22 @@ from typing import Any
 
 from bokeh_server.cli import main
 from bokeh_server.core.authorise import Access
-from bokeh_server.core.events import Append, Appended, Effect
+from bokeh_server.core.events import Append, Appended, Effect, Event
 from bokeh_server.core.log import Stored
 from bokeh_server.core.room import Room
-from bokeh_server.hub import Hub
-from bokeh_server.live import Live
 
 
 def early() -> None:
     """Say that a record is durable as soon as it is made."""
-    perform = Hub._perform
+    receive = Room.receive
 
-    def mutant(self: Hub, live: Live, effect: Effect, *more: Any) -> None:
-        perform(self, live, effect, *more)
-        if isinstance(effect, Append):
-            self.tell(live, Appended(effect.record.seq))
+    def mutant(self: Room, event: Event) -> list[Effect]:
+        effects = receive(self, event)
+        for made in [effect for effect in effects if isinstance(effect, Append)]:
+            effects += receive(self, Appended(made.record.seq))
+        return effects
 
-    Hub._perform = mutant  # type: ignore[method-assign]
+    Room.receive = mutant  # type: ignore[method-assign]
 
 
 def forgetful() -> None:

@@ -123,7 +123,7 @@ def test_what_looks_like_a_batch_within_a_record_is_none(tmp_path: Path) -> None
     assert pending(tmp_path / "tail", 7) == ()
 
 
-@pytest.mark.parametrize("records", [600 * [a_record("d1", 1)], [a_record("d1", 1, 300_000)]], ids=["many", "large"])
+@pytest.mark.parametrize("records", [2_100 * [a_record("d1", 1)], [a_record("d1", 1, 600_000)]], ids=["many", "large"])
 def test_it_has_room_for_so_much(records: list[Record], tmp_path: Path) -> None:
     with opened(tmp_path / "tail", 0) as newest:
         assert not newest.has_room(BATCHES[0]), "before it is restarted it takes nothing"
@@ -288,13 +288,13 @@ def test_the_tables_take_hundreds_of_batches_at_a_time(tmp_path: Path) -> None:
         async with SqlStore(tmp_path, database=disk.database) as store:
             await store.create(line())
             disk.history.clear()
-            for seq in range(1, 501):
+            for seq in range(1, 2_001):
                 await store.append(several("d1", seq, seq), now=2.0)
             assert {event.file for event in disk.history if isinstance(event, Write)} == {f"{FILE}-tail"}
-            await store.append(several("d1", 501, 520), now=2.0)
+            await store.append(several("d1", 2_001, 2_060), now=2.0)
             assert any(event.file == f"{FILE}-wal" for event in disk.history if isinstance(event, Write))
             stored = await store.load("d1")
             assert stored is not None
-            assert stored.records == several("d1", 1, 520)
+            assert stored.records == several("d1", 1, 2_060)
 
     asyncio.run(play())

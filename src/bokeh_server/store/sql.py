@@ -56,6 +56,8 @@ from bokeh_server.store.threads import Threads
 T = TypeVar("T")
 
 FILE: Final = "documents.sqlite"
+QUICK: Final = 0.001
+"""Seconds of a flush for which the event loop may stand still; after a longer one, flushes are left to the thread."""
 READERS: Final = 3
 """Threads and connections that read: a large load and a few lists beside it."""
 
@@ -186,10 +188,10 @@ class SqlStore:
             await self._writing.run(self._attempt, self._append, batch)
 
     def _is_quick(self, batch: Batch) -> bool:
-        """Whether an append is nothing but a write to the tail, which is not flushed: some microseconds in the cache of
-        the operating system, where going to a thread and back takes 50. The thread must have nothing to do."""
+        """Whether an append is nothing but a write to the tail, on a disk whose last flush took next to no time, while
+        the thread is idle. Then it is done at once: to go to the thread and back costs more than such a flush."""
         return (
-            not self._tail.flushes
+            self._tail.took < QUICK
             and self._writing.idle
             and batch.size <= LARGE
             and self._tail.has_room(batch)

@@ -21,8 +21,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from struct import Struct
+from time import perf_counter
 from typing import Final
 from zlib import crc32
 
@@ -32,9 +34,9 @@ from bokeh_server.core.log import Record
 from bokeh_server.errors import StoreDamaged
 from bokeh_server.limits import KIB
 
-MOST: Final = 256 * KIB
+MOST: Final = 512 * KIB
 """Bytes of records after which the database takes them; it must have room for as much when a disk was full."""
-COUNT: Final = 512
+COUNT: Final = 2048
 """Records after which it does: 1 ms, for which the next append waits."""
 LARGE: Final = 64 * KIB
 """Bytes of a batch that gains nothing from being written here first."""
@@ -139,6 +141,8 @@ class Tail:
     def __init__(self, opened: Callable[[], File], *, flushes: bool) -> None:
         self._opened = opened
         self.flushes = flushes
+        self.took = inf if flushes else 0.0
+        """Seconds of the last flush."""
         self._file: File | None = None
         self.pending: tuple[Batch, ...] = ()
         self.stopped = False
@@ -174,7 +178,9 @@ class Tail:
         try:
             self._file.write(head + payload, self._end)
             if self.flushes:
+                begin = perf_counter()
                 self._file.flush()
+                self.took = perf_counter() - begin
         except BaseException:
             self.stopped = True
             with suppress(OSError):
