@@ -439,12 +439,13 @@ class FramesConnection:
 
     def send(self, message: Outgoing) -> None:
         """Write a message's frames; none follows the close frame."""
-        if self._protocol.close_sent or self._transport.is_closing():
+        transport = self._transport
+        if self._protocol.close_sent or transport.is_closing():
             return
         if message.size < LARGE:
-            self._transport.write(message.frames)
+            transport.write(message.frames)
         else:
-            self._transport.writelines(message.pieces)
+            transport.writelines(message.pieces)
 
     def close(self, code: int, reason: str) -> None:
         """Close the socket."""

@@ -115,7 +115,7 @@ class Audience:
         for one in run:
             self._ring.push(one)
         within = self._now < self._frame_ends
-        cursors = ((key, client.cursor) for key, client in self.clients.items())
+        cursors = [(key, client.cursor) for key, client in self.clients.items()]
         due, framed = receivers(cursors, first.seq, last.seq, first.key, first.name, within=within)
         effects: list[Effect] = []
         if first.stock is not None:

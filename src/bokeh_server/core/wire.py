@@ -198,13 +198,14 @@ def exact(text: bytes) -> bytes:
 class Outgoing:
     """A message ready to leave, or several in a row: the fragments, and their frames made once for all receivers."""
 
-    __slots__ = ("_buffers", "_frames", "_joined", "_texts", "size")
+    __slots__ = ("_buffers", "_joined", "_texts", "frames", "size")
+    frames: bytes
+    """All fragments as unmasked, final websocket frames (RFC 6455, section 5.2), one after the other, made once."""
 
     def __init__(self, texts: tuple[bytes, ...], buffers: Buffers = ()) -> None:
         self._texts = texts
         self._buffers = [(_encode(BufferHeader(name)), payload) for name, payload in buffers] if buffers else ()
         self._joined: Sequence[Outgoing] = ()
-        self._frames: bytes | None = None
         size = 0
         for text in texts:
             size += len(text)
@@ -231,12 +232,11 @@ class Outgoing:
         rest = [part for head, payload in self._buffers for part in (head.decode(), bytes(payload))]
         return (*(text.decode() for text in self._texts), *rest)
 
-    @property
-    def frames(self) -> bytes:
-        """All fragments as unmasked, final websocket frames (RFC 6455, section 5.2), one after the other."""
-        if self._frames is None:
-            self._frames = b"".join(self.pieces)
-        return self._frames
+    def __getattr__(self, name: str) -> bytes:
+        if name != "frames":
+            raise AttributeError(name)
+        self.frames = b"".join(self.pieces)
+        return self.frames
 
     @property
     def pieces(self) -> list[Payload]:
