@@ -15,6 +15,8 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.widgets import Slider
 from bokeh.protocol import Protocol
 from bokeh.protocol.messages.patch_doc import patch_doc
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
@@ -202,6 +204,57 @@ def test_more_buffers_than_the_limit_are_refused_before_they_come() -> None:
         Assembler(limits).receive('{"msgid":"m","msgtype":"OK","num_buffers":3}')
 
 
+SMALL = replace(LIMITS, message=200, header=80, buffers=2)
+whole = st.sampled_from(
+    [
+        (HEADER, "{}", '{"events":[]}'),
+        (HEADER, "{}", "é" * 30),
+        (HEADER, "{}", "x" * 100),
+        (WITH_TWO, "{}", "1", '{"id":"a"}', b"12", '{"id":"b"}', b""),
+    ]
+)
+broken: st.SearchStrategy[tuple[str | bytes, ...]] = st.sampled_from(
+    [
+        ("{}", "{}", "{}"),
+        (HEADER, "{}", "\ud800"),
+        (HEADER, "{}", "x" * 200),
+        (HEADER, "{" + " " * 80 + "}", "{}"),
+        (HEADER + " " * 80, "{}", "{}"),
+        (b"binary", "{}", "{}"),
+        (HEADER, "{}", b"binary"),
+        (HEADER,),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(whole, max_size=5), broken, st.lists(whole, max_size=2), st.lists(st.integers(1, 9), max_size=9))
+def test_fragments_that_come_together_are_the_same_messages(
+    good: list[tuple[str | bytes, ...]],
+    bad: tuple[str | bytes, ...],
+    after: list[tuple[str | bytes, ...]],
+    sizes: list[int],
+) -> None:
+    fragments = [fragment for message in (*good, bad, *after) for fragment in message]
+    one_by_one, together = Assembler(SMALL), Assembler(SMALL)
+    expected: list[Message | str] = []
+    found: list[Message | str] = []
+    try:
+        for fragment in fragments:
+            message = one_by_one.receive(fragment)
+            expected += [message] if message is not None else []
+    except BadMessage as error:
+        expected.append(str(error))
+    at = 0
+    try:
+        for size in (*sizes, len(fragments)):
+            found.extend(together.messages(fragments[at : at + size]))
+            at += size
+    except BadMessage as error:
+        found.append(str(error))
+    assert found == expected
+
+
 def test_a_push_of_bokehs_own_client_is_understood() -> None:
     document = Document()
     document.add_root(ColumnDataSource(data={"x": np.arange(3.0)}))
@@ -312,6 +365,11 @@ def test_messages_in_a_row_leave_as_one_with_the_same_bytes() -> None:
     assert b"".join(joined.pieces) == joined.frames
     assert joined.size == first.size + second.size
     assert Outgoing.joined([first]) is first
+
+
+def test_what_a_message_does_not_have_it_says() -> None:
+    with pytest.raises(AttributeError, match="seq"):
+        _ = Outgoing((b"{}",)).seq
 
 
 def test_a_short_text_is_kept_in_no_more_than_it_needs() -> None:
