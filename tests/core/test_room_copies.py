@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bokeh_server.core.audience import HELD
+from bokeh_server.core.authorise import ANONYMOUS
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import OTHER, Playbook, changed, live, ref, set_to, streamed, titled
+from tests.core.test_audience_copies import waiting
 
 BEHIND = replace(LIMITS, ring=0)
 
@@ -88,3 +91,37 @@ def test_after_a_restart_nobody_knows_what_changed_before() -> None:
     book.patches(1, set_to(6), number=2)
     book.appended()
     assert book.drains(2) == ["2 <- PATCH-DOC since=3 seq=3"]
+
+
+# Requests for the document while a copy is on its way
+
+
+def test_a_request_for_the_document_is_answered_behind_the_copy_that_is_on_its_way() -> None:
+    book = waiting()
+    for _ in range(HELD + 5):
+        assert book.sends(2, "PULL-DOC-REQ") == []
+    book.patches(1, set_to(6), number=2)
+    book.appended()
+    assert book.done() == ["2 <- PATCH-DOC since=2 seq=2", "beside: copy 3-3", "4 <- PATCH-DOC since=2 seq=2"]
+    lines = book.done()
+    assert lines[0] == "2 <- PATCH-DOC since=3 seq=3"
+    assert lines.count("2 <- PULL-DOC-REPLY seq=3") == HELD
+
+
+def test_who_may_not_see_the_document_any_more_is_refused_it_behind_a_copy() -> None:
+    book = waiting()
+    book.sends(2, "PULL-DOC-REQ")
+    book.room.clients[2].actor = ANONYMOUS
+    assert "2 <- ERROR code=forbidden" in book.done()
+
+
+def test_a_request_that_comes_before_a_copy_is_begun_is_answered_behind_that_too() -> None:
+    book = live(limits=replace(LIMITS, ring=0), waits=True)
+    book.pauses(2)
+    book.patches(1, set_to(5), number=1)
+    book.appended()
+    book.patches(1, set_to(6), number=2)
+    book.sends(2, "PULL-DOC-REQ")
+    assert "beside: copy 2-3" in book.appended()
+    assert book.done() == []
+    assert book.drains(2) == ["2 <- PATCH-DOC since=2 seq=3", "2 <- PULL-DOC-REPLY seq=3"]
