@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from bokeh_server.core.authorise import DEFAULT_USER, Access
-from bokeh_server.core.copies import Copy
+from bokeh_server.core.copies import Copy, Whole
 from bokeh_server.core.retention import Retention
 from bokeh_server.core.room import Room
 from bokeh_server.core.thinning import Choice
@@ -91,6 +91,7 @@ class Place:
         for seat in seats:
             send(seat, "PULL-DOC-REQ")
         await self.stream(1.0)
+        await until(lambda: all(viewer.got[-1].header.seq == 2 for viewer in self.viewers))
         self.room.keeper._looked -= 100
         self.room.document.models["s"].attributes["data"].history.marks[:] = [(ROWS, 1.0)]
 
@@ -144,6 +145,23 @@ def test_while_a_source_is_thinned_all_documents_go_on_and_viewers_end_with_what
         await until(lambda: all(viewer.got[-1].header.seq == seq for viewer in place.viewers))
         assert place.room.document.models["s"].attributes["data"].rows < ROWS // 5
         await place.same()
+
+    on_disk(test, tmp_path)
+
+
+def test_while_a_long_document_is_written_for_a_page_all_documents_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def test(place: Place) -> None:
+        late = Viewer()
+        with held_up(monkeypatch, Whole):
+            room = await place.hub.open(place.ids[0])
+            send(room.join(late, DEFAULT_USER, "viewer"), "PULL-DOC-REQ")
+            await place.hub.patch(place.ids[1], change(5), (), DEFAULT_USER)
+            seq = await place.stream(2.0)
+            assert [one.header.msgtype for one in late.got] == ["ACK"]
+        await until(lambda: late.got[-1].header.seq == place.room.seq == seq + 1)  # the rows are thinned, too
+        assert late.page().flat() == server_flat(place.room.document)
 
     on_disk(test, tmp_path)
 

@@ -12,17 +12,15 @@ import zlib
 from functools import partial
 from io import BytesIO
 
-from bokeh_server.core.copies import Copy
-from bokeh_server.core.events import Done, TakeSnapshot
+from bokeh_server.core.events import Done, TakeSnapshot, Work
 from bokeh_server.core.log import Record
 from bokeh_server.core.snapshot import Draft
-from bokeh_server.core.thinning import Choice
 from bokeh_server.store import Store
 
 others_first = partial(time.sleep, 0)
 
 
-async def beside(work: Choice | Copy) -> Done:
+async def beside(work: Work) -> Done:
     """Have the work done, and say what came of it."""
     outcome = asyncio.get_running_loop().run_in_executor(None, work.run, others_first)
     await asyncio.wait([outcome])

@@ -21,7 +21,6 @@ import orjson
 from bokeh_server.core import Buffers
 from bokeh_server.core.apply import Applied, Origin, apply
 from bokeh_server.core.authorise import DEFAULT_USER, Access, Actor, Role
-from bokeh_server.core.copies import Copy
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -50,6 +49,7 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Tick,
     Wake,
+    Work,
 )
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.room import Room
@@ -215,7 +215,7 @@ class Playbook:
     letters: list[tuple[int, Letter]] = field(init=False, default_factory=list)
     waits: bool = False
     """Whether what another thread has to do takes until ``done``; or else it is done at once."""
-    works: list[Choice | Copy] = field(init=False, default_factory=list)
+    works: list[Work] = field(init=False, default_factory=list)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -323,7 +323,7 @@ class Playbook:
                 return f"snapshot {record.seq}"
             case Beside(work):
                 self.works.append(work)
-                about = work.source if isinstance(work, Choice) else f"{work.since}-{work.seq}"
+                about = work.source if isinstance(work, Choice) else "{}-{}".format(*work.span)
                 return f"beside: {type(work).__name__.lower()} {about}" if self.waits else ""
             case Reading(client, on):
                 return f"{'read' if on else 'stop reading'} {client}"

@@ -8,6 +8,7 @@ from typing import Any
 from bokeh_server.core.audience import HELD, SMALL
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import OTHER, Playbook, changed, clicked, data_changed, live, set_to
+from tests.core.test_room_retention import old
 
 
 def waiting(**more: Any) -> Playbook:
@@ -84,3 +85,13 @@ def test_a_stock_program_that_was_slow_gets_what_the_ring_has_unless_that_has_si
     book.patches(1, data_changed("s", cols=["x"], x=[5, 6]), number=2)
     book.appended()
     assert book.drains(4) == ["close 4 1012 too far behind"]
+
+
+def test_who_keeps_up_with_a_source_waits_for_a_copy_when_it_is_thinned_and_nobody_else() -> None:
+    book = old()
+    book.joins(4, "viewer", pull=False)
+    book.pauses(2)
+    book.done()
+    assert book.appended() == ["beside: copy 3-3"]
+    assert book.done() == ["1 <- PATCH-DOC since=3 seq=3", "3 <- PATCH-DOC since=3 seq=3"]
+    assert book.drains(2) == ["2 <- PATCH-DOC since=3 seq=3"]

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 
+from bokeh_server.core import copies
 from bokeh_server.core.apply import apply
-from bokeh_server.core.copies import Changes, Copy
+from bokeh_server.core.copies import Changes, Copy, Whole
 from bokeh_server.core.document import Document
 from bokeh_server.core.snapshot import VALUES
 from bokeh_server.core.wire import Outgoing
 from tests.core.playbook import array, changed, data, data_changed, doc, model, patch, patched, set_to, streamed
+from tests.model.canonical import server_flat
 
 LONG = 2 * VALUES + 7
 DATA, TAGS, VALUE = ("s", "data"), ("s", "tags"), ("w", "value")
@@ -79,6 +82,33 @@ def test_what_is_written_pins_no_list_any_more() -> None:
     before = id(column.values)
     apply(here, patch(patched("s", x=[[0, 5]])))
     assert id(column.values) == before
+
+
+# The whole
+
+
+def test_a_long_document_is_written_later_as_it_was_and_a_short_one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = document()
+    short = Whole(here, 5)
+    monkeypatch.setattr(copies, "LONG", LONG)
+    long = Whole(here, 5)
+    assert (long.written, long.size, long.span) == (None, 0, (0, 5))
+    apply(here, patch(set_to(5), streamed("s", 5, x=[5], y=["z"])))
+    pauses: list[None] = []
+    content, buffers = long.run(lambda: pauses.append(None))
+    assert len(pauses) == 2 * 3 + 2
+    assert short.written is not None
+    assert short.size == len(short.written[0]) + 2 * NUMBERS.nbytes
+    for found in (short.written, (content, buffers)):
+        told = Document.from_json(orjson.loads(found[0])["doc"], dict(found[1]))
+        assert server_flat(told) == server_flat(document())
+
+
+def test_numbers_in_arrays_make_no_document_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "LONG", 0)
+    source = model("ColumnDataSource", "s", data=data(x=array("b", size=LONG)))
+    other = model("Figure", "f", data="none")
+    assert Whole(Document.decode(doc(source, other), (("b", NUMBERS.tobytes()),)), 1).written is not None
 
 
 # Which copy

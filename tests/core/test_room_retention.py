@@ -404,3 +404,18 @@ def test_who_lacks_a_root_besides_when_rows_are_thinned_must_pull() -> None:
         "2 <- RESYNC code=too far behind",
         "close 3 1012 too far behind",
     ]
+
+
+def test_arrays_that_were_sent_to_who_asked_long_ago_are_not_copied_to_thin_them() -> None:
+    book = kept(Retention(raw=DAY), waits=True)
+    book.now = NOON + 60.0 * 4_000
+    buffers = (("a", numbers(*times(0, 4_000))), ("b", numbers(*map(float, range(4_000)))))
+    book.patches(1, streamed("s", t=array("a", size=4_000), y=array("b", size=4_000)), number=1, buffers=buffers)
+    more(book, number=2)
+    book.appended()
+    book.sends(2, "PULL-DOC-REQ")
+    book.letters.clear()
+    column = book.value("s", "data")["y"]
+    before = id(column.values)
+    assert book.done() == ["append 4"]
+    assert id(column.values) == before

@@ -23,7 +23,6 @@ from msgspec import structs
 from bokeh_server.core.apply import apply
 from bokeh_server.core.authorise import Access, Actor
 from bokeh_server.core.column import Array
-from bokeh_server.core.copies import Copy
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -47,6 +46,7 @@ from bokeh_server.core.events import (
     Submitted,
     TakeSnapshot,
     Tick,
+    Work,
 )
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.retention import columns_of
@@ -121,7 +121,7 @@ class World:
         self.sockets: dict[int, Socket] = {}
         self.clients: list[Replica] = []
         self.answers: dict[int, Any] = {}
-        self.works: list[tuple[Room, Choice | Copy]] = []
+        self.works: list[tuple[Room, Work]] = []
         """What another thread has to do, and the room that waits for it."""
         self.next_key = 0
         self.compared = 0

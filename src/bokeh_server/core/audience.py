@@ -176,6 +176,19 @@ class Audience:
         messages += self._merged(missed, late=late)
         return [Send((key,), message) for message in messages]
 
+    def _all_caught_up(self) -> Iterable[Effect]:
+        """Give what waits for the end of a frame."""
+        for key, client in self.clients.items():
+            if client.cursor.ready:
+                yield from self._catch_up(key, late=False)
+
+    def _thinned(self) -> Iterable[Effect]:
+        """Nobody gets past a record of thinned rows but by a copy: who has all before it waits for one."""
+        self._ring.clear()
+        for key, client in self.clients.items():
+            if client.cursor.ready and client.cursor.seq < self._released:
+                yield from self._anew(key, copied=True)
+
     def _anew(self, key: int, *, copied: bool) -> list[Effect]:
         """What a client lacks and the ring has not: a copy, where it may be ``copied``, or else it must pull."""
         copy = self._copy_for(key) if copied else None

@@ -1,6 +1,7 @@
-"""Copies of what has changed in a document, written beside the stream, for clients whom the ring of patches can't help.
+"""Copies that are written beside the stream: of what has changed, for clients whom the ring of patches can't help, and
+of the whole document, for those who ask for it.
 
-Writing a million rows takes a third of a second, and a room may not stand still for it. A ``Copy`` only *pins* what is
+Writing a million rows takes a fifth of a second, and a room may not stand still for it. A copy only *pins* what is
 there at its ``seq``; another thread writes it (``Beside``), while the log and everybody else go on. Who waits for it is
 given nothing meanwhile, as if its socket were full: then the copy, and after it what the ring has from there on.
 """
@@ -14,8 +15,11 @@ import orjson
 from bokeh_server.core import Patch
 from bokeh_server.core.column import Columns
 from bokeh_server.core.document import Document
-from bokeh_server.core.snapshot import Slices, at_once
-from bokeh_server.core.wire import Outgoing
+from bokeh_server.core.snapshot import Slices, at_once, pinned
+from bokeh_server.core.wire import Message, Outgoing
+
+LONG = 50_000
+"""Values in lists that are written at once: 5 ms."""
 
 
 class Copy:
@@ -56,6 +60,51 @@ class Copy:
                 pieces += [comma, b'"kind":"ModelChanged",', about, b',"new":', writer.write(value), b"}"]
             comma = b",{"
         return b"".join([*pieces, b"]}"]), tuple(writer.buffers)
+
+
+class Whole:
+    """The document at ``seq``, for those who have asked for it. Where that is ``long``, it is written later."""
+
+    __slots__ = ("_pinned", "document", "seq", "waiting", "written")
+
+    def __init__(self, document: Document, seq: int) -> None:
+        self.document = document
+        self.seq = seq
+        self._pinned: Document | None = None
+        self.written: Patch | None = None
+        """The content of the answer and its buffers, once they are there."""
+        if is_long(document):
+            self._pinned = pinned(document)
+        else:
+            content, buffers = document.encode()
+            self.written = b'{"doc":' + content + b"}", buffers
+        self.waiting: list[tuple[int, Message]] = []
+        """Who waits for it, and his request."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The patches that it stands for."""
+        return 0, self.seq
+
+    @property
+    def size(self) -> int:
+        """Bytes of the answer; 0 where it is written later, since nobody gets two of those at a time."""
+        content, buffers = self.written or (b"", ())
+        return len(content) + sum(len(payload) for _, payload in buffers)
+
+    def run(self, pause: Callable[[], None] = at_once) -> Patch:
+        """Write it; ``pause`` is called after each few values. It pins nothing then, but numbers that it shows."""
+        document, self._pinned = self._pinned, None
+        assert document is not None
+        writer = Slices(document.models, pause)
+        return b"".join([b'{"doc":', *document.written(writer, flat=False), b"}"]), tuple(writer.buffers)
+
+
+def is_long(document: Document) -> bool:
+    """Whether writing the document would hold up the stream: numbers in arrays cost nothing."""
+    sources = (model.attributes.get("data") for model in document.models.values())
+    columns = (column for source in sources if type(source) is Columns for column in source.values())
+    return sum(len(column) for column in columns if isinstance(column.values, list)) > LONG
 
 
 class Changes:

@@ -12,7 +12,7 @@ import msgspec
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.authorise import Access, Actor
-from bokeh_server.core.copies import Copy
+from bokeh_server.core.copies import Copy, Whole
 from bokeh_server.core.log import Record
 from bokeh_server.core.retention import Retention
 from bokeh_server.core.snapshot import Draft
@@ -21,6 +21,8 @@ from bokeh_server.core.wire import Message, Outgoing
 from bokeh_server.errors import BokehServerError, ServerFault
 
 Kind = Literal["viewer", "program"]
+Work = Choice | Copy | Whole
+"""What another thread has to do."""
 
 # What happens to a room
 
@@ -121,7 +123,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 class Done(msgspec.Struct, frozen=True, gc=False):
     """Another thread has done this work; ``outcome`` gives what came of it, or raises what went wrong."""
 
-    work: Choice | Copy
+    work: Work
     outcome: Callable[[], Any]
 
 
@@ -191,7 +193,7 @@ class TakeSnapshot(msgspec.Struct, frozen=True, gc=False):
 class Beside(msgspec.Struct, frozen=True, gc=False):
     """Have another thread ``run`` this work, which would hold up the stream; answer with ``Done``, at any time."""
 
-    work: Choice | Copy
+    work: Work
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
@@ -26,7 +26,7 @@ from bokeh_server.core.audience import HELD, RESTART, Audience, Release
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
 from bokeh_server.core.column import Array
-from bokeh_server.core.copies import Changes, Copy
+from bokeh_server.core.copies import Changes, Copy, Whole
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
@@ -52,6 +52,7 @@ from bokeh_server.core.events import (
     Send,
     Submitted,
     TakeSnapshot,
+    Work,
 )
 from bokeh_server.core.fanout import Cursor
 from bokeh_server.core.log import Record, Stored, pack
@@ -96,7 +97,8 @@ class Room(Audience):
         """The number of the last patch of each counting client that the document holds."""
         self._versions = versions
         self._later: deque[tuple[int, Release | Callable[[], Iterable[Effect]]]] = deque()
-        self._copy: tuple[int, bytes, Buffers] | None = None
+        self._whole: Whole | None = None
+        """The document as somebody has asked for it last."""
         self.changes = Changes()
         """What has changed of late, and the copies of it."""
         self._since_snapshot = [0, 0]
@@ -190,7 +192,7 @@ class Room(Audience):
                 self.keeper = Keeper(retention)
                 return []
             case Done(work, outcome):
-                return self._copied(work, outcome()) if isinstance(work, Copy) else self._thin(work, *outcome())
+                return self._done(work, outcome())
             case Revoked(lost):
                 return [barred(key) for key, client in self.clients.items() if lost(client.actor)]
             case _:
@@ -268,16 +270,14 @@ class Room(Audience):
             client.asked += [message] if len(client.asked) < HELD else []
             return []
         self.tally.pulls += 1
-        if self._copy is None or self._copy[0] != self.seq:
-            content, buffers = self.document.encode()
-            self._copy = (self.seq, b'{"doc":' + content + b"}", buffers)
-        seq, doc, buffers = self._copy
+        begun: list[Effect] = []
+        if self._whole is None or self._whole.seq != self.seq:
+            self._whole = Whole(self.document, self.seq)
+            begun += [] if self._whole.written else [Beside(self._whole)]
+        whole, cursor = self._whole, client.cursor
         client.cut.clear()
-        cursor = client.cursor
-        reqid = message.header.msgid
-        answer = self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=self.epoch, seq=seq)
         if not cursor.subscribed:
-            cursor.seq, cursor.subscribed = seq, True
+            cursor.seq, cursor.subscribed = whole.seq, True
 
         def reply() -> Iterable[Effect]:
             if key not in self.clients:
@@ -286,11 +286,35 @@ class Room(Audience):
             if cursor.copying:  # since a moment
                 client.asked.append(message)
                 return
-            cursor.seq, cursor.subscribed = max(cursor.seq, seq), True
-            yield from answer()
+            cursor.seq, cursor.subscribed = max(cursor.seq, whole.seq), True
+            if whole.written is None:
+                cursor.copying = whole.span
+                whole.waiting.append((key, message))
+            else:
+                yield from self._answer(key, message, whole)
 
-        size = len(doc) + sum(len(payload) for _, payload in buffers)
-        return [*self._when_durable(reply), *self._throttle(key, client, size), *self._presence()]
+        return [*begun, *self._when_durable(reply), *self._throttle(key, client, whole.size), *self._presence()]
+
+    def _answer(self, key: int, message: Message, whole: Whole) -> list[Effect]:
+        assert whole.written is not None
+        doc, buffers = whole.written
+        reqid, epoch, seq = message.header.msgid, self.epoch, whole.seq
+        return self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=epoch, seq=seq)()
+
+    def _written(self, whole: Whole, written: Patch) -> Iterable[Effect]:
+        """The document is written: who has waited for it gets it, or a newer one where that was replaced meanwhile."""
+        whole.written = written
+        for key, message in whole.waiting:
+            client = self.clients.get(key)
+            if client is None:
+                continue
+            client.cursor.copying = None
+            if client.cursor.subscribed and whole.document is self.document:
+                yield from self._answer(key, message, whole)
+            else:
+                client.asked.insert(0, message)
+            if not client.cursor.paused:
+                yield from self._go_on(key)
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
@@ -390,30 +414,27 @@ class Room(Audience):
             effects += self._when_durable(self._ok(key, ok, self.seq))
         return effects + self._throttle(key, client, size)
 
+    def _done(self, work: Work, outcome: Any) -> list[Effect]:
+        match work:
+            case Choice():
+                return self._thin(work, *outcome)
+            case Copy():
+                return self._copied(work, outcome)
+            case _:
+                return list(self._written(work, outcome))
+
     def _thin(self, choice: Choice, rows: int, keep: Array) -> list[Effect]:
         """Thin the old rows of a source, if it is still there: a record of the server's own."""
         columns = columns_of(self.document, choice.source) if self.keeper.waited_for(choice) else None
         found = choice.in_place(columns, rows, keep) if columns is not None else None
         if columns is None or found is None:
             return []
+        self._whole = None  # or else arrays that it shows would be copied, to move rows in them
         thinning.thin(columns, *found)
         record = self._record("thin", *thinning.written(choice.source, *found), SERVER, "", None)
         self.changes.note(((choice.source, "data"),), self.seq)
         self._later += [(self.seq - 1, self._all_caught_up), (self.seq, self._thinned)]
         return [Append(record), *self._snapshot()]
-
-    def _all_caught_up(self) -> Iterable[Effect]:
-        """Give what waits for the end of a frame."""
-        for key, client in self.clients.items():
-            if client.cursor.ready:
-                yield from self._catch_up(key, late=False)
-
-    def _thinned(self) -> Iterable[Effect]:
-        """Nobody gets past a record of thinned rows but by a copy: who has all before it waits for one."""
-        self._ring.clear()
-        for key, client in self.clients.items():
-            if client.cursor.ready and client.cursor.seq < self._released:
-                yield from self._anew(key, copied=True)
 
     def _copy_for(self, key: int) -> list[Effect] | None:
         cursor = self.clients[key].cursor
