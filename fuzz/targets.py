@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bokeh_server.core import Buffers, Patch
-from bokeh_server.core.apply import Applied, Origin, apply, as_now, with_whole_data
+from bokeh_server.core.apply import Applied, Origin, apply, with_whole_data
+from bokeh_server.core.copies import Copy
 from bokeh_server.core.document import Document
 from bokeh_server.core.merge import merged
 from bokeh_server.core.wire import Assembler, Message, Outgoing, outgoing
@@ -126,7 +127,7 @@ def others(document: Document, taken: list[Applied]) -> None:
         agreed(document, written, replayed([*log[:-1], whole]), "for a program of bokeh's")
     changed = taken[-1].changed
     if changed is not None:
-        agreed(document, written, replayed([*log[:-1], as_now(document, changed)]), "by what has changed")
+        agreed(document, written, replayed([*log[:-1], Copy(document, changed, 1, 1).run()]), "by what has changed")
 
 
 def fresh() -> Document:

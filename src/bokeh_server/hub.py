@@ -27,6 +27,7 @@ from bokeh_server.core.events import (
     Answer,
     Append,
     Appended,
+    Beside,
     Close,
     Effect,
     Event,
@@ -50,8 +51,7 @@ from bokeh_server.core.events import (
 )
 from bokeh_server.core.retention import ALL, Retention
 from bokeh_server.core.room import Room
-from bokeh_server.core.snapshot import Draft
-from bokeh_server.drafts import written
+from bokeh_server.drafts import beside, keep
 from bokeh_server.errors import AccessRevoked, BokehServerError, NotFound, ServerFault, StoreFailed
 from bokeh_server.ids import new_id
 from bokeh_server.limits import LIMITS, Limits
@@ -67,8 +67,6 @@ MOMENT = 1.0
 SOON, TOLD = 0.2, 5_000
 """Seconds until a room's clients are told who came and went, and how many are told of it in a second at most: where
 thousands come at a time, the news of each must not hold up the others."""
-LEAST = 16 * 1024
-"""Bytes that a slow peer takes in ``Limits.pause`` seconds: half a kilobyte a second."""
 REMEMBERED = 120.0
 """Seconds for which somebody may be on his way in who has lost his right: longer than a ticket lives."""
 
@@ -400,6 +398,8 @@ class Hub:
                 (connection.resume_reading if on else connection.pause_reading)()
             case TakeSnapshot():
                 self._spawn(self._snapshot(live, effect))
+            case Beside():
+                self._spawn(self._beside(live, effect))
             case Wake():
                 pause = SOON + len(live.connections) / TOLD
                 asyncio.get_running_loop().call_later(pause, self._tick, live)
@@ -413,11 +413,8 @@ class Hub:
 
     def _tick(self, live: Live) -> None:
         now = time.monotonic()
-        for client, before in list(live.behind.items()):
-            left = live.connections[client].unsent
-            if left <= before - LEAST:  # slow, but it reads: a large document may take as long as it takes
-                live.behind[client] = left
-                self.tell(live, Paused(client, now))
+        for client in live.slow():  # but they read: a large document may take as long as it takes
+            self.tell(live, Paused(client, now))
         self.tell(live, Tick(now))
 
     # The log
@@ -484,11 +481,15 @@ class Hub:
         except BokehServerError as error:  # also where it is deleted just now: it is looked at again in a moment
             self.failure = str(error)
 
+    async def _beside(self, live: Live, effect: Beside) -> None:
+        """Have another thread do what is long, and tell the room, if that was not let go of meanwhile."""
+        done = await beside(effect.work)
+        if self._rooms.get(live.room.name) is live:
+            self.tell(live, done)
+
     async def _snapshot(self, live: Live, effect: TakeSnapshot) -> None:
         try:
-            record = effect.record
-            record = await asyncio.to_thread(written, record) if isinstance(record, Draft) else record
-            await self._store.snapshot(record, effect.clients)
+            await keep(self._store, effect)
         except BokehServerError as error:
             if not live.dead:
                 log.warning("no snapshot was taken", document=live.room.name, error=str(error))

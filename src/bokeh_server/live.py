@@ -14,6 +14,9 @@ from bokeh_server.errors import BokehServerError
 from bokeh_server.seat import Connection
 from bokeh_server.store import Info
 
+LEAST = 16 * 1024
+"""Bytes that a slow peer takes in ``Limits.pause`` seconds: half a kilobyte a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -50,6 +53,13 @@ class Live:
         """A number that is not in use in this room."""
         self.next_key += 1
         return self.next_key
+
+    def slow(self) -> list[int]:
+        """The clients whose buffer is full, and whose peers have taken some of it since this was asked."""
+        left = {client: self.connections[client].unsent for client in self.behind}
+        slow = {client: size for client, size in left.items() if size <= self.behind[client] - LEAST}
+        self.behind |= slow
+        return [*slow]
 
 
 def settle(future: asyncio.Future[int] | None, outcome: int | BokehServerError) -> None:

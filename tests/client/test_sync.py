@@ -422,7 +422,7 @@ def test_what_a_copy_does_not_have_goes_back_to_its_default() -> None:
     seen: list[Any] = []
     div.on_change("width", lambda attr, old, new: seen.append((old, new)))
     one.connection.pull()
-    rig.room._copy = None
+    rig.room._whole = None
     rig.settle()
     assert div.width is None
     assert seen == [(100, None)]

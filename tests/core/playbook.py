@@ -26,7 +26,9 @@ from bokeh_server.core.events import (
     Answer,
     Append,
     Appended,
+    Beside,
     Close,
+    Done,
     Drained,
     Effect,
     Event,
@@ -47,9 +49,11 @@ from bokeh_server.core.events import (
     TakeSnapshot,
     Tick,
     Wake,
+    Work,
 )
 from bokeh_server.core.log import Record, Stored
 from bokeh_server.core.room import Room
+from bokeh_server.core.thinning import Choice
 from bokeh_server.core.wire import Assembler, Header, Message, Outgoing
 from bokeh_server.errors import BokehServerError, ServerFault
 from bokeh_server.limits import LIMITS, Limits
@@ -209,6 +213,9 @@ class Playbook:
     log: list[Record] = field(init=False, default_factory=list)
     snapshots: list[TakeSnapshot] = field(init=False, default_factory=list)
     letters: list[tuple[int, Letter]] = field(init=False, default_factory=list)
+    waits: bool = False
+    """Whether what another thread has to do takes until ``done``; or else it is done at once."""
+    works: list[Work] = field(init=False, default_factory=list)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -283,10 +290,18 @@ class Playbook:
         self.now = self.now if now is None else now
         return self.receive(Tick(self.now))
 
+    def done(self, at: int = 0) -> list[str]:
+        """Another thread has done what was the first to do, or another one."""
+        work = self.works.pop(at)
+        return self.receive(Done(work, work.run))
+
     # What the room wants
 
     def receive(self, event: Event) -> list[str]:
-        return [line for effect in self.room.receive(event) if (line := self._line(effect))]
+        lines = [line for effect in self.room.receive(event) if (line := self._line(effect))]
+        while self.works and not self.waits:
+            lines += self.done()
+        return lines
 
     def _line(self, effect: Effect) -> str:
         match effect:
@@ -306,6 +321,10 @@ class Playbook:
                 assert record.seq <= self.room.durable, "too early"
                 self.snapshots.append(effect)
                 return f"snapshot {record.seq}"
+            case Beside(work):
+                self.works.append(work)
+                about = work.source if isinstance(work, Choice) else "{}-{}".format(*work.span)
+                return f"beside: {type(work).__name__.lower()} {about}" if self.waits else ""
             case Reading(client, on):
                 return f"{'read' if on else 'stop reading'} {client}"
             case Wake():

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.apply import Applied, Origin, apply, as_now, with_whole_data
+from bokeh_server.core.apply import Applied, Origin, apply, with_whole_data
+from bokeh_server.core.copies import Copy
 from bokeh_server.core.document import Document
 from bokeh_server.errors import BadMessage, ClientError, RefusedPatch, TooLarge, TypeClash, UnknownModel
 from bokeh_server.limits import LIMITS
@@ -495,7 +496,7 @@ def test_a_patch_says_which_attributes_it_has_changed_where_that_is_all() -> Non
         found = Document.decode(DOCUMENT)
         assert apply(found, patch(event)).changed == (attribute,)
         again = Document.decode(DOCUMENT)
-        apply(again, *as_now(found, [attribute]))
+        apply(again, *Copy(found, [attribute], 1, 1).run())
         assert again.encode(flat=True) == found.encode(flat=True)
     both = apply(Document.decode(DOCUMENT), patch(changed("w", "value", 5), changed("s", "name", "n")))
     assert both.changed == (("w", "value"), ("s", "name"))

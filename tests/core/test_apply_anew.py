@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from bokeh_server.core.apply import apply, as_now, with_whole_data
+from bokeh_server.core.apply import apply, with_whole_data
+from bokeh_server.core.copies import Copy
 from bokeh_server.errors import TooLarge
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
@@ -267,7 +268,7 @@ def test_a_copy_of_what_has_changed_has_no_columns_that_are_gone() -> None:
     case, other = Case(), Case()
     applied = case.apply(changed("s", "data", {"type": "map", "entries": [["x", [1]]]}))
     assert applied.changed is not None
-    apply(other.document, *as_now(case.document, applied.changed))
+    apply(other.document, *Copy(case.document, applied.changed, 1, 1).run())
     assert other.document.encode() == case.document.encode()
 
 

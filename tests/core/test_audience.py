@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bokeh_server.core.audience import Audience
+from bokeh_server.core.wire import Header, Message
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
     OTHER,
@@ -286,7 +287,9 @@ def test_a_copy_waits_for_the_store_and_acknowledgements_for_the_copy() -> None:
 
 
 def test_who_knows_nothing_of_the_document_can_copy_nothing() -> None:
-    assert Audience(LIMITS)._copy_for(1) is None
+    audience = Audience(LIMITS)
+    assert audience._copy_for(1) is None
+    assert audience._received(1, [Message(Header("m", "PULL-DOC-REQ"), b"{}")], 0.0) == []
 
 
 def test_a_copy_does_not_go_into_a_socket_that_is_full_by_then() -> None:

@@ -16,8 +16,8 @@ from bokeh_server.core.snapshot import Draft
 from bokeh_server.core.wire import Outgoing
 
 EVENTS = {"Joined", "Received", "Submitted", "Appended", "Failed", "Paused", "Drained", "Left", "Tick"}
-EVENTS |= {"Rights", "Revoked", "Retained", "Frame"}
-EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Reading", "Wake", "NextFrame", "Noticed"}
+EVENTS |= {"Rights", "Revoked", "Retained", "Frame", "Done"}
+EFFECTS = {"Append", "Send", "Close", "Answer", "TakeSnapshot", "Beside", "Reading", "Wake", "NextFrame", "Noticed"}
 
 
 def test_what_can_happen_and_what_can_be_wanted_is_a_closed_list() -> None:

@@ -177,5 +177,5 @@ def test_within_a_frame_only_those_who_get_every_patch_are_due() -> None:
 
 def test_a_cursor_is_ready_for_more_where_nothing_is_in_between() -> None:
     assert Cursor(subscribed=True).ready
-    for cursor in (Cursor(), Cursor(subscribed=True, paused=True), Cursor(subscribed=True, copying=True)):
+    for cursor in (Cursor(), Cursor(subscribed=True, paused=True), Cursor(subscribed=True, copying=(1, 2))):
         assert not cursor.ready

@@ -13,6 +13,7 @@ from bokeh_server.core.column import Column, Columns
 from bokeh_server.core.document import Document
 from bokeh_server.core.history import History
 from bokeh_server.core.retention import ALL, Keeper, Retention, columns_of, in_usual_form, level, size_of, streamed
+from bokeh_server.core.thinning import Choice
 from bokeh_server.errors import RefusedPatch
 from tests.core.playbook import changed, data, data_changed, model, patch, patched, ref, titled
 from tests.core.playbook import streamed as rows
@@ -26,7 +27,7 @@ def document(**sources: Any) -> Document:
     return Document.from_json(orjson.loads(orjson.dumps({"roots": [*roots, model("Slider", "w", value=1)]})), {})
 
 
-def came(keeper: Keeper, document: Document, *events: Any, now: float = NOW) -> list[str]:
+def came(keeper: Keeper, document: Document, *events: Any, now: float = NOW) -> list[Choice]:
     """These events come over the wire, as in a room."""
     content = keeper.capped(patch(*events), set())
     applied = apply(document, content)
@@ -161,7 +162,20 @@ def test_a_source_is_thinned_when_a_quarter_of_it_is_of_age() -> None:
     assert came(keeper, kept, rows("s", x=[1.5])) == []
     assert came(keeper, kept, rows("s", x=[1.5]), now=NOW + 0.5) == []
     assert came(keeper, kept, rows("s", x=[1.5]), now=NOW + 59) == []
-    assert came(keeper, kept, rows("s", x=[1.5]), now=NOW + 61) == ["s"]
+    (choice,) = came(keeper, kept, rows("s", x=[1.5]), now=NOW + 61)
+    assert choice.source == "s"
+
+
+def test_which_rows_of_a_source_stay_is_found_out_once_at_a_time() -> None:
+    kept, keeper = document(s={"x": [1.5] * 2_000}), Keeper(Retention(raw=60.0))
+    came(keeper, kept, rows("s", x=[1.5]))
+    (choice,) = came(keeper, kept, rows("s", x=[1.5]), now=NOW + 61)
+    assert came(keeper, kept, rows("s", x=[1.5]), now=NOW + 122) == []
+    assert keeper.waited_for(choice)
+    assert not keeper.waited_for(choice)
+    (again,) = came(keeper, kept, rows("s", x=[1.5]), now=NOW + 183)
+    assert not keeper.waited_for(choice)
+    assert keeper.waited_for(again)
 
 
 def test_the_sources_of_a_patch_are_those_that_get_rows() -> None:

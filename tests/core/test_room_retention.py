@@ -11,10 +11,12 @@ import orjson
 import pytest
 
 from bokeh_server.core import Buffers
+from bokeh_server.core.copies import Copy
 from bokeh_server.core.events import Retained
 from bokeh_server.core.retention import ALL, Retention
 from bokeh_server.limits import LIMITS
 from tests.core.playbook import (
+    OTHER,
     PROGRAM,
     VIEWER,
     Json,
@@ -24,6 +26,7 @@ from tests.core.playbook import (
     doc,
     model,
     numbers,
+    patch,
     patched,
     streamed,
 )
@@ -240,7 +243,7 @@ def test_it_would_be_seen_if_the_log_did_not_say_what_was_thinned(monkeypatch: p
 
 
 def test_it_would_be_seen_if_viewers_were_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bokeh_server.core.room.as_now", lambda *_: (b'{"events":[]}', ()))
+    monkeypatch.setattr(Copy, "run", lambda *_: (b'{"events":[]}', ()))
     book = thinned()
     with pytest.raises(AssertionError):
         same_everywhere(book)
@@ -262,3 +265,157 @@ def test_where_nobody_looks_no_copy_is_made_and_who_comes_back_from_before_pulls
     book.joins(4, "viewer", resume=VIEWER, pull=False, epoch=1, seq=seq)
     fresh = [letter.content["fresh"] for to, letter in book.letters if to == 4 and letter.type == "RESUMED"]
     assert fresh == [True]
+
+
+# What another thread does takes its time
+
+
+def old(**more: Any) -> Playbook:
+    """A source with 4,000 rows, half of which are older than a day; which of them stay is being found out."""
+    book, chance = kept(Retention(raw=DAY), waits=True, **more), Random(1)
+    book.now = NOON + 60.0 * 4_000
+    assert book.patches(1, rows(0, 4_000, chance), number=1) == ["append 2", "beside: choice s"]
+    book.appended()
+    return book
+
+
+def more(book: Playbook, *, number: int, key: int = 1, rollover: int | None = None) -> list[str]:
+    event = streamed("s", rollover, t=times(3_998 + number, 1), y=[float(number)])
+    return book.patches(key, event, number=number)
+
+
+def test_rows_are_thinned_once_it_is_known_which_stay_and_the_stream_goes_on_meanwhile() -> None:
+    book = old()
+    assert more(book, number=2) == ["append 3"]
+    assert book.appended(3) == ["2,3 <- PATCH-DOC seq=3", "1 <- OK seq=3 number=2"]
+    assert book.done() == ["append 4"]
+    assert len(book.column("t")) < 2_300
+    assert book.column("t")[-1_441:] == times(2_560, 1_441)
+
+
+def test_who_keeps_up_waits_for_a_copy_and_the_log_and_the_others_do_not() -> None:
+    book = old()
+    book.done()
+    assert book.appended() == ["beside: copy 3-3"]
+    book.joins(4, "viewer", resume="viewer-four")
+    more(book, number=2)
+    assert book.appended() == ["4 <- PATCH-DOC seq=4"], "its sender waits for what is before it"
+    assert book.submits(9, "patch", patch(streamed("s", t=times(5_000, 1), y=[1.0]))) == ["append 5"]
+    assert book.appended() == ["4 <- PATCH-DOC seq=5", "answer 9: 5"]
+    assert book.done() == [
+        "1 <- PATCH-DOC since=3 seq=3",
+        "1 <- OK seq=4 number=2",
+        "1 <- PATCH-DOC seq=5",
+        "2 <- PATCH-DOC since=3 seq=3",
+        "2 <- PATCH-DOC since=4 seq=5",
+        "3 <- PATCH-DOC since=3 seq=3",
+        "3 <- PATCH-DOC since=4 seq=5",
+    ]
+    same_everywhere(book)
+
+
+def test_an_acknowledgement_of_what_a_copy_holds_comes_before_it() -> None:
+    book = old()
+    book.done()
+    more(book, number=2)
+    assert book.appended() == ["beside: copy 3-4"]
+    assert book.done()[:2] == ["1 <- OK number=2", "1 <- PATCH-DOC since=3 seq=4"]
+    same_everywhere(book)
+
+
+def test_a_copy_waits_for_the_store() -> None:
+    book = old()
+    book.done()
+    more(book, number=2)
+    assert book.appended(3) == ["beside: copy 3-4"]
+    assert book.done() == []
+    assert book.appended(4)[1:3] == ["1 <- PATCH-DOC since=3 seq=4", "2 <- PATCH-DOC since=3 seq=4"]
+
+
+def test_what_a_stock_program_sends_while_it_waits_does_not_come_back_to_it() -> None:
+    book = old()
+    book.done()
+    book.appended()
+    book.patches(3, streamed("s", t=times(5_000, 1), y=[1.0]))
+    more(book, number=2)
+    book.appended()
+    assert [line for line in book.done() if line.startswith("3")] == [
+        "3 <- PATCH-DOC since=3 seq=3",
+        "3 <- PATCH-DOC seq=5",
+    ]
+
+
+def test_rows_that_roll_over_meanwhile_are_no_part_of_what_is_thinned() -> None:
+    book = old()
+    more(book, number=2, rollover=3_000)
+    assert book.done() == ["append 4"]
+    book.appended()
+    book.done()
+    assert 1_441 < len(book.column("t")) < 1_700
+    same_everywhere(book)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        data_changed("s", t=times(0, 4_000), y=[0.0] * 4_000),
+        streamed("s", 5, t=times(4_001, 1), y=[0.0]),
+        {"kind": "RootRemoved", "model": {"id": "s"}},
+    ],
+)
+def test_what_is_found_out_of_rows_that_are_not_there_any_more_is_let_go_of(event: Json) -> None:
+    book = old()
+    book.patches(1, event, number=2)
+    assert book.done() == []
+    assert {record.kind for record in book.log} == {"replace", "patch"}
+
+
+def test_it_is_let_go_of_where_the_document_was_replaced_or_its_owner_keeps_all_now() -> None:
+    book = old()
+    book.submits(9, "replace", OTHER)
+    assert book.done() == []
+    book = old()
+    book.receive(Retained(ALL))
+    assert book.done() == []
+
+
+def test_a_frame_ends_before_its_rows_are_thinned() -> None:
+    source = model("ColumnDataSource", "s", data={"type": "map", "entries": [["t", []], ["y", []]]})
+    book = Playbook(content=doc(source), now=NOON, waits=True)
+    book.receive(Retained(Retention(raw=DAY)))
+    book.joins(1, "program", resume=PROGRAM)
+    book.joins(2, "viewer", resume=VIEWER, frames=True)
+    book.now = NOON + 60.0 * 4_000
+    book.patches(1, rows(0, 4_000, Random(1)), number=1)
+    book.appended()
+    more(book, number=2)
+    book.appended()
+    book.done()
+    assert book.appended() == ["2 <- PATCH-DOC seq=3", "beside: copy 4-4"]
+    book.done()
+    assert page(book).flat() == server_flat(book.room.document)
+
+
+def test_who_lacks_a_root_besides_when_rows_are_thinned_must_pull() -> None:
+    book = old()
+    book.done()
+    book.patches(1, {"kind": "TitleChanged", "title": "u"}, number=2)
+    assert [line for line in book.appended() if not line.startswith("1")] == [
+        "2 <- RESYNC code=too far behind",
+        "close 3 1012 too far behind",
+    ]
+
+
+def test_arrays_that_were_sent_to_who_asked_long_ago_are_not_copied_to_thin_them() -> None:
+    book = kept(Retention(raw=DAY), waits=True)
+    book.now = NOON + 60.0 * 4_000
+    buffers = (("a", numbers(*times(0, 4_000))), ("b", numbers(*map(float, range(4_000)))))
+    book.patches(1, streamed("s", t=array("a", size=4_000), y=array("b", size=4_000)), number=1, buffers=buffers)
+    more(book, number=2)
+    book.appended()
+    book.sends(2, "PULL-DOC-REQ")
+    book.letters.clear()
+    column = book.value("s", "data")["y"]
+    before = id(column.values)
+    assert book.done() == ["append 4"]
+    assert id(column.values) == before

@@ -10,15 +10,18 @@ import pytest
 from bokeh_server.core.column import Column, Columns
 from bokeh_server.core.document import Document
 from bokeh_server.core.history import History
+from bokeh_server.core.snapshot import VALUES
 from bokeh_server.core.thinning import (
     LEAST,
     OF_LISTS,
     STEP,
+    Choice,
     chosen,
     clock,
     due,
     is_time,
     numbers,
+    promising,
     replay,
     thin,
     written,
@@ -86,13 +89,87 @@ def test_columns_of_several_lengths_have_no_rows() -> None:
 
 
 def test_numbers_are_read_wherever_there_are_some() -> None:
-    found = numbers([1, 2.5, None, {"type": "number", "value": "nan"}])
+    found = numbers(Column([9, 1, 2.5, None, {"type": "number", "value": "nan"}, "a"]), 1, 5)
     assert found is not None
     assert repr(found.tolist()) == "[1.0, 2.5, nan, nan]"
-    assert numbers(["a"]) is None
-    assert numbers([True, False]) is None
-    assert numbers(np.zeros((2, 2))) is None
-    assert numbers(np.array([1, 2], np.int32)) is not None
+    assert numbers(Column(["a"]), 0, 1) is None
+    assert numbers(Column([True, False]), 0, 2) is None
+    assert numbers(Column(np.zeros((2, 2))), 0, 2) is None
+    assert numbers(Column(np.array([True])), 0, 1) is None
+    ints = numbers(Column(np.array([1, 2], np.int32)), 0, 9)
+    assert ints is not None
+    assert ints.tolist() == [1, 2]
+
+
+def test_many_values_of_a_list_are_read_in_pieces() -> None:
+    pauses: list[None] = []
+    found = numbers(Column([*range(VALUES), 0.5]), 0, 10**9, lambda: pauses.append(None))
+    assert found is not None
+    assert found.tolist() == [*range(VALUES), 0.5]
+    assert len(pauses) == 2
+    assert numbers(Column([*range(VALUES), "a"]), 0, 10**9) is None
+
+
+# What another thread finds out
+
+
+def choice_of(source: Columns) -> Choice:
+    return Choice("s", source, DAY, NOW)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_choice_is_of_the_rows_as_they_were_and_lets_go_of_the_interpreter(lists: bool) -> None:
+    source, same, pauses = columns(10_000, 9 * DAY, lists=lists), columns(10_000, 9 * DAY, lists=lists), list[None]()
+    choice = choice_of(source)
+    for column in source.values():
+        column.stream(column.part(0, 5_000), 8_000)
+        column.patch(0, 9e9)
+    rows, keep = choice.run(lambda: pauses.append(None))
+    expected = chosen(same, 10_000, NOW)
+    assert rows == expected[0]
+    assert keep.tolist() == expected[1].tolist()
+    assert len(pauses) >= 10_000 // VALUES
+
+
+def test_a_choice_made_pins_nothing_so_that_rows_move_where_they_are() -> None:
+    source = columns(10_000, 9 * DAY, lists=True)
+    values = id(source["y"].values)
+    choice = choice_of(source)
+    found = choice.in_place(source, *choice.run())
+    assert found is not None
+    thin(source, *found)
+    assert id(source["y"].values) == values
+
+
+def test_rows_that_have_left_at_the_front_meanwhile_are_no_part_of_it() -> None:
+    source = columns(10_000, 9 * DAY)
+    choice = choice_of(source)
+    for column in source.values():
+        column.stream(column.part(0, 3_000), 10_000)
+    rows, keep = choice.run()
+    found = choice.in_place(source, rows, keep)
+    assert found is not None
+    assert found[0] == rows - 3_000
+    assert found[1].tolist() == [at - 3_000 for at in keep.tolist() if at >= 3_000]
+
+
+def test_it_is_let_go_of_where_nothing_would_leave_or_where_the_columns_are_others() -> None:
+    source = columns(10_000, 9 * DAY)
+    choice = choice_of(source)
+    rows, keep = choice.run()
+    assert choice.in_place(source, rows, np.arange(rows)) is None
+    assert choice.in_place(columns(10_000, 9 * DAY), rows, keep) is None
+    for column in source.values():
+        column.stream(column.part(0, 10), 10)
+    assert choice.in_place(source, rows, keep) is None
+
+
+def test_whether_a_step_may_be_worth_it_is_seen_without_looking_at_all_rows() -> None:
+    source = columns(10_000, 9 * DAY)
+    source["t"].values[5] = NOW * 1000
+    assert promising(source, DAY, NOW)
+    assert due(source, DAY, NOW) == 0
+    assert choice_of(source).run()[0] == 0
 
 
 @pytest.mark.parametrize("lists", [True, False])

@@ -176,6 +176,16 @@ def frame(play: Play, at: int, n: int) -> None:
     play.world.frame()
 
 
+def thin(play: Play, at: int, n: int) -> None:
+    """Old rows are due."""
+    play.world.thin()
+
+
+def done(play: Play, at: int, n: int) -> None:
+    """Another thread is done with something."""
+    play.world.done(n)
+
+
 def timers(play: Play, at: int, n: int) -> None:
     """A client's timers fire, its callbacks run."""
     play.client(at).timers()
@@ -288,6 +298,6 @@ def program_edit(play: Play, program: Program, n: int) -> None:
             slider.tags = [root.children[-1], value]
 
 
-CALM = (connect, join, talk, listen, everything, commit, timers, rest, submit, edit, tick, frame)
+CALM = (connect, join, talk, listen, everything, commit, timers, rest, submit, edit, tick, frame, thin, done)
 WILD = (fail, crash, rewind, cut, notice, leave, pause, drain)
 ACTIONS: dict[str, Callable[[Play, int, int], None]] = {action.__name__: action for action in CALM + WILD}

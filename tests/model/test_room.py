@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec import structs
 
+from bokeh_server.core import copies
 from bokeh_server.core.audience import Release
-from bokeh_server.core.events import Append, Effect, Event, Paused, Received, Send, TakeSnapshot
+from bokeh_server.core.copies import Copy
+from bokeh_server.core.events import Append, Done, Effect, Event, Paused, Received, Send, TakeSnapshot
 from bokeh_server.core.room import Room
-from bokeh_server.core.wire import Header
+from bokeh_server.core.wire import Header, Message
 from tests.model.actions import Play, Step, play
 from tests.model.replica import Page
 from tests.model.world import Broken, World
@@ -36,7 +38,21 @@ STEPS = 50
 CLIENT = st.integers(0, 5)
 NUMBER = st.integers(0, 63)
 OFTEN = ["edit", "edit", "edit", "edit", "talk", "talk", "listen", "listen", "commit", "everything"]
-SELDOM = ["connect", "timers", "frame", "cut", "notice", "pause", "drain", "tick", "submit", "join"]
+SELDOM = [
+    "connect",
+    "timers",
+    "frame",
+    "cut",
+    "notice",
+    "pause",
+    "drain",
+    "tick",
+    "submit",
+    "join",
+    "thin",
+    "done",
+    "done",
+]
 RARELY = ["fail", "crash", "rest", "leave", "rewind"]
 
 
@@ -83,7 +99,9 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(0 if LONG else 300)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_copy_is_the_replay_of_the_log_whatever_happens(part: int) -> None:
+def test_every_copy_is_the_replay_of_the_log_whatever_happens(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if part % 2:
+        monkeypatch.setattr(copies, "LONG", 0)  # so that every document is written by another thread
     run_state_machine_as_test(
         Machine,
         settings=settings(
@@ -123,6 +141,23 @@ LOOKED_UP: list[Step] = [
     ("talk", 0, 3),
 ]
 """A page looks the columns up while a title is on its way to the log."""
+
+
+THINNED: list[Step] = [("thin", 0, 0), ("done", 0, 0), ("commit", 0, 0)]
+"""Old rows are thinned, and everybody waits for a copy."""
+
+
+def test_what_comes_while_a_copy_is_written_comes_behind_it() -> None:
+    busy: list[Step] = [("edit", 0, 3), ("edit", 1, 3), ("talk", 0, 3), ("talk", 1, 3), ("commit", 0, 4)]
+    play([("rest", 0, 0), *THINNED, *busy, ("thin", 0, 0), *busy, ("done", 0, 0), *busy, ("done", 0, 0), *busy])
+
+
+def test_a_page_that_looks_up_columns_while_a_copy_is_on_its_way_gets_that_first() -> None:
+    play([("rest", 1, 11), ("edit", 0, 3), ("edit", 5, 23), ("thin", 2, 49), ("everything", 2, 20), *THINNED])
+
+
+def test_who_gets_roots_and_thinned_rows_at_one_time_pulls() -> None:
+    play([("rest", 0, 12), ("edit", 0, 59), ("thin", 0, 56)])
 
 
 def test_a_page_that_looks_up_columns_still_gets_the_patches_before_its_copy() -> None:
@@ -254,9 +289,37 @@ class Impatient(Room):
 class Negligent(Room):
     """Does not remember all that has changed when it copies that for who fell behind the ring."""
 
-    def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
-        super()._note(changed)
-        self._changed.pop(("w", "value"), None)
+    def receive(self, event: Event) -> list[Effect]:
+        effects = super().receive(event)
+        self.changes.attributes.pop(("w", "value"), None)
+        return effects
+
+
+class Secretive(Room):
+    """Tells nobody that rows were thinned."""
+
+    def _thinned(self) -> Iterable[Effect]:
+        for client in self.clients.values():
+            client.cursor.seq = self._released
+        return ()
+
+
+class Absent(Room):
+    """Does not give what came while a copy was written."""
+
+    def _go_on(self, key: int) -> Iterable[Effect]:
+        self.clients[key].cursor.seq = self._released
+        return super()._go_on(key)
+
+
+class Fickle(Room):
+    """Writes a copy of what is there when that is done, not of what was there when it was begun."""
+
+    def receive(self, event: Event) -> list[Effect]:
+        if isinstance(event, Done) and isinstance(event.work, Copy):
+            changed = [what for what, at in self.changes.attributes.items() if at >= event.work.since]
+            event = Done(event.work, Copy(self.document, changed, *event.work.span).run)
+        return super().receive(event)
 
 
 class Silent(Room):
@@ -269,10 +332,10 @@ class Silent(Room):
 class Hasty(Room):
     """Takes a copy that is on its way for one that has arrived."""
 
-    def _pull(self, key: int, reqid: str) -> list[Effect]:
+    def _pull(self, key: int, message: Message) -> list[Effect]:
         cursor = self.clients[key].cursor
         cursor.seq, cursor.subscribed = self.seq, True
-        return super()._pull(key, reqid)
+        return super()._pull(key, message)
 
 
 class Stubborn(World):
@@ -312,6 +375,9 @@ def without_rule(name: str) -> Page:
         (Heedless, [("rest", 0, 0), ("pause", 0, 0), ("submit", 0, 1)], "into a socket that is full"),
         (Negligent, [("rest", 0, 0), ("pause", 0, 0), *[("submit", 0, 1)] * 20], "differs from the log"),
         (Echoing, [("rest", 0, 0), ("edit", 0, 4)], "gets its own patch"),
+        (Secretive, [("rest", 0, 0), *THINNED], "differs from the log"),
+        (Absent, [("rest", 0, 0), *THINNED, *[("submit", 0, 1), ("commit", 0, 0)] * 2], "but never|differs"),
+        (Fickle, [("rest", 0, 0), *THINNED, ("edit", 0, 3), ("talk", 0, 3), ("commit", 0, 0)], "differs from the log"),
         (Silent, [("rest", 0, 0), ("submit", 0, 7)], "differs from the log"),
         (Hasty, LOOKED_UP, "differs from the log"),
     ],

@@ -12,20 +12,25 @@ and what was acknowledged is in the log exactly once.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import orjson
 from msgspec import structs
 
 from bokeh_server.core.apply import apply
 from bokeh_server.core.authorise import Access, Actor
+from bokeh_server.core.column import Array
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
     Append,
     Appended,
+    Beside,
     Close,
+    Done,
     Drained,
     Effect,
     Event,
@@ -41,9 +46,13 @@ from bokeh_server.core.events import (
     Submitted,
     TakeSnapshot,
     Tick,
+    Work,
 )
 from bokeh_server.core.log import Record, Stored
+from bokeh_server.core.retention import columns_of
 from bokeh_server.core.room import Room
+from bokeh_server.core.snapshot import at_once
+from bokeh_server.core.thinning import Choice, replay
 from bokeh_server.core.wire import Message
 from bokeh_server.errors import StoreFailed
 from bokeh_server.limits import LIMITS
@@ -82,6 +91,15 @@ class Socket:
     """The seq up to which the client has the document by this socket."""
 
 
+class AllButOne(Choice):
+    """A choice by which all rows stay but the second, however few there are."""
+
+    def run(self, pause: Callable[[], None] = at_once) -> tuple[int, Array]:
+        pinned, self._pinned = self._pinned, None
+        assert pinned is not None
+        return pinned.rows, np.delete(np.arange(pinned.rows), 1)
+
+
 class World:
     """One document, its log, and its clients."""
 
@@ -105,6 +123,8 @@ class World:
         self.sockets: dict[int, Socket] = {}
         self.clients: list[Replica] = []
         self.answers: dict[int, Any] = {}
+        self.works: list[tuple[Room, Work]] = []
+        """What another thread has to do, and the room that waits for it."""
         self.next_key = 0
         self.compared = 0
         """How often the copy of a client was compared with the log while others were at work."""
@@ -144,6 +164,8 @@ class World:
                 self.sockets[key].reading = on
             case NextFrame():
                 self.framing = True
+            case Beside(work):
+                self.works.append((self.live(), work))
             case TakeSnapshot(_, clients):
                 record = effect.whole()
                 if record.seq > len(self.truth) - 1:
@@ -174,6 +196,21 @@ class World:
         self.next_key += 1
         self.tell(Submitted(self.next_key, what, content, (), OWNER, self.now))
 
+    def thin(self) -> None:
+        """Old rows of the source are due, as the room finds out when rows come."""
+        room = self.live()
+        columns = columns_of(room.document, "s")
+        if columns is not None and columns.rows > 2 and "s" not in room.keeper.choices:
+            room.keeper.choices["s"] = choice = AllButOne("s", columns, 0.0, 0.0)
+            self._perform(Beside(choice))
+
+    def done(self, at: int) -> None:
+        """Another thread has done one of the things that it has to do; the room that asked may be gone."""
+        if self.works:
+            room, work = self.works.pop(at % len(self.works))
+            if room is self.room:
+                self.tell(Done(work, work.run))
+
     # The store
 
     def commit(self, count: int, *, told: bool = True) -> None:
@@ -192,6 +229,8 @@ class World:
         content, buffers = record.open()
         if record.kind == "replace":
             self.replayed = Document.decode(content, buffers)
+        elif record.kind == "thin":
+            replay(self.replayed, content, buffers)
         else:
             apply(self.replayed, content, buffers)
         self.truth.append(server_flat(self.replayed))
@@ -389,6 +428,7 @@ class World:
             self.commit(10**6)
             self.notice()
             self.frame()
+            self.done(0)
             for client in self.clients:
                 self.connect(client)
                 self.drain(client)
@@ -408,6 +448,7 @@ class World:
         waits += [f"{client.name} has no socket" for client in self.clients if self.socket_of(client) is None]
         waits += [f"messages for {s.client.name}" for s in self.sockets.values() if s.down or s.up]
         waits += ["a frame"] if self.framing else []
+        waits += ["another thread"] if self.works else []
         return waits + (["records"] if self.writing else [])
 
     def check(self) -> None:
@@ -428,7 +469,7 @@ class World:
 
 def streamed(record: Record) -> list[int]:
     """The rows that a patch streams (each row of the tests is a number that is used once)."""
-    if record.kind == "replace":
+    if record.kind != "patch":
         return []
     events = [event for event in orjson.loads(record.open()[0])["events"] if event["kind"] == "ColumnsStreamed"]
     return [row for event in events for row in dict(event["data"]["entries"])["x"]]
@@ -439,6 +480,8 @@ def held(record: Record) -> set[int]:
     if record.kind == "replace":
         source = Document.decode(*record.open()).models["s"]
         return set(source.attributes["data"]["x"].live)
+    if record.kind == "thin":
+        return set()
     events = orjson.loads(record.open()[0])["events"]
     columns = [dict(event["data"]["entries"]) for event in events if "data" in event]
     return {row for column in columns for row in column.get("x", ())}

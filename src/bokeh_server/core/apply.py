@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from bokeh_server.core import Buffers, Patch
+from bokeh_server.core import Buffers
 from bokeh_server.core.column import SCALARS, Column, Columns
 from bokeh_server.core.document import Document, Flattener, Model, Writer, as_map
 from bokeh_server.core.plain import apply_plain
@@ -462,12 +462,6 @@ def _by_ids(document: Document, value: Any, defined: dict[str, Model]) -> Any:
         return by_ids
     defined[key] = model
     return {"id": key}
-
-
-def as_now(document: Document, attributes: Iterable[tuple[str, str]]) -> Patch:
-    """A patch that sets attributes (by model and name) to what they are; they name no model."""
-    writer = Writer({})
-    return writer.write({"events": [_as_now(document, *attribute) for attribute in attributes]}), tuple(writer.buffers)
 
 
 def _as_now(document: Document, key: str, name: str) -> Event:

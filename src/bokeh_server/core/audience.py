@@ -15,16 +15,20 @@ import orjson
 
 from bokeh_server.core import Buffers, Patch
 from bokeh_server.core.client import Client
+from bokeh_server.core.copies import Copy
 from bokeh_server.core.events import Close, Effect, NextFrame, Noticed, Reading, Send, Wake
 from bokeh_server.core.fanout import Ring, receivers
 from bokeh_server.core.merge import merged
 from bokeh_server.core.tally import Tally
-from bokeh_server.core.wire import Header, Outgoing, outgoing
+from bokeh_server.core.wire import Header, Message, Outgoing, outgoing
 from bokeh_server.limits import Limits
 
 RESTART, TRY_AGAIN = 1012, 1013
 PATCH = b'{"msgid":"%d","msgtype":"PATCH-DOC","seq":%d}'
 """The header of nearly all messages, as ``outgoing`` would make it."""
+HELD, SMALL = 100, 64 * 1024
+"""Messages that are not kept, or ask for the document, and wait behind a copy: how many of a client, and the bytes of
+one, at most."""
 
 
 class Release(msgspec.Struct, gc=False):
@@ -172,13 +176,11 @@ class Audience:
             return []
         missed: Missed | None = []
         if cursor.subscribed and cursor.seq < self._released:
-            missed = self._ring.after(cursor.seq, self._released, cursor.name) if client.ours else None
+            missed = self._ring.after(cursor.seq, self._released, cursor.name)
+            if client.stock_program and any(b'"cols"' in entry.patch[0] for entry in missed or []):
+                missed = None  # it would get them in a form of its own, of the document as it was then
         if missed is None:
-            copy = self._copy_for(key) if client.ours else None
-            if copy is not None:
-                return copy
-            cursor.subscribed = False
-            return list(self._resync([key], "too far behind"))
+            return self._anew(key, copied=client.ours)
         cursor.seq = max(cursor.seq, self._released)
         held, client.held = client.held, []
         messages: list[Outgoing] = []
@@ -189,14 +191,65 @@ class Audience:
         messages += self._merged(missed, late=late)
         return [Send((key,), message) for message in messages]
 
+    def _all_caught_up(self) -> Iterable[Effect]:
+        """Give what waits for the end of a frame."""
+        for key, client in self.clients.items():
+            if client.cursor.ready:
+                yield from self._catch_up(key, late=False)
+
+    def _thinned(self) -> Iterable[Effect]:
+        """Nobody gets past a record of thinned rows but by a copy: who has all before it waits for one."""
+        self._ring.clear()
+        for key, client in self.clients.items():
+            if client.cursor.ready and client.cursor.seq < self._released:
+                yield from self._anew(key, copied=True)
+
+    def _anew(self, key: int, *, copied: bool) -> list[Effect]:
+        """What a client lacks and the ring has not: a copy, where it may be ``copied``, or else it must pull."""
+        copy = self._copy_for(key) if copied else None
+        if copy is not None:
+            return copy
+        self.clients[key].cursor.subscribed = False
+        return list(self._resync([key], "too far behind"))
+
     def _copy_for(self, key: int) -> list[Effect] | None:
-        """A fresh copy of just what a client lacks whom the ring can't help; None where it must pull the whole.
+        """Have a client wait for a fresh copy of just what it lacks, as the ring can't help; None where it must pull
+        the whole.
 
         Here nothing is known of the document.
         """
         return None
 
-    def _merged(self, entries: Sequence[Release], *, to: int = 1, late: bool = True) -> Sequence[Outgoing]:
+    def _give(self, copy: Copy) -> Iterable[Effect]:
+        """A copy is written, and the store has what is in it: who waits for it gets it, and then what came after it."""
+        assert copy.message is not None
+        for key, client in self.clients.items():
+            cursor = client.cursor
+            if cursor.copying != copy.span:
+                continue
+            cursor.copying = None
+            if cursor.paused:  # what it lacks when it drains is looked at then
+                continue
+            if cursor.subscribed and cursor.seq < copy.since:
+                self.tally.copies += 1
+                yield from self._held(key, copy.seq)  # before it: what others did after these is in it
+                yield Send((key,), copy.message)
+                cursor.seq = copy.seq
+            yield from self._go_on(key)
+
+    def _go_on(self, key: int) -> Iterable[Effect]:
+        """Nothing holds a client up any more: what it lacks, and the document, if it has asked for that meanwhile."""
+        yield from self._catch_up(key)
+        client = self.clients[key]
+        if not client.cursor.copying:
+            asked, client.asked = client.asked, []
+            yield from self._received(key, asked, self._now)
+
+    def _received(self, key: int, messages: Sequence[Message], now: float) -> list[Effect]:
+        """What to do about messages of a client; here nothing is known of that."""
+        return []
+
+    def _merged(self, entries: Missed | Sequence[Release], *, to: int = 1, late: bool = True) -> Sequence[Outgoing]:
         """The messages of these patches ``to`` so many clients, or fewer that come to the same; ``since`` is the first
         that one stands for. ``late`` says whether they are more than those of a frame."""
         if len(entries) < 2:
@@ -230,7 +283,11 @@ class Audience:
     def _relay(self, message: Outgoing, to: list[int]) -> Iterable[Effect]:
         """A message that is not kept: to those who had the document when it came, and keep up."""
         clients = ((key, self.clients.get(key)) for key in to)
-        due = [key for key, client in clients if client and client.cursor.ready]
+        there = [(key, client) for key, client in clients if client and not client.cursor.paused]
+        for _, client in there:
+            if client.cursor.copying and message.size < SMALL and len(client.held) < HELD:
+                client.held.append((self._released, 0, message))
+        due = [key for key, client in there if client.cursor.ready]
         for key in due:
             if self.clients[key].cursor.framed:
                 yield from self._catch_up(key, late=False)
@@ -244,7 +301,8 @@ class Audience:
         there = [key for key in keys if key in self.clients]
         self.tally.resyncs += len(there)
         for key in there:
-            yield from self._held(key)
+            yield from self._held(key, self._released)
+            self.clients[key].held.clear()
         ours = tuple(key for key in there if self.clients[key].ours)
         if ours:
             yield Send(ours, self._message("RESYNC", content))
@@ -252,13 +310,14 @@ class Audience:
             if not self.clients[key].ours:
                 yield Close(key, RESTART, reason)
 
-    def _held(self, key: int) -> Iterable[Effect]:
-        """The acknowledgements that were held, without their seq: the client does not get what was before them. What
-        else was held is let go of."""
-        held = self.clients[key].held
-        for number in [number for _, number, _ in held if number is not None][-1:]:
+    def _held(self, key: int, seq: int) -> Iterable[Effect]:
+        """The acknowledgements up to ``seq`` that were held, without theirs: the client does not get what was before
+        them one by one."""
+        client = self.clients[key]
+        acknowledged = [(at, number) for at, number, _ in client.held if number and at <= seq]
+        for _, number in acknowledged[-1:]:
             yield Send((key,), self._message("OK", b"{}", number=number))
-        held.clear()
+        client.held = [one for one in client.held if not (one[1] and one[0] <= seq)]
 
     def _tick(self, now: float) -> list[Effect]:
         self._woken = False

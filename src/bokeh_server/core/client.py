@@ -9,7 +9,7 @@ import msgspec
 from bokeh_server.core.authorise import Actor
 from bokeh_server.core.events import Kind
 from bokeh_server.core.fanout import Cursor
-from bokeh_server.core.wire import Outgoing
+from bokeh_server.core.wire import Message, Outgoing
 
 
 @dataclass(slots=True)
@@ -34,11 +34,16 @@ class Client:
     cut: set[str] = field(default_factory=set)
     """The sources of which its own copy has rows in front that have given way here (``core.retention``)."""
     held: list[tuple[int, int | None, Outgoing]] = field(default_factory=list)
-    """Acknowledgements (seq, number, message) that wait with the patches before them until its socket drains."""
+    """Acknowledgements (seq, number, message) that wait with the patches before them until its socket drains.
+
+    The number of an answer to ECHO is None, that of a message that is not kept is 0."""
+
+    asked: list[Message] = field(default_factory=list)
+    """Its requests for the document that wait for a copy on its way: what that brings must not come behind."""
 
     @property
     def name(self) -> str:
-        """Its own id over reconnects."""
+        """Its own id over reconnects; one that is good for this socket where it has said none."""
         return self.cursor.name
 
     @property

@@ -88,7 +88,7 @@ class Column:
         """This column as it is now, for a reader in another thread; it costs nothing until a value is set anew."""
         self.lent = True
         pinned = Column(self.values)
-        pinned.start, pinned.stop, pinned.lent = self.start, self.stop, True
+        pinned.base, pinned.start, pinned.stop, pinned.lent = -self.start, self.start, self.stop, True
         return pinned
 
     def part(self, start: int, stop: int) -> Values:
@@ -225,15 +225,17 @@ class Column:
         """
         start, end = self.start, self.start + count
         first = end - len(keep)
+        same = int(np.count_nonzero(keep == np.arange(len(keep))))  # so many, from the first on, stay side by side
+        others = keep[same:] + start
         if isinstance(self.values, list):
             self._own_list()
-            old = self.values[start:end]
-            self.values[first:end] = [old[at] for at in keep.tolist()]
+            self.values[first + same : end] = [self.values[at] for at in others.tolist()]
         else:
             if self._read() or not self.room:
                 self.values, self.lent = self.values.copy(), False
                 self.room = len(self.values)
-            self.values[first:end] = self.values[start:end][keep]
+            self.values[first + same : end] = self.values[others]
+        self.values[first : first + same] = self.values[start : start + same]
         self.start = first
 
     def patch(self, index: Any, value: Any) -> tuple[Undo, bool]:

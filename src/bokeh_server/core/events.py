@@ -6,19 +6,23 @@ All are frozen: a list of events and the effects that they gave is a transcript 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from bokeh_server.core import Buffers
 from bokeh_server.core.authorise import Access, Actor
+from bokeh_server.core.copies import Copy, Whole
 from bokeh_server.core.log import Record
 from bokeh_server.core.retention import Retention
 from bokeh_server.core.snapshot import Draft
+from bokeh_server.core.thinning import Choice
 from bokeh_server.core.wire import Message, Outgoing
 from bokeh_server.errors import BokehServerError, ServerFault
 
 Kind = Literal["viewer", "program"]
+Work = Choice | Copy | Whole
+"""What another thread has to do."""
 
 # What happens to a room
 
@@ -116,6 +120,13 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     now: float
 
 
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """Another thread has done this work; ``outcome`` gives what came of it, or raises what went wrong."""
+
+    work: Work
+    outcome: Callable[[], Any]
+
+
 Event = (
     Joined
     | Received
@@ -130,6 +141,7 @@ Event = (
     | Retained
     | Tick
     | Frame
+    | Done
 )
 
 
@@ -178,6 +190,12 @@ class TakeSnapshot(msgspec.Struct, frozen=True, gc=False):
         return self.record.record() if isinstance(self.record, Draft) else self.record
 
 
+class Beside(msgspec.Struct, frozen=True, gc=False):
+    """Have another thread ``run`` this work, which would hold up the stream; answer with ``Done``, at any time."""
+
+    work: Work
+
+
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """Stop or go on reading from the client: too much of it waits for the store."""
 
@@ -199,7 +217,7 @@ class Noticed(msgspec.Struct, frozen=True, gc=False):
     """Lists that show this document are out of date."""
 
 
-Effect = Append | Send | Close | Answer | TakeSnapshot | Reading | Wake | NextFrame | Noticed
+Effect = Append | Send | Close | Answer | TakeSnapshot | Beside | Reading | Wake | NextFrame | Noticed
 
 
 def gathered(effects: list[Effect]) -> Iterator[Effect]:

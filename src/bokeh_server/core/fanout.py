@@ -38,7 +38,7 @@ class Entry(Protocol):
 
 @dataclass(slots=True)
 class Cursor:
-    """How far one receiver has come. ``name`` is the client's own id over reconnects ("" where it has none)."""
+    """How far one receiver has come. ``name`` is the client's own id over reconnects."""
 
     seq: int = 0
     name: str = ""
@@ -46,8 +46,8 @@ class Cursor:
     paused: bool = False
     framed: bool = False
     """Whether it gets no more than one message a frame."""
-    copying: bool = False
-    """Whether what it lacks up to ``seq`` is on its way to it in one piece, and waits for the store."""
+    copying: tuple[int, int] | None = None
+    """The first and last of the patches that are being written anew for it as one (``core.copies``): it waits."""
 
     @property
     def ready(self) -> bool:
@@ -123,7 +123,7 @@ def receivers(
         if cursor.seq == before and cursor.subscribed:
             if key == sender or (name and cursor.name == name):
                 cursor.seq = last
-            elif not (cursor.paused or (within and cursor.framed)):
+            elif not (cursor.paused or cursor.copying or (within and cursor.framed)):
                 cursor.seq = last
                 (framed if cursor.framed else due).append(key)
     return due, framed

@@ -25,7 +25,7 @@ from bokeh_server.core.column import Column, Columns
 from bokeh_server.core.document import Document
 from bokeh_server.core.history import MARKS, History
 from bokeh_server.core.plain import NOT_PLAIN, Rows, decode
-from bokeh_server.core.thinning import due
+from bokeh_server.core.thinning import Choice, promising
 from bokeh_server.core.values import load_json
 from bokeh_server.errors import ClientError, RefusedPatch
 
@@ -39,7 +39,7 @@ LOOKS = 64
 SLOWEST, FASTEST = 60.0, 1.0
 """Seconds between two looks, at most and at least."""
 REST = 10.0
-"""Seconds between two steps of thinning: a step of 100 MB takes some 50 ms, and more where it is sent to pages."""
+"""Seconds between two steps of thinning: each page reads the source again."""
 UNNOTICED = 1 / 20
 """By how much a source may miss its share before it is cut again: a cut of numbers is a copy for all viewers."""
 GIVEN_WAY = (
@@ -75,7 +75,7 @@ ALL = Retention()
 class Keeper:
     """Watches the streamed sources of one document by the rules of ``retention``."""
 
-    __slots__ = ("_looked", "_new", "_rests", "_streamed", "caps", "idle", "retention")
+    __slots__ = ("_looked", "_new", "_rests", "_streamed", "caps", "choices", "idle", "retention")
 
     def __init__(self, retention: Retention = ALL) -> None:
         self.retention = retention
@@ -87,6 +87,8 @@ class Keeper:
         self._new = 0
         self._looked = 0.0
         self._rests = 0.0
+        self.choices: dict[str, Choice] = {}
+        """The sources of which it is being found out which rows stay."""
 
     def capped(self, content: bytes, cut: set[str]) -> bytes:
         """A patch with the rollovers of sources that have reached their share; as it came where it has none.
@@ -123,8 +125,8 @@ class Keeper:
         cap = self.caps.get(source) if type(source) is str else None
         return cap is not None and (rollover is None or (type(rollover) is int and rollover > cap))
 
-    def came(self, document: Document, content: bytes, size: int, now: float, about: About = None) -> list[str]:
-        """A patch of ``size`` bytes was applied at ``now`` (seconds since 1970); the sources to be thinned now.
+    def came(self, document: Document, content: bytes, size: int, now: float, about: About = None) -> list[Choice]:
+        """A patch of ``size`` bytes was applied at ``now`` (seconds since 1970); what to find out of old rows now.
 
         ``about`` says what it has changed, where that is known.
         """
@@ -144,15 +146,27 @@ class Keeper:
             self._share(sources, budget)
         if raw is None or now < self._rests:
             return []
-        old = [key for key, columns in sources.items() if self._look(columns, raw, now)]
+        old = {
+            key: Choice(key, columns, raw, now)
+            for key, columns in sources.items()
+            if self._look(key, columns, raw, now)
+        }
+        self.choices |= old
         self._rests = now + REST if old else now
-        return old
+        return [*old.values()]
 
-    def _look(self, columns: Columns, raw: float, now: float) -> bool:
-        """Whether a source has to be thinned. It learns that the rows that are here are here now."""
+    def _look(self, key: str, columns: Columns, raw: float, now: float) -> bool:
+        """Whether a source may have to be thinned. It learns that the rows that are here are here now."""
         columns.history = columns.history or History()
         columns.history.mark(columns.gone + columns.rows, now, 2 * raw / MARKS)
-        return due(columns, raw, now) > 0
+        return key not in self.choices and promising(columns, raw, now)
+
+    def waited_for(self, choice: Choice) -> bool:
+        """Whether it is this choice that was asked for last; it has been made now."""
+        waited = self.choices.get(choice.source) is choice
+        if waited:
+            del self.choices[choice.source]
+        return waited
 
     def _share(self, sources: Mapping[str, Columns], budget: int) -> None:
         sizes = {key: sum(map(size_of, columns.values())) for key, columns in sources.items()}

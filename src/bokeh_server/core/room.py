@@ -14,23 +14,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
 import orjson
 
-from bokeh_server.core import Buffers, thinning
-from bokeh_server.core.apply import apply, as_now, with_whole_data
-from bokeh_server.core.audience import RESTART, Audience, Later, Release
+from bokeh_server.core import Buffers, Patch, thinning
+from bokeh_server.core.apply import apply, with_whole_data
+from bokeh_server.core.audience import HELD, RESTART, Audience, Later, Release
 from bokeh_server.core.authorise import Access, Action, Actor, Allowed, may
 from bokeh_server.core.client import Client, decode_resume
+from bokeh_server.core.column import Array
+from bokeh_server.core.copies import Changes, Copy, Whole
 from bokeh_server.core.document import Document
 from bokeh_server.core.events import (
     Answer,
     Append,
     Appended,
+    Beside,
     Close,
+    Done,
     Drained,
     Effect,
     Event,
@@ -48,11 +52,14 @@ from bokeh_server.core.events import (
     Send,
     Submitted,
     TakeSnapshot,
+    Work,
 )
+from bokeh_server.core.fanout import Cursor
 from bokeh_server.core.log import Record, Stored, pack
 from bokeh_server.core.plain import is_rows
 from bokeh_server.core.retention import Keeper, columns_of
 from bokeh_server.core.snapshot import Draft
+from bokeh_server.core.thinning import Choice
 from bokeh_server.core.wire import Header, Message, Outgoing
 from bokeh_server.errors import AccessRevoked, BadMessage, ClientError, Forbidden, ServerFault, StoreDamaged
 from bokeh_server.limits import LIMITS, Limits
@@ -90,13 +97,10 @@ class Room(Audience):
         """The number of the last patch of each counting client that the document holds."""
         self._versions = versions
         self._later: deque[Release | Later] = deque()
-        self._copy: tuple[int, bytes, Buffers] | None = None
-        self._changed: dict[tuple[str, str], int] = {}
-        """The attributes (by model and name) that have changed since ``_changed_more``, each with the last seq."""
-        self._changed_more = 0
-        """The last seq whose patch has done something else."""
-        self._copy_of_changed: tuple[int, Outgoing] | None = None
-        """A copy of what has changed since a seq, until the next patch."""
+        self._whole: Whole | None = None
+        """The document as somebody has asked for it last."""
+        self.changes = Changes()
+        """What has changed of late, and the copies of it."""
         self._since_snapshot = [0, 0]
         self.keeper = Keeper()
         """What has to go of that which is streamed."""
@@ -120,7 +124,7 @@ class Room(Audience):
             room._replay(record)
             room._since_snapshot[0] += 1
             room._since_snapshot[1] += len(record.body)
-        room.durable = room._released = room._changed_more = room.seq
+        room.durable = room._released = room.changes.more = room.seq
         room._refill(stored.records)
         return room
 
@@ -167,7 +171,7 @@ class Room(Audience):
             case Submitted():
                 return self._submitted(event)
             case Joined(client, kind, actor):
-                self.clients[client] = Client(kind, actor, self._may(actor, Action.EDIT))
+                self.clients[client] = Client(kind, actor, self._may(actor, Action.EDIT), Cursor(name=f"{client:65}"))
                 return [Send((client,), self._message("ACK", b"{}"))]
             case Paused(client, now):
                 self.clients[client].cursor.paused = True
@@ -175,7 +179,7 @@ class Room(Audience):
                 return []
             case Drained(client):
                 self.clients[client].cursor.paused = False
-                return self._catch_up(client)
+                return list(self._go_on(client))
             case Left(client):
                 del self.clients[client]
                 return self._presence()
@@ -188,6 +192,8 @@ class Room(Audience):
             case Retained(retention):
                 self.keeper = Keeper(retention)
                 return []
+            case Done(work, outcome):
+                return self._done(work, outcome())
             case Revoked(lost):
                 return [barred(key) for key, client in self.clients.items() if lost(client.actor)]
             case _:
@@ -210,7 +216,7 @@ class Room(Audience):
             case "RESUME":
                 return self._resume(key, message)
             case "PULL-DOC-REQ":
-                return self._pull(key, header.msgid)
+                return self._pull(key, message)
             case "PUSH-DOC":
                 return self._push(key, message)
             case "ECHO" if self.clients[key].ours:
@@ -263,29 +269,58 @@ class Room(Audience):
 
         return self._when_durable(resumed)
 
-    def _pull(self, key: int, reqid: str) -> list[Effect]:
+    def _pull(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
         if not self._may(client.actor, Action.VIEW):
             raise Forbidden
+        if client.cursor.copying:
+            client.asked += [message] if len(client.asked) < HELD else []
+            return []
         self.tally.pulls += 1
-        if self._copy is None or self._copy[0] != self.seq:
-            content, buffers = self.document.encode()
-            self._copy = (self.seq, b'{"doc":' + content + b"}", buffers)
-        seq, doc, buffers = self._copy
+        begun: list[Effect] = []
+        if self._whole is None or self._whole.seq != self.seq:
+            self._whole = Whole(self.document, self.seq)
+            begun += [] if self._whole.written else [Beside(self._whole)]
+        whole, cursor = self._whole, client.cursor
         client.cut.clear()
-        cursor = client.cursor
-        answer = self._reply(key, "PULL-DOC-REPLY", doc, reqid, buffers, epoch=self.epoch, seq=seq)
         if not cursor.subscribed:
-            cursor.seq, cursor.subscribed = seq, True
+            cursor.seq, cursor.subscribed = whole.seq, True
 
         def reply() -> Iterable[Effect]:
-            if key in self.clients:
-                yield from self._catch_up(key)
-                cursor.seq, cursor.subscribed = max(cursor.seq, seq), True
-                yield from answer()
+            if key not in self.clients:
+                return
+            yield from self._catch_up(key)
+            if cursor.copying:  # since a moment
+                client.asked.append(message)
+                return
+            cursor.seq, cursor.subscribed = max(cursor.seq, whole.seq), True
+            if whole.written is None:
+                cursor.copying = whole.span
+                whole.waiting.append((key, message))
+            else:
+                yield from self._answer(key, message, whole)
 
-        size = len(doc) + sum(len(payload) for _, payload in buffers)
-        return [*self._when_durable(reply), *self._throttle(key, client, size), *self._presence()]
+        return [*begun, *self._when_durable(reply), *self._throttle(key, client, whole.size), *self._presence()]
+
+    def _answer(self, key: int, message: Message, whole: Whole) -> list[Effect]:
+        assert whole.written is not None
+        doc, buffers = whole.written
+        return self._reply(key, "PULL-DOC-REPLY", doc, message.header.msgid, buffers, epoch=self.epoch, seq=whole.seq)()
+
+    def _written(self, whole: Whole, written: Patch) -> Iterable[Effect]:
+        """The document is written: who has waited for it gets it, or a newer one where that was replaced meanwhile."""
+        whole.written = written
+        for key, message in whole.waiting:
+            client = self.clients.get(key)
+            if client is None:
+                continue
+            client.cursor.copying = None
+            if client.cursor.subscribed and whole.document is self.document:
+                yield from self._answer(key, message, whole)
+            else:
+                client.asked.insert(0, message)
+            if not client.cursor.paused:
+                yield from self._go_on(key)
 
     def _push(self, key: int, message: Message) -> list[Effect]:
         client = self.clients[key]
@@ -306,7 +341,7 @@ class Room(Audience):
         document = Document.decode(content, buffers, limits=self._limits)
         self.document = document
         record = self._record("replace", content, buffers, actor, self._name(key), number)
-        self._note(None)
+        self.changes.note(None, self.seq)
         self._since_snapshot = [0, 0]
         snapshot, seq = TakeSnapshot(record, dict(self.numbers)), self.seq
 
@@ -362,7 +397,7 @@ class Room(Audience):
             sender = client.cursor.name if client is not None else sender
             patch = (applied.content, applied.buffers)
             record = self._record("patch", *patch, actor, sender, ok.number if ok is not None else number)
-            self._note(applied.changed)
+            self.changes.note(applied.changed, self.seq)
             message = self._message("PATCH-DOC", *patch, seq=self.seq)
             stock = self._for_stock_programs(*patch) if not applied.plain else None
             has, name = (None, "") if applied.corrected and origin == "viewer" else (key, sender)
@@ -371,7 +406,7 @@ class Room(Audience):
             self._snapshot()
             if not self.keeper.idle:
                 due = self.keeper.came(self.document, applied.content, len(record.body), now, applied.changed)
-                effects += [effect for source in due for effect in self._thin(source, now)]
+                effects += map(Beside, due)
         if applied.messages is not None:
             relayed = self._message("PATCH-DOC", applied.messages, applied.buffers)
             to: Kind = "program" if origin == "viewer" else "viewer"
@@ -386,63 +421,40 @@ class Room(Audience):
             effects += self._when_durable(self._ok(key, ok, self.seq))
         return effects + self._throttle(key, client, size)
 
-    def _thin(self, source: str, now: float) -> list[Effect]:
-        """Thin the old rows of a source: a record of the server's own, of which the others get the source as it is."""
-        columns = columns_of(self.document, source)
-        assert columns is not None
-        rows, keep = thinning.chosen(columns, thinning.due(columns, self.keeper.retention.raw or 0.0, now), now)
-        if len(keep) == rows:
+    def _done(self, work: Work, outcome: Any) -> list[Effect]:
+        match work:
+            case Choice():
+                return self._thin(work, *outcome)
+            case Copy():
+                return self._copied(work, outcome)
+        return list(self._written(work, outcome))
+
+    def _thin(self, choice: Choice, rows: int, keep: Array) -> list[Effect]:
+        """Thin the old rows of a source, if it is still there: a record of the server's own."""
+        columns = columns_of(self.document, choice.source) if self.keeper.waited_for(choice) else None
+        found = choice.in_place(columns, rows, keep) if columns is not None else None
+        if columns is None or found is None:
             return []
-        thinning.thin(columns, rows, keep)
-        record = self._record("thin", *thinning.written(source, rows, keep), SERVER, "", None)
-        self._note(((source, "data"),))
-        seq = self.seq
-        if not any(client.cursor.subscribed for client in self.clients.values()):
-            self._later.append(Later(seq, self._ring_cleared))
-            self._snapshot()
-            return [Append(record)]
-        patch = as_now(self.document, [(source, "data")])
-        message, stock = self._message("PATCH-DOC", *patch, seq=seq), self._for_stock_programs(*patch)
-        self._later.append(Release(seq, message, patch, stock=stock))
+        self._whole = None  # or else arrays that it shows would be copied, to move rows in them
+        thinning.thin(columns, *found)
+        record = self._record("thin", *thinning.written(choice.source, *found), SERVER, "", None)
+        self.changes.note(((choice.source, "data"),), self.seq)
+        self._later += [Later(self.seq - 1, self._all_caught_up), Later(self.seq, self._thinned)]
         self._snapshot()
         return [Append(record)]
 
-    def _ring_cleared(self) -> Iterable[Effect]:
-        self._ring.clear()
-        return ()
-
-    def _note(self, changed: tuple[tuple[str, str], ...] | None) -> None:
-        """Remember what the newest patch has changed, as long as that is nothing but attributes that name no model."""
-        self._copy_of_changed = None
-        if changed is None:
-            self._changed.clear()
-            self._changed_more = self.seq
-        else:
-            for attribute in changed:
-                self._changed[attribute] = self.seq
-
     def _copy_for(self, key: int) -> list[Effect] | None:
-        client = self.clients[key]
-        cursor, seen, seq = client.cursor, client.cursor.seq, self.seq
-        if seen < self._changed_more:
+        cursor = self.clients[key].cursor
+        if cursor.seq < self.changes.more:
             return None
-        if self._copy_of_changed is None or self._copy_of_changed[0] != seen:
-            patch = as_now(self.document, [what for what, at in self._changed.items() if at > seen])
-            self._copy_of_changed = seen, self._message("PATCH-DOC", *patch, seq=seq, since=seen + 1)
-        message = self._copy_of_changed[1]
-        cursor.seq, cursor.copying = seq, True
+        copy, new = self.changes.since(cursor.seq, self.document, self.seq)
+        cursor.copying = copy.span
+        return [Beside(copy)] if new else [] if copy.message is None else self._when_durable(lambda: self._give(copy))
 
-        def send() -> Iterable[Effect]:
-            cursor.copying = False
-            if cursor.paused:  # again
-                cursor.seq = seen
-            elif key in self.clients and cursor.subscribed:
-                self.tally.copies += 1
-                others = [answer for _, number, answer in client.held if number is None]
-                yield from self._held(key)  # before it: what others did after the client's own patches is in it
-                yield from (Send((key,), answer) for answer in (message, *others))
-
-        return self._when_durable(send)
+    def _copied(self, copy: Copy, patch: Patch) -> list[Effect]:
+        """A copy is written: it is given away once the store has what is in it."""
+        copy.message = self._message("PATCH-DOC", *patch, seq=copy.seq, since=copy.since)
+        return list(self._give(copy)) if copy.seq <= self.durable else self._when_durable(lambda: self._give(copy))
 
     def _for_stock_programs(self, content: bytes, buffers: Buffers) -> Outgoing | None:
         """The patch with whole ``data`` where it has single columns: bokeh.client takes those for all there are."""

@@ -78,9 +78,10 @@ class Slices(Writer):
         self._models[key] = model
         assert isinstance(tail, bytes)
         comma = b"," if rest.attributes else b""
-        return [*head, tail[:-2] + comma + b'"data":{"type":"map","entries":[', *self._entries(columns), b"]}}}"]
+        return [*head, tail[:-2] + comma + b'"data":{"type":"map","entries":[', *self.entries(columns), b"]}}}"]
 
-    def _entries(self, columns: Columns) -> Iterator[bytes]:
+    def entries(self, columns: Columns) -> Iterator[bytes]:
+        """The columns as the entries of a map."""
         comma = b""
         for name, column in columns.items():
             yield comma + b"[" + orjson.dumps(name) + b","
