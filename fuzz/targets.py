@@ -1,7 +1,8 @@
 """What a guided fuzz runs each input through, and what must hold then. The only error allowed is a ``ClientError``.
 
 ``wire``: fragments into an ``Assembler`` with small bounds. It holds no more than they allow; after an error it does
-with the rest what a fresh one does; what it takes can be written, and read again, as it came.
+with the rest what a fresh one does; what it takes can be written, and read again, as it came. Fragments that come
+together are the same messages.
 
 ``patches``: the messages that come out of it, one after the other, onto one document with small bounds. A refused patch
 leaves the document and its grave as they were; one that was taken leaves a document that is read again as it is
@@ -40,10 +41,13 @@ MOST = 4
 def wire(data: bytes) -> Way:
     """Put fragments together; what became of each that did not merely wait for others."""
     assembler, afresh = Assembler(SMALL), None
-    way = []
-    for fragment in unpack(data):
+    way, fragments = [], list(unpack(data))
+    outcomes: list[Message | Refused] = []
+    for fragment in fragments:
         one, other = (received(each, fragment) for each in (assembler, afresh or Assembler(SMALL)))
         assert afresh is None or one == other, "an error is still felt in later messages"
+        if one is not None and afresh is None:
+            outcomes.append(one)
         if isinstance(one, Refused):
             afresh = Assembler(SMALL)
             way.append(one.words)
@@ -51,7 +55,18 @@ def wire(data: bytes) -> Way:
             way.append(TAKEN)
             written_as_it_came(one)
         assert held(assembler) <= SMALL.message + 2 * SMALL.header, "more is held than the bounds allow"
+    assert together(fragments) == outcomes, "what comes together is something else"
     return tuple(way)
+
+
+def together(fragments: list[Fragment]) -> list[Message | Refused]:
+    """What becomes of fragments that come in one read, up to the first refusal."""
+    outcomes: list[Message | Refused] = []
+    try:
+        outcomes.extend(Assembler(SMALL).messages(fragments))
+    except ClientError as error:
+        outcomes.append(Refused(type(error), str(error)))
+    return outcomes
 
 
 @dataclass(frozen=True, slots=True)

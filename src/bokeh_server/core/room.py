@@ -291,7 +291,7 @@ class Room(Audience):
                 return
             yield from self._catch_up(key)
             if cursor.copying:  # since a moment
-                client.asked.append(message)
+                client.asked += [message] if len(client.asked) < HELD else []
                 return
             cursor.seq, cursor.subscribed = max(cursor.seq, whole.seq), True
             if whole.written is None:
