@@ -45,7 +45,8 @@ class Seat:
 
     def receive(self, *messages: Message) -> None:
         """Messages came from the connection."""
-        self._tell(Received(self._key, messages, time.time()))
+        if messages:
+            self._tell(Received(self._key, messages, time.time()))
 
     def paused(self) -> None:
         """The connection's buffer is full."""

@@ -85,7 +85,7 @@ def flush(file: int) -> None:
 
 
 PUT: Final[Callable[[int, bytes, int], int]] = getattr(os, "pwrite", put)
-FLUSH: Final[Callable[[int], None]] = getattr(os, "fdatasync", flush)
+FLUSH: Final[Callable[[int], None]] = flush if sys.platform == "darwin" else getattr(os, "fdatasync", flush)
 
 
 class File:
